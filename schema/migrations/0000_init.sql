@@ -1,0 +1,159 @@
+CREATE TABLE "accounts" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"name" text NOT NULL,
+	"is_default" boolean DEFAULT false NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "api_keys" (
+	"account_id" uuid NOT NULL,
+	"id" uuid NOT NULL,
+	"wallet_id" uuid NOT NULL,
+	"name" text NOT NULL,
+	"prefix" text NOT NULL,
+	"last4" text NOT NULL,
+	"status" text DEFAULT 'ACTIVE' NOT NULL,
+	"scopes" text[] NOT NULL,
+	"models" text[],
+	"allowed_ips" text[],
+	"requests_per_minute" integer,
+	"tokens_per_minute" integer,
+	"max_concurrency" integer,
+	"daily_budget_nano_usd" bigint,
+	"monthly_budget_nano_usd" bigint,
+	"metadata" jsonb,
+	"expires_at" timestamp with time zone,
+	"last_used_at" timestamp with time zone,
+	"created_by" text NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"version" integer DEFAULT 1 NOT NULL,
+	CONSTRAINT "api_keys_account_id_id_pk" PRIMARY KEY("account_id","id"),
+	CONSTRAINT "api_keys_status" CHECK ("api_keys"."status" in ('ACTIVE', 'DISABLED', 'REVOKED'))
+);
+--> statement-breakpoint
+CREATE TABLE "credit_entries" (
+	"account_id" uuid NOT NULL,
+	"id" uuid NOT NULL,
+	"wallet_id" uuid NOT NULL,
+	"kind" text NOT NULL,
+	"amount" bigint NOT NULL,
+	"balance_after" bigint NOT NULL,
+	"actor" text NOT NULL,
+	"reason" text,
+	"request_id" uuid,
+	"idempotency_key" text,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "credit_entries_account_id_id_pk" PRIMARY KEY("account_id","id"),
+	CONSTRAINT "credit_entries_kind" CHECK ("credit_entries"."kind" in ('GRANT', 'CHARGE', 'REFUND', 'ADJUSTMENT', 'EXPIRY'))
+);
+--> statement-breakpoint
+CREATE TABLE "holds" (
+	"account_id" uuid NOT NULL,
+	"id" uuid NOT NULL,
+	"wallet_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"amount" bigint NOT NULL,
+	"state" text DEFAULT 'open' NOT NULL,
+	"model" text NOT NULL,
+	"provider" text NOT NULL,
+	"price_id" uuid NOT NULL,
+	"end_user" text,
+	"tags" text[] DEFAULT '{}' NOT NULL,
+	"http_request_id" text NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"lease_expires_at" timestamp with time zone NOT NULL,
+	"closed_at" timestamp with time zone,
+	CONSTRAINT "holds_account_id_id_pk" PRIMARY KEY("account_id","id"),
+	CONSTRAINT "holds_amount_not_negative" CHECK ("holds"."amount" >= 0),
+	CONSTRAINT "holds_state" CHECK ("holds"."state" in ('open', 'settled', 'released'))
+);
+--> statement-breakpoint
+CREATE TABLE "key_secrets" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"last4" text NOT NULL,
+	"digest" "bytea" NOT NULL,
+	"hash" text NOT NULL,
+	"valid_from" timestamp with time zone DEFAULT now() NOT NULL,
+	"valid_to" timestamp with time zone,
+	"last_used_at" timestamp with time zone,
+	CONSTRAINT "key_secrets_digest" UNIQUE("digest")
+);
+--> statement-breakpoint
+CREATE TABLE "model_prices" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"model_id" uuid NOT NULL,
+	"version" integer NOT NULL,
+	"effective_from" timestamp with time zone NOT NULL,
+	"multiplier_micro" bigint NOT NULL,
+	"input_micro_credits_per_million" bigint NOT NULL,
+	"output_micro_credits_per_million" bigint NOT NULL,
+	"input_nano_usd_per_million" bigint NOT NULL,
+	"cached_input_nano_usd_per_million" bigint NOT NULL,
+	"output_nano_usd_per_million" bigint NOT NULL,
+	"reasoning_nano_usd_per_million" bigint NOT NULL,
+	"created_by" text NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "model_prices_version" UNIQUE("model_id","version")
+);
+--> statement-breakpoint
+CREATE TABLE "models" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"name" text NOT NULL,
+	"provider" text NOT NULL,
+	"provider_model" text NOT NULL,
+	"description" text,
+	"context_length" integer,
+	"max_output_tokens" integer NOT NULL,
+	"enabled" boolean DEFAULT true NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "models_name_unique" UNIQUE("name")
+);
+--> statement-breakpoint
+CREATE TABLE "sessions" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"user_id" uuid NOT NULL,
+	"refresh_digest" "bytea" NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL,
+	"ended_at" timestamp with time zone
+);
+--> statement-breakpoint
+CREATE TABLE "users" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"email" text NOT NULL,
+	"name" text,
+	"role" text NOT NULL,
+	"account_id" uuid,
+	"password_hash" text,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "users_email_unique" UNIQUE("email"),
+	CONSTRAINT "users_role" CHECK ("users"."role" in ('OWNER', 'ADMIN', 'OPERATOR', 'ANALYST', 'MEMBER')),
+	CONSTRAINT "users_member_has_account" CHECK ("users"."role" <> 'MEMBER' or "users"."account_id" is not null)
+);
+--> statement-breakpoint
+CREATE TABLE "wallets" (
+	"account_id" uuid NOT NULL,
+	"id" uuid NOT NULL,
+	"shared" boolean DEFAULT false NOT NULL,
+	"balance" bigint DEFAULT 0 NOT NULL,
+	"held" bigint DEFAULT 0 NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "wallets_account_id_id_pk" PRIMARY KEY("account_id","id"),
+	CONSTRAINT "wallets_balance_not_negative" CHECK ("wallets"."balance" >= 0),
+	CONSTRAINT "wallets_held_within_balance" CHECK ("wallets"."held" between 0 and "wallets"."balance")
+);
+--> statement-breakpoint
+ALTER TABLE "model_prices" ADD CONSTRAINT "model_prices_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "sessions" ADD CONSTRAINT "sessions_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "users" ADD CONSTRAINT "users_account_id_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."accounts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+CREATE UNIQUE INDEX "accounts_one_default" ON "accounts" USING btree ("is_default") WHERE "accounts"."is_default";--> statement-breakpoint
+CREATE UNIQUE INDEX "api_keys_id" ON "api_keys" USING btree ("id");--> statement-breakpoint
+CREATE INDEX "credit_entries_wallet" ON "credit_entries" USING btree ("account_id","wallet_id","id");--> statement-breakpoint
+CREATE UNIQUE INDEX "credit_entries_idempotency" ON "credit_entries" USING btree ("account_id","wallet_id","idempotency_key") WHERE "credit_entries"."idempotency_key" is not null;--> statement-breakpoint
+CREATE INDEX "holds_open_lease" ON "holds" USING btree ("lease_expires_at") WHERE "holds"."state" = 'open';--> statement-breakpoint
+CREATE INDEX "key_secrets_key" ON "key_secrets" USING btree ("api_key_id");--> statement-breakpoint
+CREATE INDEX "sessions_user" ON "sessions" USING btree ("user_id");--> statement-breakpoint
+CREATE INDEX "wallets_id" ON "wallets" USING btree ("id");--> statement-breakpoint
+CREATE UNIQUE INDEX "wallets_one_shared" ON "wallets" USING btree ("account_id") WHERE "wallets"."shared";

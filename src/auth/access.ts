@@ -1,0 +1,38 @@
+import { AppError } from "../errors.ts";
+import type { AccessChecks } from "../graphql/directives/access.ts";
+import { type Context, hasRole, type RoleName, viewerOf } from "./viewer.ts";
+
+/** What a key may be given, and the least role with which a person may do the same without a key. */
+export const scopeRoles = {
+  generate: null,
+  embed: null,
+  "usage:read": "MEMBER",
+  "models:read": "MEMBER",
+} as const satisfies Record<string, RoleName | null>;
+
+export type Scope = keyof typeof scopeRoles;
+export const scopes = Object.keys(scopeRoles) as Scope[];
+export const defaultScopes: Scope[] = ["generate", "embed", "usage:read"];
+
+export const accessChecks: AccessChecks<Context> = {
+  authenticated: (context) => {
+    viewerOf(context);
+  },
+  role: (context, requires) => {
+    if (!hasRole(viewerOf(context), requires as RoleName)) throw forbidden(`This needs the role ${requires}.`);
+  },
+  scope: (context, requires) => {
+    const viewer = viewerOf(context);
+    if (viewer.kind === "API_KEY") {
+      if (!viewer.scopes.includes(requires as Scope)) throw forbidden(`This API key lacks the scope "${requires}".`);
+      return;
+    }
+    const role = scopeRoles[requires as Scope];
+    if (role === null) throw forbidden("This needs an API key, in the header x-api-key or Authorization: Bearer.");
+    if (!hasRole(viewer, role)) throw forbidden(`This needs the role ${role}.`);
+  },
+};
+
+function forbidden(message: string): AppError {
+  return new AppError("FORBIDDEN", { message });
+}

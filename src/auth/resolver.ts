@@ -1,0 +1,69 @@
+import { Arg, Ctx, Directive, FieldResolver, Mutation, Query, Resolver } from "type-graphql";
+import { fromWire } from "../ids.ts";
+import type { AuthService, IssuedSession } from "./service.ts";
+import { CreateUserInput, LoginInput, Me, Session, toUser, User } from "./types.ts";
+import { type Context, personOf, viewerOf } from "./viewer.ts";
+
+@Resolver()
+export class AuthResolver {
+  readonly #auth: AuthService;
+
+  constructor(auth: AuthService) {
+    this.#auth = auth;
+  }
+
+  @Directive("@rateLimit(limit: 20, duration: 60)")
+  @Mutation(() => Session, {
+    description: "Signs a person in. Fails with UNAUTHENTICATED, never telling which was wrong.",
+  })
+  async login(@Arg("input", () => LoginInput) { email, password }: LoginInput): Promise<Session> {
+    return toSession(await this.#auth.login(email, password));
+  }
+
+  @Directive("@rateLimit(limit: 60, duration: 60)")
+  @Mutation(() => Session, {
+    description: "Exchanges a refresh token for new tokens. One that comes a second time ends the session.",
+  })
+  async refreshSession(@Arg("refreshToken", () => String) refreshToken: string): Promise<Session> {
+    return toSession(await this.#auth.refresh(refreshToken));
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Mutation(() => Boolean, { description: "Ends the caller's session: its tokens stop working at once." })
+  async logout(@Ctx() context: Context): Promise<boolean> {
+    await this.#auth.logout(personOf(context));
+    return true;
+  }
+
+  @Directive('@role(requires: "OWNER")')
+  @Mutation(() => User, { description: "Creates a person. Fails with CONFLICT if the email is in use." })
+  async createUser(@Arg("input", () => CreateUserInput) input: CreateUserInput): Promise<User> {
+    const accountId = input.accountId ? fromWire("acc", input.accountId) : null;
+    return toUser(await this.#auth.createUser({ ...input, accountId }));
+  }
+}
+
+@Resolver(() => Me)
+export class MeResolver {
+  readonly #auth: AuthService;
+
+  constructor(auth: AuthService) {
+    this.#auth = auth;
+  }
+
+  @Directive("@authenticated")
+  @Query(() => Me, { description: "The caller: its credits, limits and usage." })
+  me(@Ctx() context: Context): Me {
+    return { kind: viewerOf(context).kind };
+  }
+
+  @FieldResolver(() => User, { nullable: true, description: "The person; null for a key." })
+  async user(@Ctx() context: Context): Promise<User | null> {
+    const viewer = viewerOf(context);
+    return viewer.kind === "USER" ? toUser(await this.#auth.user(viewer.userId)) : null;
+  }
+}
+
+function toSession({ user, ...tokens }: IssuedSession): Session {
+  return { ...tokens, user: toUser(user) };
+}

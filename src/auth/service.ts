@@ -1,0 +1,120 @@
+import type { Database } from "../db/client.ts";
+import { databaseError } from "../db/errors.ts";
+import { AppError, badInput } from "../errors.ts";
+import { newId } from "../ids.ts";
+import { hashPassword, verifyPassword } from "./passwords.ts";
+import {
+  endSession,
+  insertSession,
+  insertUser,
+  rotateSession,
+  setPasswordHash,
+  type UserRow,
+  userByEmail,
+  userById,
+  userOfSession,
+} from "./store.ts";
+import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "./tokens.ts";
+import type { RoleName, UserViewer } from "./viewer.ts";
+
+/**
+ * People and their sessions. An access token names a session, and both session and user are read at each request, so
+ * that ending one or changing a role takes effect at once.
+ */
+export interface IssuedSession {
+  accessToken: string;
+  refreshToken: string;
+  expiresAt: Date;
+  user: UserRow;
+}
+
+export interface NewPerson {
+  email: string;
+  password: string;
+  role: RoleName;
+  name?: string | null | undefined;
+  accountId?: string | null | undefined;
+}
+
+const nameLengthMax = 200;
+
+export class AuthService {
+  readonly #db: Database;
+  readonly #tokens: Tokens;
+
+  constructor(db: Database, tokens: Tokens) {
+    this.#db = db;
+    this.#tokens = tokens;
+  }
+
+  async createUser({ email, password, role, name, accountId }: NewPerson): Promise<UserRow> {
+    if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254) throw badInput("email is not an address.");
+    if ((name?.length ?? 0) > nameLengthMax) throw badInput(`name has at most ${nameLengthMax} characters.`);
+    if (role === "MEMBER" && !accountId) throw badInput("A MEMBER needs an accountId.");
+    const passwordHash = await hashPassword(password);
+    const user = { id: newId(), email: email.toLowerCase(), name: name ?? null, role, passwordHash };
+    try {
+      return await insertUser(this.#db.orm, { ...user, accountId: accountId ?? null });
+    } catch (error) {
+      const fault = databaseError(error)?.code;
+      if (fault === "23505") throw new AppError("CONFLICT", { message: "This email is in use.", cause: error });
+      if (fault === "23503") throw new AppError("NOT_FOUND", { message: "No such account.", cause: error });
+      throw error;
+    }
+  }
+
+  /** For the first start, which may be repeated if it was cut short. */
+  async ensureOwner(email: string, password: string): Promise<void> {
+    const user = await userByEmail(this.#db.orm, email);
+    if (user) await setPasswordHash(this.#db.orm, user.id, await hashPassword(password));
+    else await this.createUser({ email, password, role: "OWNER" });
+  }
+
+  async login(email: string, password: string): Promise<IssuedSession> {
+    const user = await userByEmail(this.#db.orm, email.toLowerCase());
+    const right = await verifyPassword(password, user?.passwordHash);
+    if (!user || !right) throw new AppError("UNAUTHENTICATED", { message: "Email or password is wrong." });
+    const sessionId = newId();
+    const refresh = mintRefreshToken(sessionId);
+    await insertSession(this.#db.orm, { id: sessionId, userId: user.id, refreshDigest: refresh.digest });
+    return this.#issue(user, sessionId, refresh.token);
+  }
+
+  async refresh(token: string): Promise<IssuedSession> {
+    const refused = new AppError("UNAUTHENTICATED", { message: "The refresh token is not valid." });
+    const id = sessionOfRefreshToken(token);
+    const user = id && (await userOfSession(this.#db.orm, id));
+    if (!user) throw refused;
+    const next = mintRefreshToken(id);
+    const rotated = await rotateSession(this.#db.orm, { id, from: digestRefreshToken(token), to: next.digest });
+    if (!rotated) {
+      // A token that was exchanged before came again: somebody else holds a copy, so nobody keeps the session.
+      await endSession(this.#db.orm, id);
+      throw refused;
+    }
+    return this.#issue(user, id, next.token);
+  }
+
+  async logout(viewer: UserViewer): Promise<void> {
+    await endSession(this.#db.orm, viewer.sessionId);
+  }
+
+  async user(id: string): Promise<UserRow> {
+    const user = await userById(this.#db.orm, id);
+    if (!user) throw new AppError("NOT_FOUND");
+    return user;
+  }
+
+  /** @throws UNAUTHENTICATED */
+  async identify(accessToken: string): Promise<UserViewer> {
+    const { sessionId, userId } = await this.#tokens.verify(accessToken);
+    const user = await userOfSession(this.#db.orm, sessionId);
+    if (user?.id !== userId) throw new AppError("UNAUTHENTICATED", { message: "The session has ended." });
+    return { kind: "USER", userId, sessionId, role: user.role, accountId: user.accountId };
+  }
+
+  async #issue(user: UserRow, sessionId: string, refreshToken: string): Promise<IssuedSession> {
+    const { token, expiresAt } = await this.#tokens.issue({ userId: user.id, sessionId });
+    return { accessToken: token, refreshToken, expiresAt, user };
+  }
+}

@@ -1,0 +1,73 @@
+import { AppError } from "../errors.ts";
+import type { Loaders } from "../graphql/loaders.ts";
+
+export const roles = ["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"] as const;
+export type RoleName = (typeof roles)[number];
+
+export interface UserViewer {
+  kind: "USER";
+  userId: string;
+  sessionId: string;
+  role: RoleName;
+  /** Set for a MEMBER, who sees this account only. */
+  accountId: string | null;
+}
+
+export interface KeyViewer {
+  kind: "API_KEY";
+  apiKeyId: string;
+  accountId: string;
+  walletId: string;
+  scopes: readonly string[];
+  /** Names of the models it may call; null means every model. */
+  models: readonly string[] | null;
+  requestsPerMinute: number | null;
+}
+
+export type Viewer = UserViewer | KeyViewer;
+
+/** Either who is calling, or why the credential that came was refused; neither when none came. */
+export interface Identity {
+  viewer?: Viewer;
+  refusal?: AppError;
+}
+
+/** What every resolver is given. Made anew for each request. */
+export interface Context {
+  identity: Identity;
+  loaders: Loaders;
+  /** Shown to the caller in every error and written to the log beside its cause. */
+  requestId: string;
+  ip: string;
+  /** Aborted when the client goes away before its answer. */
+  signal: AbortSignal;
+  /** What the paid field of the operation came to, once it is settled. */
+  credits?: { reserved: string; charged: string; balance: string };
+}
+
+export function viewerOf({ identity }: Pick<Context, "identity">): Viewer {
+  if (identity.viewer) return identity.viewer;
+  throw identity.refusal ?? new AppError("UNAUTHENTICATED");
+}
+
+export function hasRole(viewer: Viewer, least: RoleName): viewer is UserViewer {
+  return viewer.kind === "USER" && roles.indexOf(viewer.role) >= roles.indexOf(least);
+}
+
+/** The person calling. Only for fields that declare a role, which has been checked by then. */
+export function personOf(context: Pick<Context, "identity">): UserViewer {
+  const viewer = viewerOf(context);
+  if (viewer.kind !== "USER") throw new AppError("FORBIDDEN");
+  return viewer;
+}
+
+/** The account to which a caller's view is narrowed; undefined for people who see all of them. */
+export function boundAccount(viewer: Viewer): string | undefined {
+  if (viewer.kind === "API_KEY") return viewer.accountId;
+  return viewer.role === "MEMBER" ? (viewer.accountId ?? undefined) : undefined;
+}
+
+/** How a change is attributed in the ledger, e.g. `user:0190…`. */
+export function actorOf(viewer: Viewer): string {
+  return viewer.kind === "USER" ? `user:${viewer.userId}` : `key:${viewer.apiKeyId}`;
+}

@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { parseSigningKey } from "./secrets.ts";
+
+/** The only reader of the environment. Every variable is described in `.env.example` and in the README. */
+
+const list = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean),
+);
+const flag = z.enum(["true", "false"]).transform((text) => text === "true");
+const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const url = z.url({ protocol: /^https?$/ });
+
+const services = z
+  .string()
+  .transform((text, ctx) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean)
+      .map((part) => {
+        const [name = "", baseUrl = ""] = part.split(/=(.*)/s);
+        if (!/^[a-z][a-z0-9-]{0,31}$/.test(name) || !url.safeParse(baseUrl).success) {
+          ctx.addIssue(`"${part}" is not of the form name=https://host/v1`);
+        }
+        return { name, baseUrl };
+      }),
+  )
+  .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "names must differ")
+  .refine((all) => all.every(({ name }) => name !== "echo" && name !== "ollama"), "echo and ollama are taken");
+
+const environment = z.object({
+  NODE_ENV: z.enum(["development", "production", "test"]).default("development"),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: wholeNumber(0, 65_535).default(4000),
+  PUBLIC_URL: url.optional(),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
+    .optional(),
+  DATABASE_POOL_SIZE: wholeNumber(2, 200).default(10),
+  DATA_DIR: z.string().min(1).default(".tollgate"),
+  SERVER_SECRET: z.string().optional(),
+  JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
+  ADMIN_EMAIL: z.email().default("admin@localhost.localdomain"),
+  ADMIN_PASSWORD: z.string().min(8, "must have at least 8 characters").optional(),
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+  TRUST_PROXY: list.prefault(""),
+  CORS_ORIGINS: list.optional(),
+  INTROSPECTION: flag.optional(),
+  OLLAMA_BASE_URL: url.default("http://127.0.0.1:11434"),
+  OPENAI_COMPATIBLE_SERVICES: services.prefault(""),
+  INPUT_BYTES_MAX: wholeNumber(1, 1_000_000).default(262_144),
+  PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
+});
+
+function isSigningKey(text: string): boolean {
+  try {
+    parseSigningKey(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+type Environment = z.infer<typeof environment>;
+
+export interface Service {
+  name: string;
+  baseUrl: string;
+  apiKey?: string;
+}
+
+export interface Config {
+  production: boolean;
+  host: string;
+  port: number;
+  publicUrl: string | undefined;
+  /** Undefined means the embedded PostgreSQL in `dataDir`. */
+  databaseUrl: string | undefined;
+  databasePoolSize: number;
+  dataDir: string;
+  /** Undefined only outside production, where they are then generated into `dataDir`. */
+  serverSecret: string | undefined;
+  jwtPrivateKey: string | undefined;
+  adminEmail: string;
+  adminPassword: string | undefined;
+  logLevel: Environment["LOG_LEVEL"];
+  trustProxy: string[];
+  corsOrigins: string[];
+  introspection: boolean;
+  ollamaBaseUrl: string;
+  services: Service[];
+  /** UTF-8 bytes of one prompt with all its messages. */
+  inputBytesMax: number;
+  providerTimeoutMs: number;
+}
+
+export const environmentNames = Object.keys(environment.shape);
+
+/** Carries every fault found, so that one start shows all that must be mended. */
+export class ConfigError extends Error {
+  readonly faults: string[];
+
+  constructor(faults: string[]) {
+    super(`The configuration is not valid:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.faults = faults;
+  }
+}
+
+export function loadConfig(env: Record<string, string | undefined> = process.env): Readonly<Config> {
+  // An empty variable, as `NAME=` in an env file makes it, means "not set".
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const parsed = environment.safeParse(present);
+  const faults = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  if (present["NODE_ENV"] === "production") faults.push(...productionFaults(present));
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(toConfig(parsed.data, present));
+}
+
+const secretBytesMin = 32;
+const placeholders = /change.?me|secret|password|default|example|^(.)\1*$/i;
+
+function productionFaults(env: Record<string, string | undefined>): string[] {
+  const faults: string[] = [];
+  const secret = env["SERVER_SECRET"];
+  if (!secret) faults.push("SERVER_SECRET: is required in production");
+  else if (Buffer.byteLength(secret) < secretBytesMin) {
+    faults.push(`SERVER_SECRET: must have at least ${secretBytesMin} bytes`);
+  } else if (placeholders.test(secret)) faults.push("SERVER_SECRET: looks like a placeholder");
+  if (!env["JWT_PRIVATE_KEY"]) faults.push("JWT_PRIVATE_KEY: is required in production");
+  return faults;
+}
+
+function toConfig(env: Environment, raw: Record<string, string | undefined>): Config {
+  const production = env.NODE_ENV === "production";
+  return {
+    production,
+    host: env.HOST,
+    port: env.PORT,
+    publicUrl: env.PUBLIC_URL,
+    databaseUrl: env.DATABASE_URL,
+    databasePoolSize: env.DATABASE_POOL_SIZE,
+    dataDir: env.DATA_DIR,
+    serverSecret: env.SERVER_SECRET,
+    jwtPrivateKey: env.JWT_PRIVATE_KEY,
+    adminEmail: env.ADMIN_EMAIL.toLowerCase(),
+    adminPassword: env.ADMIN_PASSWORD,
+    logLevel: env.LOG_LEVEL,
+    trustProxy: env.TRUST_PROXY,
+    corsOrigins: env.CORS_ORIGINS ?? (production ? [] : ["https://studio.apollographql.com"]),
+    introspection: env.INTROSPECTION ?? !production,
+    ollamaBaseUrl: env.OLLAMA_BASE_URL,
+    services: env.OPENAI_COMPATIBLE_SERVICES.map(({ name, baseUrl }) => {
+      const apiKey = raw[`${name.toUpperCase().replaceAll("-", "_")}_API_KEY`];
+      return { name, baseUrl, ...(apiKey && { apiKey }) };
+    }),
+    inputBytesMax: env.INPUT_BYTES_MAX,
+    providerTimeoutMs: env.PROVIDER_TIMEOUT_SECONDS * 1000,
+  };
+}

@@ -1,0 +1,57 @@
+import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+
+export type Sql = postgres.Sql<{ bigint: bigint }>;
+type Drizzle = PostgresJsDatabase<Record<string, never>>;
+/** What a store function runs on: the database, or the transaction that its caller opened. */
+export type Executor = Pick<Drizzle, "select" | "selectDistinct" | "insert" | "update" | "delete" | "execute">;
+
+export interface DatabaseOptions {
+  url: string;
+  poolSize: number;
+  /** Called with the text of each statement that is sent. */
+  onStatement?: ((text: string) => void) | undefined;
+}
+
+/** One pool, seen two ways: drizzle for stores at large, plain prepared statements for the hot path. */
+export class Database {
+  readonly sql: Sql;
+  readonly orm: Drizzle;
+
+  constructor({ url, poolSize, onStatement }: DatabaseOptions) {
+    this.sql = postgres(url, {
+      max: poolSize,
+      types: { bigint: postgres.BigInt },
+      connection: { application_name: "tollgate", TimeZone: "UTC" },
+      connect_timeout: 10,
+      onnotice: () => {},
+      ...(onStatement && { debug: (_connection: number, text: string) => onStatement(text) }),
+    });
+    this.orm = drizzle(this.sql);
+  }
+
+  transaction<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
+    return this.orm.transaction(work);
+  }
+
+  /** Reads that must agree with each other: all see the same instant. */
+  snapshot<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
+    return this.orm.transaction(work, { isolationLevel: "repeatable read", accessMode: "read only" });
+  }
+
+  /** Runs `work` while no other process runs something under the same lock. */
+  async exclusively<T>(lockKey: number, work: () => Promise<T>): Promise<T> {
+    const connection = await this.sql.reserve();
+    try {
+      await connection`select pg_advisory_lock(${lockKey})`;
+      return await work();
+    } finally {
+      await connection`select pg_advisory_unlock(${lockKey})`;
+      connection.release();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.sql.end({ timeout: 5 });
+  }
+}

@@ -1,0 +1,34 @@
+import { AppError } from "../errors.ts";
+
+/** PostgreSQL's error under whatever wrapped it, or undefined if the failure was not the database's. */
+export function databaseError(error: unknown): { code: string; constraint?: string } | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e.name === "PostgresError" || isConnectionFault(e)) {
+      const { code, constraint_name: constraint } = e as Error & { code?: string; constraint_name?: string };
+      return { code: code ?? "", ...(constraint && { constraint }) };
+    }
+  }
+  return undefined;
+}
+
+function isConnectionFault(error: Error): boolean {
+  const code = (error as Error & { code?: string }).code ?? "";
+  return /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/.test(code) && !code.startsWith("CONNECTION_CLOSED_BY_CALLER");
+}
+
+/** SQLSTATE classes and codes that mean "not now": a later try may succeed. */
+const passing = /^(08|53|57P|40001|40P01|25006|CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;
+
+/** Turns a database that is away, full or overloaded into UNAVAILABLE; gives any other error back unchanged. */
+export function asUnavailable(error: unknown): unknown {
+  if (error instanceof AppError) return error;
+  const fault = databaseError(error);
+  if (fault && passing.test(fault.code)) {
+    return new AppError("UNAVAILABLE", { details: { retryAfter: 1 }, cause: error });
+  }
+  return error;
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return databaseError(error)?.code === "23505";
+}

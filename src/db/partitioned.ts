@@ -1,0 +1,39 @@
+import { integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { exact, instant } from "./columns.ts";
+
+/** The usage ledger: one row a call, partitioned by month on `created_at` (see the custom migration). */
+export const requests = pgTable(
+  "requests",
+  {
+    accountId: uuid("account_id").notNull(),
+    id: uuid("id").notNull(),
+    createdAt: instant("created_at").notNull(),
+    completedAt: instant("completed_at").notNull(),
+    apiKeyId: uuid("api_key_id").notNull(),
+    walletId: uuid("wallet_id").notNull(),
+    model: text("model").notNull(),
+    provider: text("provider").notNull(),
+    priceId: uuid("price_id").notNull(),
+    status: text("status", { enum: ["COMPLETED", "PARTIAL", "CANCELLED", "FAILED", "ABANDONED"] }).notNull(),
+    finishReason: text("finish_reason", {
+      enum: ["STOP", "LENGTH", "CONTENT_FILTER", "TOOL_CALLS", "ERROR", "CANCELLED", "OTHER"],
+    }).notNull(),
+    usageSource: text("usage_source", { enum: ["PROVIDER", "ESTIMATED"] }).notNull(),
+    inputTokens: integer("input_tokens").notNull(),
+    cachedInputTokens: integer("cached_input_tokens").notNull(),
+    outputTokens: integer("output_tokens").notNull(),
+    reasoningTokens: integer("reasoning_tokens").notNull(),
+    reserved: exact("reserved").notNull(),
+    charged: exact("charged").notNull(),
+    costNanoUsd: exact("cost_nano_usd").notNull(),
+    /** The wallet's balance with this call's charge, as its holder was told. */
+    balanceAfter: exact("balance_after").notNull(),
+    latencyMs: integer("latency_ms").notNull(),
+    timeToFirstTokenMs: integer("time_to_first_token_ms"),
+    errorCode: text("error_code"),
+    endUser: text("end_user"),
+    tags: text("tags").array().notNull(),
+    httpRequestId: text("http_request_id").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.id, t.createdAt] })],
+);

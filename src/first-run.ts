@@ -1,0 +1,71 @@
+import { randomBytes } from "node:crypto";
+import type { AccountsService } from "./accounts/service.ts";
+import type { AuthService } from "./auth/service.ts";
+import type { Config } from "./config.ts";
+import type { Database } from "./db/client.ts";
+import type { KeysService } from "./keys/service.ts";
+import type { ModelsService } from "./models/service.ts";
+
+/** What a new database needs before anyone can do anything. Done once, by whichever replica comes first. */
+export interface FirstRun {
+  email: string;
+  /** Undefined when the admin chose it. */
+  generatedPassword: string | undefined;
+  key: string;
+}
+
+interface Parts {
+  config: Config;
+  db: Database;
+  auth: AuthService;
+  accounts: AccountsService;
+  keys: KeysService;
+  models: ModelsService;
+}
+
+const actor = "system:first-run";
+const demoCredits = "100";
+/** Any constant will do, as long as every replica uses the same one. */
+const lockKey = 7_461_002;
+
+export async function prepareFirstRun(parts: Parts): Promise<FirstRun | undefined> {
+  const { db, accounts, models } = parts;
+  await models.addFound(
+    { name: "echo", provider: "echo", description: "A stand-in that answers with the prompt. Runs no model." },
+    actor,
+  );
+  if (await accounts.hasDefault()) return undefined;
+  return db.exclusively(lockKey, async () => ((await accounts.hasDefault()) ? undefined : create(parts)));
+}
+
+/** The account becomes the default one last: until then, a start that was cut short is done again. */
+async function create({ config, auth, accounts, keys }: Parts): Promise<FirstRun> {
+  const { adminEmail: email, adminPassword } = config;
+  const password = adminPassword ?? randomBytes(12).toString("base64url");
+  await auth.ensureOwner(email, password);
+  const account = await accounts.create("Default");
+  const { secret } = await keys.create(actor, { name: "demo", accountId: account.id, credits: demoCredits });
+  await accounts.makeDefault(account.id);
+  return { email, generatedPassword: adminPassword === undefined ? password : undefined, key: secret };
+}
+
+export function describeFirstRun({ email, generatedPassword, key }: FirstRun, address: string): string {
+  const line = "─".repeat(78);
+  return `
+${line}
+  Tollgate is ready. This is shown once: keep the key${generatedPassword ? " and the password" : ""}.
+
+  GraphQL and Sandbox   ${address}/graphql
+  Sign in as            ${email}
+  Password              ${generatedPassword ?? "the one in ADMIN_PASSWORD"}
+  Demo key              ${key}   (${demoCredits} credits)
+
+  A first call:
+
+curl -s ${address}/graphql \\
+  -H 'content-type: application/json' \\
+  -H 'x-api-key: ${key}' \\
+  -d '{"query":"mutation { generate(input: {model: \\"echo\\", prompt: \\"Hello\\"}) { text charge { credits balance } } }"}'
+${line}
+`;
+}

@@ -1,0 +1,43 @@
+import { AppError } from "../errors.ts";
+import { checkLabels, checkSampling, readPrompt, readResponseFormat } from "../guard/input.ts";
+import type { ProviderCall } from "../models/providers/provider.ts";
+import type { GenerateInput, MessageRole } from "./types.ts";
+
+/** What a caller asked for, checked: nothing after this looks at the input again. */
+export interface Order {
+  model: string;
+  call: Omit<ProviderCall, "model" | "maxOutputTokens">;
+  maxOutputTokens: number | undefined;
+  tags: string[];
+  endUser: string | null;
+}
+
+const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant" } as const satisfies Record<
+  `${MessageRole}`,
+  string
+>;
+
+/** @throws BAD_USER_INPUT or INPUT_TOO_LARGE */
+export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
+  const { model, prompt, system, temperature, topP, stop, seed, tags, endUser } = input;
+  if (input.quoteId != null) throw new AppError("NOT_FOUND", { message: "No such quote." });
+  checkSampling(input);
+  checkLabels({ tags: tags ?? [], endUser: endUser ?? null });
+  const turns = input.messages?.map(({ role, content }) => ({ role: roles[role], content }));
+  const messages = readPrompt({ prompt, system, messages: turns }, inputBytesMax);
+  const responseFormat = readResponseFormat(input.responseFormat);
+  return {
+    model,
+    call: {
+      messages,
+      ...(temperature != null && { temperature }),
+      ...(topP != null && { topP }),
+      ...(stop != null && { stop }),
+      ...(seed != null && { seed }),
+      ...(responseFormat && { responseFormat }),
+    },
+    maxOutputTokens: input.maxOutputTokens ?? undefined,
+    tags: [...new Set(tags ?? [])],
+    endUser: endUser ?? null,
+  };
+}

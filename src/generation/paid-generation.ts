@@ -1,0 +1,130 @@
+import type { Context } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import type { PaidCall } from "../graphql/directives/cost.ts";
+import { formatCredits } from "../ledger/amount.ts";
+import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
+import { costOf, creditsOf, type Tariff } from "../models/price.ts";
+import type { FinishReason, ProviderAnswer, ProviderCall, TokenUsage } from "../models/providers/provider.ts";
+import type { CallableModel } from "../models/service.ts";
+import type { GenerationRow } from "./store.ts";
+import { type Generation, type Told, toGeneration } from "./types.ts";
+
+/**
+ * A call of a model whose hold is open. It ends in exactly one settlement, by the settlement table: what was
+ * delivered is charged at the price that the hold was opened with, and never more than the hold.
+ */
+export interface OpenedGeneration {
+  context: Context;
+  journal: Journal;
+  model: CallableModel;
+  call: ProviderCall;
+  tariff: Tariff;
+  hold: HoldRequest;
+  createdAt: Date;
+  onError: (error: unknown) => void;
+}
+
+interface Ending {
+  status: RequestStatus;
+  finishReason: FinishReason;
+  usage: TokenUsage;
+  charge: bigint;
+  errorCode: string | null;
+  timeToFirstTokenMs: number | null;
+}
+
+const nothingUsed: TokenUsage = {
+  inputTokens: 0,
+  cachedInputTokens: 0,
+  outputTokens: 0,
+  reasoningTokens: 0,
+  source: "PROVIDER",
+};
+
+export class PaidGeneration implements PaidCall {
+  readonly model: CallableModel;
+  readonly call: ProviderCall;
+  readonly #opened: OpenedGeneration;
+  readonly #startedAtMs = performance.now();
+
+  constructor(opened: OpenedGeneration) {
+    this.model = opened.model;
+    this.call = opened.call;
+    this.#opened = opened;
+  }
+
+  async settle(result: unknown): Promise<Generation> {
+    const { text, finishReason, usage, timeToFirstTokenMs = null } = result as ProviderAnswer;
+    const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
+    return this.#end(
+      { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
+      { text, replayed: false },
+    );
+  }
+
+  async fail(error: unknown): Promise<never> {
+    const left = this.#opened.context.signal.aborted;
+    const ending: Ending = {
+      status: left ? "CANCELLED" : "FAILED",
+      finishReason: left ? "CANCELLED" : "ERROR",
+      usage: nothingUsed,
+      charge: 0n,
+      errorCode: left ? null : error instanceof AppError ? error.code : "INTERNAL",
+      timeToFirstTokenMs: null,
+    };
+    // The caller is told why the call failed even if the hold could not be closed: the sweeper will close it.
+    await this.#end(ending, { text: "", replayed: false }).catch(this.#opened.onError);
+    throw left ? new AppError("UNAVAILABLE", { message: "The client left before the answer.", cause: error }) : error;
+  }
+
+  async #end(ending: Ending, told: Told): Promise<Generation> {
+    const { context, journal, hold } = this.#opened;
+    const settlement = this.#settlement(ending);
+    const { closed, charged, balance } = await journal.settle(settlement);
+    const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
+    if (closed && ending.status !== "FAILED") {
+      context.credits = {
+        reserved: formatCredits(hold.amount),
+        charged: formatCredits(charged),
+        balance: formatCredits(balance),
+      };
+    }
+    return toGeneration(row, told);
+  }
+
+  #settlement({ usage, ...ending }: Ending): Settlement {
+    const { accountId, id } = this.#opened.hold;
+    const { source, ...tokens } = usage;
+    return {
+      accountId,
+      holdId: id,
+      ...ending,
+      ...tokens,
+      usageSource: source,
+      costNanoUsd: costOf(this.model.price, usage),
+      latencyMs: Math.round(performance.now() - this.#startedAtMs),
+    };
+  }
+
+  /** What the ledger now says of this call, without reading it back. */
+  #row(
+    { holdId, charge: _charge, ...settlement }: Settlement,
+    { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
+  ): GenerationRow {
+    const { hold, createdAt } = this.#opened;
+    const { amount: reserved, leaseSeconds: _lease, ...held } = hold;
+    return {
+      ...held,
+      ...settlement,
+      id: holdId,
+      // A hold that was closed by someone else was given up: the sweeper has written that, and nothing was charged.
+      status: closed ? settlement.status : "ABANDONED",
+      finishReason: settlement.finishReason as FinishReason,
+      createdAt,
+      completedAt: new Date(),
+      reserved,
+      charged,
+      balanceAfter,
+    };
+  }
+}

@@ -1,0 +1,70 @@
+import { Arg, Args, Ctx, Directive, FieldResolver, Mutation, Query, Resolver, Root } from "type-graphql";
+import { type Context, viewerOf } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import type { PaidContext } from "../graphql/directives/cost.ts";
+import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
+import { fromWire } from "../ids.ts";
+import type { KeysService } from "../keys/service.ts";
+import { ApiKey, toApiKey } from "../keys/types.ts";
+import type { ProviderAnswer } from "../models/providers/provider.ts";
+import type { PaidGeneration } from "./paid-generation.ts";
+import type { GenerationService } from "./service.ts";
+import type { GenerationSearch } from "./store.ts";
+import { GenerateInput, Generation, GenerationConnection, GenerationFilter, toGeneration } from "./types.ts";
+
+@Resolver(() => Generation)
+export class GenerationResolver {
+  readonly #generation: GenerationService;
+  readonly #keys: KeysService;
+
+  constructor(generation: GenerationService, keys: KeysService) {
+    this.#generation = generation;
+    this.#keys = keys;
+  }
+
+  /** The input is read when the call is paid for, before this runs; what is returned here is then settled. */
+  @Directive('@scope(requires: "generate")')
+  @Directive("@rateLimit(limit: 600, duration: 60)")
+  @Directive('@cost(base: "1", metered: true)')
+  @Mutation(() => Generation, { description: "Calls a model. Credits are reserved before and settled after." })
+  generate(
+    @Arg("input", () => GenerateInput) _input: GenerateInput,
+    @Ctx() { paidCall, signal }: PaidContext<Context, PaidGeneration>,
+  ): Promise<ProviderAnswer> {
+    return this.#generation.ask(paidCall, signal);
+  }
+
+  @Directive('@scope(requires: "usage:read")')
+  @Query(() => GenerationConnection, {
+    description: "Calls, newest first. A key sees its own, a MEMBER those of one account.",
+  })
+  async generations(
+    @Arg("filter", () => GenerationFilter, { nullable: true }) filter: GenerationFilter | null,
+    @Args(() => PageArgs) page: PageArgs,
+    @Ctx() context: Context,
+  ): Promise<Connection<Generation>> {
+    const found = await this.#generation.list(viewerOf(context), toSearch(filter ?? {}), readPage(page));
+    return toConnection(found, (row) => toGeneration(row));
+  }
+
+  @FieldResolver(() => ApiKey, { description: "The key that paid for the call." })
+  async apiKey(@Root() { apiKeyId }: Generation, @Ctx() { loaders }: Context): Promise<ApiKey> {
+    const key = await loaders.load(this.#keys.byId, apiKeyId);
+    if (!key) throw new AppError("NOT_FOUND");
+    return toApiKey(key);
+  }
+}
+
+function toSearch(filter: GenerationFilter): GenerationSearch {
+  const { accountId, apiKeyId, model, status, tag, endUser, from, to } = filter;
+  return {
+    accountId: accountId ? fromWire("acc", accountId) : undefined,
+    apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
+    model: model ?? undefined,
+    status: status ?? undefined,
+    tag: tag ?? undefined,
+    endUser: endUser ?? undefined,
+    from: from ?? undefined,
+    to: to ?? undefined,
+  };
+}

@@ -1,0 +1,42 @@
+import { and, desc, eq, gte, lt, sql } from "drizzle-orm";
+import type { Executor } from "../db/client.ts";
+import { requests } from "../db/partitioned.ts";
+
+export type GenerationRow = typeof requests.$inferSelect;
+
+export interface GenerationSearch {
+  accountId?: string | undefined;
+  apiKeyId?: string | undefined;
+  model?: string | undefined;
+  status?: GenerationRow["status"] | undefined;
+  tag?: string | undefined;
+  endUser?: string | undefined;
+  from?: Date | undefined;
+  to?: Date | undefined;
+}
+
+export async function listGenerations(
+  tx: Executor,
+  search: GenerationSearch,
+  page: { limit: number; beforeId: string | undefined },
+): Promise<GenerationRow[]> {
+  const { accountId, apiKeyId, model, status, tag, endUser, from, to } = search;
+  return tx
+    .select()
+    .from(requests)
+    .where(
+      and(
+        accountId === undefined ? undefined : eq(requests.accountId, accountId),
+        apiKeyId === undefined ? undefined : eq(requests.apiKeyId, apiKeyId),
+        model === undefined ? undefined : eq(requests.model, model),
+        status === undefined ? undefined : eq(requests.status, status),
+        tag === undefined ? undefined : sql`${tag} = any(${requests.tags})`,
+        endUser === undefined ? undefined : eq(requests.endUser, endUser),
+        from === undefined ? undefined : gte(requests.createdAt, from),
+        to === undefined ? undefined : lt(requests.createdAt, to),
+        page.beforeId === undefined ? undefined : lt(requests.id, page.beforeId),
+      ),
+    )
+    .orderBy(desc(requests.id))
+    .limit(page.limit + 1);
+}

@@ -1,0 +1,24 @@
+import "reflect-metadata";
+import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
+import { buildSchemaSync, type NonEmptyArray } from "type-graphql";
+import { accessDirectives } from "./directives/access.ts";
+import { costDirective } from "./directives/cost.ts";
+import { rateLimitDirectiveDefinition } from "./directives/rate-limit.ts";
+import { GraphQLTime } from "./scalars.ts";
+
+/**
+ * Makes the schema of resolver instances. The directives are declared here and take effect where they are applied:
+ * the caller wraps the schema with what stands behind each.
+ */
+export function buildApiSchema(resolvers: object[]): GraphQLSchema {
+  const byClass = new Map(resolvers.map((resolver) => [resolver.constructor, resolver]));
+  const schema = buildSchemaSync({
+    resolvers: [...byClass.keys()] as unknown as NonEmptyArray<() => object>,
+    container: { get: (cls) => byClass.get(cls) },
+    scalarsMap: [{ type: Date, scalar: GraphQLTime }],
+    directives: [...accessDirectives, costDirective, rateLimitDirectiveDefinition],
+    // Inputs are judged by the services, which other doors call as well.
+    validate: false,
+  });
+  return lexicographicSortSchema(schema);
+}

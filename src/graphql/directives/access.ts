@@ -1,0 +1,60 @@
+import { getDirective, MapperKind, mapSchema } from "@graphql-tools/utils";
+import {
+  DirectiveLocation,
+  defaultFieldResolver,
+  GraphQLDirective,
+  GraphQLNonNull,
+  type GraphQLSchema,
+  GraphQLString,
+} from "graphql";
+
+const requires = { type: new GraphQLNonNull(GraphQLString) };
+const locations = [DirectiveLocation.FIELD_DEFINITION];
+
+export const accessDirectives = [
+  new GraphQLDirective({
+    name: "scope",
+    description: "Callable with an API key that has this scope, or by a person with the role.",
+    args: { requires },
+    locations,
+  }),
+  new GraphQLDirective({
+    name: "role",
+    description:
+      "Callable by a person whose role is at least this one, from least to most: MEMBER, ANALYST, OPERATOR, ADMIN, OWNER.",
+    args: { requires },
+    locations,
+  }),
+  new GraphQLDirective({
+    name: "authenticated",
+    description: "Callable by any known caller: an API key or a person.",
+    locations,
+  }),
+];
+
+/** Decides whether this caller passes; throws if not. `requires` is undefined for `@authenticated`. */
+export type AccessCheck<C> = (context: C, requires: string | undefined) => void;
+
+export interface AccessChecks<C> {
+  scope: AccessCheck<C>;
+  role: AccessCheck<C>;
+  authenticated: AccessCheck<C>;
+}
+
+/** Puts the declared check of each field in front of its resolver. */
+export function withAccess<C>(schema: GraphQLSchema, checks: AccessChecks<C>): GraphQLSchema {
+  return mapSchema(schema, {
+    [MapperKind.OBJECT_FIELD]: (field) => {
+      for (const name of ["scope", "role", "authenticated"] as const) {
+        const declared = getDirective(schema, field, name)?.[0];
+        if (!declared) continue;
+        const { resolve = defaultFieldResolver } = field;
+        field.resolve = (source, args, context: C, info) => {
+          checks[name](context, declared["requires"]);
+          return resolve(source, args, context, info);
+        };
+      }
+      return field;
+    },
+  });
+}

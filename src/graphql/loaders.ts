@@ -1,0 +1,22 @@
+import DataLoader from "dataloader";
+
+/** Reads many objects at once; the result holds what was found, by id, in any order. */
+export type LoadMany<V> = (ids: readonly string[]) => Promise<ReadonlyMap<string, V>>;
+
+/** One set a request: every edge that is followed in one tick becomes one read, and nothing outlives the request. */
+export class Loaders {
+  // biome-ignore lint/suspicious/noExplicitAny: each loader's type is given by the function that it is kept under.
+  readonly #byRead = new Map<LoadMany<any>, DataLoader<string, any>>();
+
+  load<V>(read: LoadMany<V>, id: string): Promise<V | undefined> {
+    let loader: DataLoader<string, V | undefined> | undefined = this.#byRead.get(read);
+    if (!loader) {
+      loader = new DataLoader(async (ids) => {
+        const found = await read(ids);
+        return ids.map((id) => found.get(id));
+      });
+      this.#byRead.set(read, loader);
+    }
+    return loader.load(id);
+  }
+}

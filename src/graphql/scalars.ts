@@ -1,0 +1,31 @@
+import { GraphQLError, GraphQLScalarType, Kind } from "graphql";
+import { GraphQLDateTime, GraphQLJSON } from "graphql-scalars";
+
+const decimal = /^-?\d{1,13}(\.\d{1,9})?$/;
+
+function readDecimal(value: unknown): string {
+  if (typeof value === "string" && decimal.test(value)) return value;
+  throw new GraphQLError('A Decimal is a string such as "12.5": at most 13 digits, and 9 after the point.');
+}
+
+export const GraphQLDecimal = new GraphQLScalarType<string, string>({
+  name: "Decimal",
+  description:
+    'An exact decimal number as a string, e.g. "12.5". Numbers are refused, because a JSON number may have been rounded.',
+  serialize: (value) => String(value),
+  parseValue: readDecimal,
+  parseLiteral: (node) => readDecimal(node.kind === Kind.STRING ? node.value : undefined),
+});
+
+export const GraphQLTime = new GraphQLScalarType<Date, string>({
+  ...GraphQLDateTime.toConfig(),
+  description: "An instant as RFC 3339 writes it, in UTC on the way out, e.g. `2026-01-31T12:00:00.000Z`.",
+  serialize: (value) => (value instanceof Date ? value : new Date(String(value))).toISOString(),
+  extensions: {},
+});
+
+export const GraphQLAnyJson = new GraphQLScalarType({
+  ...GraphQLJSON.toConfig(),
+  description: "Any JSON value.",
+  extensions: {},
+});

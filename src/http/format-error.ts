@@ -1,0 +1,61 @@
+import { unwrapResolverError } from "@apollo/server/errors";
+import { GraphQLError, type GraphQLFormattedError } from "graphql";
+import { asUnavailable } from "../db/errors.ts";
+import { AppError, catalogue, type ErrorCode } from "../errors.ts";
+
+/**
+ * The one place where a failure becomes what a caller sees: a code of the catalogue, its HTTP status, and the id of
+ * the request. What is not in the catalogue is INTERNAL; its cause goes to the log and nowhere else.
+ */
+export interface PublicFault {
+  code: ErrorCode;
+  message: string;
+  status: number;
+  details: Record<string, unknown>;
+  /** Worth a line in the log, because nobody meant it to happen. */
+  unexpected: boolean;
+}
+
+/** Apollo's own codes, all of which mean that the request could not be understood. */
+const requestFaults = new Set([
+  "GRAPHQL_PARSE_FAILED",
+  "GRAPHQL_VALIDATION_FAILED",
+  "BAD_USER_INPUT",
+  "BAD_REQUEST",
+  "OPERATION_RESOLUTION_FAILURE",
+  "PERSISTED_QUERY_NOT_FOUND",
+  "PERSISTED_QUERY_NOT_SUPPORTED",
+]);
+
+export function toPublicFault(error: unknown): PublicFault {
+  const fault = asUnavailable(unwrapResolverError(error));
+  if (fault instanceof AppError) return publish(fault.code, fault.message, fault.details);
+  if (error instanceof GraphQLError) {
+    const code = String(error.extensions["code"] ?? "");
+    if (code in catalogue && code !== "INTERNAL") return publish(code as ErrorCode, error.message);
+    // Without an original error it came from the language itself: a value that does not fit its type, say.
+    if (requestFaults.has(code) || (error.originalError == null && code === "")) {
+      return publish("BAD_USER_INPUT", error.message);
+    }
+  }
+  return { ...publish("INTERNAL", catalogue.INTERNAL.message), unexpected: true };
+}
+
+function publish(code: ErrorCode, message: string, details: Record<string, unknown> = {}): PublicFault {
+  const unexpected = code === "UNAVAILABLE" || code === "PROVIDER_FAILED" || code === "PROVIDER_TIMEOUT";
+  return { code, message, status: catalogue[code].status, details, unexpected };
+}
+
+/** The request id is added by the caller, which knows the request. */
+export function formatFault(
+  { code, message, details }: PublicFault,
+  path?: GraphQLFormattedError["path"],
+): GraphQLFormattedError {
+  return { message, ...(path && { path }), extensions: { code, retryable: catalogue[code].retryable, ...details } };
+}
+
+/** The headers that say in HTTP what the body says in GraphQL. */
+export function headersOf(extensions: Record<string, unknown> | undefined): Record<string, string> {
+  const retryAfter = extensions?.["retryAfter"];
+  return typeof retryAfter === "number" ? { "retry-after": String(retryAfter) } : {};
+}

@@ -1,0 +1,132 @@
+import type { ApolloServer } from "@apollo/server";
+import { fastifyApolloHandler } from "@as-integrations/fastify";
+import cors from "@fastify/cors";
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from "fastify";
+import { v7 as newRequestId } from "uuid";
+import type { Context } from "../auth/viewer.ts";
+import { AppError, badInput } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Callers } from "./context.ts";
+import { formatFault, headersOf, toPublicFault } from "./format-error.ts";
+
+const bodyBytesMax = 1_048_576;
+const requestTimeoutMs = 30_000;
+
+export interface ServerOptions {
+  log: Logger;
+  trustProxy: string[];
+  corsOrigins: string[];
+}
+
+/** Before Apollo is started, so that its drain plugin can be given the server. */
+export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): FastifyInstance {
+  const server = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: bodyBytesMax,
+    requestTimeout: requestTimeoutMs,
+    trustProxy: trustProxy.length > 0 ? trustProxy : false,
+    genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newRequestId(),
+    return503OnClosing: true,
+  }) as unknown as FastifyInstance;
+  // Only JSON is an operation; a form or plain text is what a hostile page can send without asking first.
+  server.removeContentTypeParser("text/plain");
+  server.addHook("onRequest", async (request, reply) => {
+    reply.header("x-request-id", request.id);
+  });
+  server.addHook("onResponse", async ({ id, method, routeOptions }, { statusCode, elapsedTime }) => {
+    log.debug({ requestId: id, method, route: routeOptions.url, statusCode, ms: Math.round(elapsedTime) }, "request");
+  });
+  server.setErrorHandler((error, request, reply) => sendFault(toRequestFault(error), request, reply, log));
+  server.setNotFoundHandler((request, reply) =>
+    sendFault(new AppError("NOT_FOUND", { message: "There is nothing at this address." }), request, reply, log),
+  );
+  if (corsOrigins.length > 0) {
+    server.register(cors, {
+      origin: corsOrigins,
+      methods: ["GET", "POST"],
+      exposedHeaders: ["x-request-id", "retry-after"],
+      maxAge: 600,
+    });
+  }
+  return server;
+}
+
+export interface Routes {
+  apollo: ApolloServer<Context>;
+  callers: Callers;
+  sandbox: boolean;
+  /** Rejects when the database does not answer. */
+  checkReady: () => Promise<void>;
+}
+
+export function addRoutes(server: FastifyInstance, { apollo, callers, sandbox, checkReady }: Routes): void {
+  const handler = fastifyApolloHandler(apollo, {
+    context: (request, reply) => callers.context(request, goneSignal(reply)),
+  });
+  server.post("/graphql", { preHandler: async ({ body }) => checkBody(body) }, handler);
+  server.get("/graphql", { preHandler: async ({ headers }) => checkBrowser(sandbox, headers.accept) }, handler);
+  server.get("/healthz", async () => ({ status: "ok" }));
+  server.get("/readyz", async () => {
+    await checkReady();
+    return { status: "ready" };
+  });
+}
+
+function goneSignal({ raw }: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  raw.once("close", () => {
+    if (!raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+/** Apollo would run a query in a URL, where it ends up in histories and logs. */
+function checkBrowser(sandbox: boolean, accept: string | undefined): void {
+  if (!sandbox || !accept?.includes("text/html")) throw badInput("Send operations with POST.");
+}
+
+function checkBody(body: unknown): void {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw badInput("The body must be one JSON object with a query.");
+  }
+  const { query, variables, operationName, extensions } = body as Record<string, unknown>;
+  if (typeof query !== "string" || query === "") throw badInput("query must be a text.");
+  if (variables != null && (typeof variables !== "object" || Array.isArray(variables))) {
+    throw badInput("variables must be an object.");
+  }
+  if (operationName != null && typeof operationName !== "string") throw badInput("operationName must be a text.");
+  if (extensions != null && typeof extensions !== "object") throw badInput("extensions must be an object.");
+}
+
+/** What Fastify itself refuses, in the words of the catalogue. */
+function toRequestFault(error: unknown): unknown {
+  const { code, statusCode } = error as { code?: string; statusCode?: number };
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
+    return new AppError("INPUT_TOO_LARGE", { details: { limitBytes: bodyBytesMax }, cause: error });
+  }
+  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return badInput("The content type must be application/json.");
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500 && !(error instanceof AppError)) {
+    return badInput("The request could not be read as JSON.");
+  }
+  return error;
+}
+
+function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
+  const fault = toPublicFault(error);
+  if (fault.unexpected) log.error({ err: error, requestId: request.id, code: fault.code }, "request failed");
+  const { message, extensions } = formatFault(fault);
+  const errors = [{ message, extensions: { ...extensions, requestId: request.id } }];
+  return reply.code(fault.status).headers(headersOf(extensions)).send({ errors });
+}
+
+function readRequestId(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" && /^[\w.-]{1,64}$/.test(header) ? header : undefined;
+}

@@ -1,0 +1,113 @@
+import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
+import type { AccountsService } from "../accounts/service.ts";
+import { Account, toAccount } from "../accounts/types.ts";
+import { Me } from "../auth/types.ts";
+import { actorOf, type Context, personOf, viewerOf } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
+import { fromWire, readWire } from "../ids.ts";
+import type { KeysService } from "./service.ts";
+import {
+  ApiKey,
+  ApiKeyConnection,
+  ApiKeyFilter,
+  ApiKeySecret,
+  CreateApiKeyInput,
+  IssuedApiKey,
+  toApiKey,
+  toApiKeySecret,
+} from "./types.ts";
+
+@Resolver(() => Me)
+export class MyKeyResolver {
+  readonly #keys: KeysService;
+
+  constructor(keys: KeysService) {
+    this.#keys = keys;
+  }
+
+  @FieldResolver(() => ApiKey, { nullable: true, description: "The key with its limits; null for a person." })
+  async apiKey(@Ctx() context: Context): Promise<ApiKey | null> {
+    const viewer = viewerOf(context);
+    const key = viewer.kind === "API_KEY" && (await context.loaders.load(this.#keys.byId, viewer.apiKeyId));
+    return key ? toApiKey(key) : null;
+  }
+}
+
+@Resolver(() => ApiKey)
+export class KeysResolver {
+  readonly #keys: KeysService;
+  readonly #accounts: AccountsService;
+
+  constructor(keys: KeysService, accounts: AccountsService) {
+    this.#keys = keys;
+    this.#accounts = accounts;
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => IssuedApiKey, { description: "Creates a key. Its secret is in this answer and nowhere else." })
+  async createApiKey(
+    @Arg("input", () => CreateApiKeyInput) input: CreateApiKeyInput,
+    @Ctx() context: Context,
+  ): Promise<IssuedApiKey> {
+    const accountId = input.accountId ? fromWire("acc", input.accountId) : undefined;
+    const { key, secret } = await this.#keys.create(actorOf(viewerOf(context)), { ...input, accountId });
+    return { apiKey: toApiKey(key), secret };
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => ApiKey, {
+    description: "Stops a key until it is enabled. Fails with NOT_FOUND, or CONFLICT once revoked.",
+  })
+  async disableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
+    return toApiKey(await this.#keys.setStatus(personOf(context), fromWire("key", id), "DISABLED"));
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => ApiKey, {
+    description: "Lets a disabled key work again. Fails with NOT_FOUND, or CONFLICT once revoked.",
+  })
+  async enableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
+    return toApiKey(await this.#keys.setStatus(personOf(context), fromWire("key", id), "ACTIVE"));
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => ApiKey, {
+    description: "Stops a key for ever. Fails with NOT_FOUND, or CONFLICT if it was revoked before.",
+  })
+  async revokeApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
+    return toApiKey(await this.#keys.setStatus(personOf(context), fromWire("key", id), "REVOKED"));
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Query(() => ApiKey, { nullable: true, description: "One key; null if there is none that the caller may see." })
+  async apiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey | null> {
+    const keyId = readWire("key", id);
+    const key = keyId && (await this.#keys.find(personOf(context), keyId));
+    return key ? toApiKey(key) : null;
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Query(() => ApiKeyConnection, { description: "Keys, newest first. A MEMBER sees those of one account." })
+  async apiKeys(
+    @Arg("filter", () => ApiKeyFilter, { nullable: true }) filter: ApiKeyFilter | null,
+    @Args(() => PageArgs) page: PageArgs,
+    @Ctx() context: Context,
+  ): Promise<Connection<ApiKey>> {
+    const accountId = filter?.accountId ? fromWire("acc", filter.accountId) : undefined;
+    const where = { accountId, name: filter?.name ?? undefined, status: filter?.status ?? undefined };
+    return toConnection(await this.#keys.list(personOf(context), where, readPage(page)), toApiKey);
+  }
+
+  @FieldResolver(() => Account, { description: "Whose key it is." })
+  async account(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<Account> {
+    const account = await loaders.load(this.#accounts.byId, row.accountId);
+    if (!account) throw new AppError("NOT_FOUND");
+    return toAccount(account);
+  }
+
+  @FieldResolver(() => [ApiKeySecret], { description: "The texts that prove this key, newest first." })
+  async secrets(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<ApiKeySecret[]> {
+    return ((await loaders.load(this.#keys.secretsByKey, row.id)) ?? []).map(toApiKeySecret);
+  }
+}

@@ -1,0 +1,86 @@
+import { createHmac, randomBytes } from "node:crypto";
+import { crc32 } from "node:zlib";
+import { compare, hash } from "bcrypt";
+import { badInput } from "../errors.ts";
+import { Gate } from "../gate.ts";
+
+/**
+ * The text of a key: `tg_`, the environment, `_`, 43 base62 characters that carry 256 random bits, and 6 of their
+ * CRC-32, so that a mistyped or made-up key is known as such without a look-up and scanners can find a leak.
+ */
+export type KeyEnvironment = "live" | "test";
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const bodyLength = 43;
+const checksumLength = 6;
+const minted = /^(tg_(?:live|test)_)([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
+const broughtLengthMin = 20;
+const broughtLengthMax = 200;
+const brought = /^[\x21-\x7e]+$/;
+
+export function mintKey(environment: KeyEnvironment): string {
+  const text = `tg_${environment}_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), bodyLength)}`;
+  return text + checksum(text);
+}
+
+/** Whether a text can be a key at all. False for a minted key that was mistyped, so it costs no look-up. */
+export function isKeyText(text: string): boolean {
+  if (text.startsWith("tg_")) {
+    const [, prefix, body, sum] = minted.exec(text) ?? [];
+    return prefix !== undefined && checksum(`${prefix}${body}`) === sum;
+  }
+  return text.length >= broughtLengthMin && text.length <= broughtLengthMax && brought.test(text);
+}
+
+/** @throws BAD_USER_INPUT for a key text that a customer may not bring */
+export function checkBroughtKey(text: string): void {
+  if (text.startsWith("tg_")) throw badInput("A key of your own cannot start with tg_.");
+  if (text.length < broughtLengthMin || text.length > broughtLengthMax || !brought.test(text)) {
+    throw badInput(
+      `A key of your own has ${broughtLengthMin} to ${broughtLengthMax} visible ASCII characters without spaces.`,
+    );
+  }
+}
+
+/** What people see of a key afterwards. A brought key shows no prefix: its form is not ours to know. */
+export function visibleParts(text: string): { prefix: string; last4: string } {
+  return { prefix: minted.exec(text)?.[1] ?? "", last4: text.slice(-4) };
+}
+
+export interface Peppers {
+  digestPepper: Buffer;
+  hashPepper: Buffer;
+}
+
+/** For look-up: equal texts have equal digests, and without the pepper a digest cannot be checked against a guess. */
+export function digestKey(text: string, { digestPepper }: Peppers): Buffer {
+  return createHmac("sha256", digestPepper).update(text).digest();
+}
+
+/** A minted key has 256 bits, to which a high cost adds nothing; a brought one may be guessable. */
+const mintedCost = 6;
+const broughtCost = 10;
+const gate = new Gate(2, 1000);
+
+/** bcrypt reads at most 72 bytes, so it is given a digest of fixed length and never the key itself. */
+export function hashKey(text: string, { hashPepper }: Peppers): Promise<string> {
+  return gate.run(() => hash(hashInput(text, hashPepper), minted.test(text) ? mintedCost : broughtCost));
+}
+
+export function verifyKey(text: string, stored: string, { hashPepper }: Peppers): Promise<boolean> {
+  return gate.run(() => compare(hashInput(text, hashPepper), stored));
+}
+
+function hashInput(text: string, pepper: Buffer): string {
+  return createHmac("sha256", pepper).update(text).digest("base64");
+}
+
+function checksum(text: string): string {
+  return base62(BigInt(crc32(text)), checksumLength);
+}
+
+function base62(value: bigint, length: number): string {
+  let text = "";
+  for (let rest = value; text.length < length; rest /= 62n) text = alphabet[Number(rest % 62n)] + text;
+  return text;
+}

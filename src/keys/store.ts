@@ -1,0 +1,139 @@
+import { and, desc, eq, inArray, lt, ne, type SQL, sql } from "drizzle-orm";
+import type { Executor } from "../db/client.ts";
+import { apiKeys, keySecrets } from "../db/tables.ts";
+
+/** `expired` is judged by the database's clock. */
+export type KeyRow = typeof apiKeys.$inferSelect & { expired: boolean };
+export type SecretRow = typeof keySecrets.$inferSelect;
+export type NewKey = Omit<typeof apiKeys.$inferInsert, "status" | "version" | "createdAt" | "lastUsedAt">;
+export type NewSecret = Pick<SecretRow, "id" | "accountId" | "apiKeyId" | "last4" | "digest" | "hash">;
+
+const expired = sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)`;
+const columns = {
+  accountId: apiKeys.accountId,
+  id: apiKeys.id,
+  walletId: apiKeys.walletId,
+  name: apiKeys.name,
+  prefix: apiKeys.prefix,
+  last4: apiKeys.last4,
+  status: apiKeys.status,
+  scopes: apiKeys.scopes,
+  models: apiKeys.models,
+  allowedIps: apiKeys.allowedIps,
+  requestsPerMinute: apiKeys.requestsPerMinute,
+  tokensPerMinute: apiKeys.tokensPerMinute,
+  maxConcurrency: apiKeys.maxConcurrency,
+  dailyBudgetNanoUsd: apiKeys.dailyBudgetNanoUsd,
+  monthlyBudgetNanoUsd: apiKeys.monthlyBudgetNanoUsd,
+  metadata: apiKeys.metadata,
+  expiresAt: apiKeys.expiresAt,
+  lastUsedAt: apiKeys.lastUsedAt,
+  createdBy: apiKeys.createdBy,
+  createdAt: apiKeys.createdAt,
+  version: apiKeys.version,
+  expired,
+};
+
+export async function insertKey(tx: Executor, key: NewKey): Promise<KeyRow> {
+  const [row] = await tx.insert(apiKeys).values(key).returning(columns);
+  return row as KeyRow;
+}
+
+export async function insertSecret(tx: Executor, secret: NewSecret): Promise<void> {
+  await tx.insert(keySecrets).values(secret);
+}
+
+/** What identifying a caller needs, and the database's clock beside it. */
+export interface SecretMatch {
+  secret: SecretRow;
+  key: KeyRow;
+  databaseNow: Date;
+}
+
+export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretMatch | undefined> {
+  const [row] = await tx
+    .select({ secret: keySecrets, key: columns, databaseNow: sql<string>`now()` })
+    .from(keySecrets)
+    .innerJoin(apiKeys, and(eq(apiKeys.accountId, keySecrets.accountId), eq(apiKeys.id, keySecrets.apiKeyId)))
+    .where(eq(keySecrets.digest, digest));
+  return row && { ...row, databaseNow: new Date(row.databaseNow) };
+}
+
+export async function touchSecret(tx: Executor, secret: SecretRow): Promise<void> {
+  await tx.update(keySecrets).set({ lastUsedAt: sql`now()` }).where(eq(keySecrets.id, secret.id));
+  await tx
+    .update(apiKeys)
+    .set({ lastUsedAt: sql`now()` })
+    .where(and(eq(apiKeys.accountId, secret.accountId), eq(apiKeys.id, secret.apiKeyId)));
+}
+
+export async function keysById(tx: Executor, ids: readonly string[]): Promise<Map<string, KeyRow>> {
+  const rows = await tx
+    .select(columns)
+    .from(apiKeys)
+    .where(inArray(apiKeys.id, [...ids]));
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+export async function secretsByKey(tx: Executor, keyIds: readonly string[]): Promise<Map<string, SecretRow[]>> {
+  const rows = await tx
+    .select()
+    .from(keySecrets)
+    .where(inArray(keySecrets.apiKeyId, [...keyIds]))
+    .orderBy(desc(keySecrets.id));
+  const byKey = new Map<string, SecretRow[]>();
+  for (const row of rows) byKey.set(row.apiKeyId, [...(byKey.get(row.apiKeyId) ?? []), row]);
+  return byKey;
+}
+
+export interface KeyFilter {
+  accountId?: string | undefined;
+  name?: string | undefined;
+  status?: "ACTIVE" | "DISABLED" | "REVOKED" | "EXPIRED" | undefined;
+}
+
+export async function listKeys(
+  tx: Executor,
+  filter: KeyFilter,
+  page: { limit: number; beforeId: string | undefined },
+): Promise<KeyRow[]> {
+  return tx
+    .select(columns)
+    .from(apiKeys)
+    .where(
+      and(
+        filter.accountId === undefined ? undefined : eq(apiKeys.accountId, filter.accountId),
+        filter.name === undefined ? undefined : sql`strpos(lower(${apiKeys.name}), lower(${filter.name})) > 0`,
+        hasStatus(filter.status),
+        page.beforeId === undefined ? undefined : lt(apiKeys.id, page.beforeId),
+      ),
+    )
+    .orderBy(desc(apiKeys.id))
+    .limit(page.limit + 1);
+}
+
+function hasStatus(status: KeyFilter["status"]): SQL | undefined {
+  if (status === undefined) return undefined;
+  if (status === "EXPIRED") return and(eq(apiKeys.status, "ACTIVE"), expired);
+  return status === "ACTIVE" ? and(eq(apiKeys.status, status), sql`not ${expired}`) : eq(apiKeys.status, status);
+}
+
+/** Revoked is final: a key in that state is never found for a change. */
+export async function updateKey(
+  tx: Executor,
+  key: { accountId?: string | undefined; id: string },
+  change: Partial<NewKey> & { status?: KeyRow["status"] },
+): Promise<KeyRow | undefined> {
+  const [row] = await tx
+    .update(apiKeys)
+    .set({ ...change, version: sql`${apiKeys.version} + 1` })
+    .where(
+      and(
+        eq(apiKeys.id, key.id),
+        key.accountId === undefined ? undefined : eq(apiKeys.accountId, key.accountId),
+        ne(apiKeys.status, "REVOKED"),
+      ),
+    )
+    .returning(columns);
+  return row;
+}

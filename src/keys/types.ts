@@ -1,0 +1,214 @@
+import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
+import { connectionOf } from "../graphql/pagination.ts";
+import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
+import { toWire } from "../ids.ts";
+import { formatUsd } from "../ledger/amount.ts";
+import type { KeyRow, SecretRow } from "./store.ts";
+
+export enum ApiKeyStatus {
+  ACTIVE = "ACTIVE",
+  DISABLED = "DISABLED",
+  REVOKED = "REVOKED",
+  EXPIRED = "EXPIRED",
+}
+registerEnumType(ApiKeyStatus, {
+  name: "ApiKeyStatus",
+  description: "Whether a key can be used.",
+  valuesConfig: {
+    ACTIVE: { description: "It can." },
+    DISABLED: { description: "Not now; an admin can enable it again." },
+    REVOKED: { description: "Never again." },
+    EXPIRED: { description: "Its `expiresAt` has passed." },
+  },
+});
+
+@ObjectType({ description: "A credential that lets a program call the gateway.", simpleResolvers: true })
+export class ApiKey {
+  @Field(() => ID, { description: "`key_…`; stays the same when the secret changes." })
+  id!: string;
+
+  @Field(() => String, { description: "A label for people; not unique." })
+  name!: string;
+
+  @Field(() => ApiKeyStatus, { description: "Whether the key can be used now." })
+  status!: `${ApiKeyStatus}`;
+
+  @Field(() => String, { description: "How the newest secret starts; empty for a key text of the customer's own." })
+  prefix!: string;
+
+  @Field(() => String, { description: "The last four characters of the newest secret." })
+  last4!: string;
+
+  @Field(() => [String], { description: "What the key may do." })
+  scopes!: string[];
+
+  @Field(() => [String], { nullable: true, description: "Names of the models it may call; null means every model." })
+  models!: string[] | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "Addresses and CIDR ranges it may be used from; null means any.",
+  })
+  allowedIps!: string[] | null;
+
+  @Field(() => Int, { nullable: true, description: "Calls a minute; null means the limit of the field." })
+  requestsPerMinute!: number | null;
+
+  @Field(() => Int, { nullable: true, description: "Tokens a minute; null means no limit." })
+  tokensPerMinute!: number | null;
+
+  @Field(() => Int, { nullable: true, description: "Calls at once; null means no limit." })
+  maxConcurrency!: number | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Provider cost a day (UTC), in USD; null means no limit.",
+  })
+  dailyBudgetUsd!: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Provider cost a month (UTC), in USD; null means no limit.",
+  })
+  monthlyBudgetUsd!: string | null;
+
+  @Field(() => GraphQLAnyJson, { nullable: true, description: "Whatever the admin noted." })
+  metadata!: unknown;
+
+  @Field(() => Date, { nullable: true, description: "When the key stops working; null means never." })
+  expiresAt!: Date | null;
+
+  @Field(() => Date, { nullable: true, description: "The last use, to the minute." })
+  lastUsedAt!: Date | null;
+
+  @Field(() => Date, { description: "When the key was created." })
+  createdAt!: Date;
+
+  /** For the edges: ids as the database has them. */
+  row!: { id: string; accountId: string; walletId: string };
+}
+
+@ObjectType({
+  description: "One text that proves a key. A key has several while it is being rotated.",
+  simpleResolvers: true,
+})
+export class ApiKeySecret {
+  @Field(() => ID, { description: "`sec_…`" })
+  id!: string;
+
+  @Field(() => String, { description: "The last four characters." })
+  last4!: string;
+
+  @Field(() => Date, { description: "From when it works." })
+  validFrom!: Date;
+
+  @Field(() => Date, { nullable: true, description: "Until when it works; null means as long as its key." })
+  validTo!: Date | null;
+
+  @Field(() => Date, { nullable: true, description: "The last use, to the minute." })
+  lastUsedAt!: Date | null;
+}
+
+@ObjectType({ description: "A key with its secret, which is shown this once and never stored.", simpleResolvers: true })
+export class IssuedApiKey {
+  @Field(() => ApiKey, { description: "The key." })
+  apiKey!: ApiKey;
+
+  @Field(() => String, { description: "The text that goes in `x-api-key` or `Authorization: Bearer …`." })
+  secret!: string;
+}
+
+@InputType({ description: "A new key." })
+export class CreateApiKeyInput {
+  @Field(() => String, { description: "1 to 200 characters." })
+  name!: string;
+
+  @Field(() => ID, { nullable: true, description: "Whose key it is; the default account when absent." })
+  accountId?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0",
+    description: "Credits that it starts with; not below 0.",
+  })
+  credits?: string | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    defaultValue: false,
+    description: "Draw on the account's shared wallet instead of a wallet of its own.",
+  })
+  sharedWallet?: boolean | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "A key text of your own, 20 to 200 visible ASCII characters; minted when absent. Fails with CONFLICT if in use.",
+  })
+  key?: string | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'What the key may do; ["generate", "embed", "usage:read"] when absent.',
+  })
+  scopes?: string[] | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "Names of the models that it may call; every model when absent.",
+  })
+  models?: string[] | null;
+
+  @Field(() => [String], { nullable: true, description: "Addresses or CIDR ranges, IPv4 or IPv6; any when absent." })
+  allowedIps?: string[] | null;
+
+  @Field(() => Int, { nullable: true, description: "At least 1." })
+  requestsPerMinute?: number | null;
+
+  @Field(() => Int, { nullable: true, description: "At least 1." })
+  tokensPerMinute?: number | null;
+
+  @Field(() => Int, { nullable: true, description: "At least 1." })
+  maxConcurrency?: number | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
+  dailyBudgetUsd?: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
+  monthlyBudgetUsd?: string | null;
+
+  @Field(() => Date, { nullable: true, description: "Must be in the future." })
+  expiresAt?: Date | null;
+
+  @Field(() => GraphQLAnyJson, { nullable: true, description: "At most 16 KiB." })
+  metadata?: unknown;
+}
+
+@InputType({ description: "Which keys to list." })
+export class ApiKeyFilter {
+  @Field(() => ID, { nullable: true, description: "Of this account only." })
+  accountId?: string | null;
+
+  @Field(() => String, { nullable: true, description: "Part of the name, in any case; at least 1 character." })
+  name?: string | null;
+
+  @Field(() => ApiKeyStatus, { nullable: true, description: "In this state only." })
+  status?: `${ApiKeyStatus}` | null;
+}
+
+export const ApiKeyConnection = connectionOf(ApiKey, "ApiKey");
+
+export function toApiKey(row: KeyRow): ApiKey {
+  return {
+    ...row,
+    id: toWire("key", row.id),
+    status: row.status === "ACTIVE" && row.expired ? "EXPIRED" : row.status,
+    dailyBudgetUsd: row.dailyBudgetNanoUsd === null ? null : formatUsd(row.dailyBudgetNanoUsd),
+    monthlyBudgetUsd: row.monthlyBudgetNanoUsd === null ? null : formatUsd(row.monthlyBudgetNanoUsd),
+    row: { id: row.id, accountId: row.accountId, walletId: row.walletId },
+  };
+}
+
+export function toApiKeySecret({ id, last4, validFrom, validTo, lastUsedAt }: SecretRow): ApiKeySecret {
+  return { id: toWire("sec", id), last4, validFrom, validTo, lastUsedAt };
+}

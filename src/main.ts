@@ -1,0 +1,43 @@
+import { createApp } from "./app.ts";
+import { ConfigError, loadConfig } from "./config.ts";
+import { describeFirstRun } from "./first-run.ts";
+import { createLogger } from "./log.ts";
+
+/** The process: configuration, app, listen, and an orderly end on a signal. */
+const drainMsMax = 30_000;
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const log = createLogger({ level: config.logLevel, production: config.production });
+  const app = await createApp(config, log);
+  const { address, firstRun } = await app.listen().catch(async (error: unknown) => {
+    await app.close();
+    throw error;
+  });
+  const publicUrl = config.publicUrl ?? address;
+  if (firstRun) process.stdout.write(describeFirstRun(firstRun, publicUrl));
+  log.info(`Tollgate is ready at ${publicUrl}/graphql`);
+
+  let ending = false;
+  const end = (signal: string) => {
+    if (ending) return;
+    ending = true;
+    log.info(`${signal}: finishing what is running`);
+    setTimeout(() => process.exit(1), drainMsMax).unref();
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, "the end was not orderly");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", end);
+  process.on("SIGINT", end);
+}
+
+main().catch((error: unknown) => {
+  const expected = error instanceof ConfigError || (error instanceof Error && error.name === "DataDirInUse");
+  process.stderr.write(`${expected ? (error as Error).message : (error as Error).stack}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,50 @@
+import type { Logger } from "../log.ts";
+import type { Provider } from "./providers/provider.ts";
+import type { ModelsService } from "./service.ts";
+
+const everyMs = 60_000;
+const patienceMs = 5_000;
+
+/**
+ * Adds to the catalogue what a local Ollama has, at the start and then every minute. That there is none is fine, and
+ * a model that has gone from it stays in the catalogue, with its price and history.
+ */
+export class Discovery {
+  readonly #provider: Provider;
+  readonly #models: ModelsService;
+  readonly #log: Logger;
+  readonly #stopped = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #wasThere = true;
+
+  constructor(provider: Provider, models: ModelsService, log: Logger) {
+    this.#provider = provider;
+    this.#models = models;
+    this.#log = log;
+  }
+
+  start(): void {
+    void this.look();
+    this.#timer = setInterval(() => void this.look(), everyMs);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#stopped.abort();
+  }
+
+  async look(): Promise<void> {
+    try {
+      const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(patienceMs)]);
+      const names = (await this.#provider.listModels?.(signal)) ?? [];
+      const { name: provider } = this.#provider;
+      for (const name of names) await this.#models.addFound({ name, provider }, `system:${provider}`);
+      if (!this.#wasThere) this.#log.info({ provider, models: names.length }, "provider found");
+      this.#wasThere = true;
+    } catch (error) {
+      if (this.#wasThere) this.#log.debug({ provider: this.#provider.name, err: error }, "provider not found");
+      this.#wasThere = false;
+    }
+  }
+}

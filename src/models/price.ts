@@ -1,0 +1,78 @@
+import { divideUp } from "../ledger/amount.ts";
+
+/**
+ * The arithmetic of prices, in whole numbers throughout: micro-credits, nano-USD, and rates of either for a million
+ * tokens. Every price is rounded up, once, at its end.
+ */
+export interface Price {
+  /** Millionths: 1,000,000 is a multiplier of one. */
+  multiplierMicro: bigint;
+  inputMicroCreditsPerMillion: bigint;
+  outputMicroCreditsPerMillion: bigint;
+  inputNanoUsdPerMillion: bigint;
+  cachedInputNanoUsdPerMillion: bigint;
+  outputNanoUsdPerMillion: bigint;
+  reasoningNanoUsdPerMillion: bigint;
+}
+
+/** What a field declares: `base` in micro-credits, and whether tokens are charged for besides. */
+export interface Tariff {
+  baseMicro: bigint;
+  metered: boolean;
+}
+
+export interface Tokens {
+  inputTokens: number;
+  cachedInputTokens: number;
+  outputTokens: number;
+  reasoningTokens: number;
+}
+
+const million = 1_000_000n;
+
+/** In micro-credits. */
+export function creditsOf(
+  { baseMicro, metered }: Tariff,
+  price: Price,
+  { inputTokens, outputTokens }: Pick<Tokens, "inputTokens" | "outputTokens">,
+): bigint {
+  let millionths = baseMicro * price.multiplierMicro;
+  if (metered) {
+    millionths += BigInt(inputTokens) * price.inputMicroCreditsPerMillion;
+    millionths += BigInt(outputTokens) * price.outputMicroCreditsPerMillion;
+  }
+  return divideUp(millionths, million);
+}
+
+/** In nano-USD: what the provider takes for it. Cached input and reasoning are parts of their wholes. */
+export function costOf(price: Price, usage: Tokens): bigint {
+  const plainInput = usage.inputTokens - usage.cachedInputTokens;
+  const plainOutput = usage.outputTokens - usage.reasoningTokens;
+  return divideUp(
+    BigInt(plainInput) * price.inputNanoUsdPerMillion +
+      BigInt(usage.cachedInputTokens) * price.cachedInputNanoUsdPerMillion +
+      BigInt(plainOutput) * price.outputNanoUsdPerMillion +
+      BigInt(usage.reasoningTokens) * price.reasoningNanoUsdPerMillion,
+    million,
+  );
+}
+
+/**
+ * How many output tokens `available` micro-credits still pay for beside the base and the input; `wanted` at most.
+ * Undefined when not even one is paid for.
+ */
+export function affordableOutput(
+  tariff: Tariff,
+  price: Price,
+  { inputTokens, wanted, available }: { inputTokens: number; wanted: number; available: bigint },
+): number | undefined {
+  const rate = tariff.metered ? price.outputMicroCreditsPerMillion : 0n;
+  const spent =
+    tariff.baseMicro * price.multiplierMicro +
+    (tariff.metered ? BigInt(inputTokens) * price.inputMicroCreditsPerMillion : 0n);
+  const left = available * million - spent;
+  if (left < rate) return undefined;
+  if (rate === 0n) return wanted;
+  const tokens = left / rate;
+  return tokens < BigInt(wanted) ? Number(tokens) : wanted;
+}

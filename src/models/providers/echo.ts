@@ -1,0 +1,82 @@
+import type {
+  ChatMessage,
+  FinishReason,
+  Provider,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderEvent,
+  TokenUsage,
+} from "./provider.ts";
+
+// A stand-in for a model, always there and needing no network: it answers `echo: <last user message>`.
+// One token is one word (a run of non-white-space), in all messages for the input and in the answer for the output,
+// so that anyone can check a price by counting.
+
+interface Reply {
+  /** Words with the white space before them; joined they are the text. */
+  words: string[];
+  finishReason: FinishReason;
+  usage: TokenUsage;
+}
+
+function countWords(text: string): number {
+  return text.match(/\S+/g)?.length ?? 0;
+}
+
+function countInput(messages: ChatMessage[]): number {
+  return messages.reduce((tokens, { content }) => tokens + countWords(content), 0);
+}
+
+function cutAtStop(text: string, stop: string[]): string {
+  let end = text.length;
+  for (const sequence of stop) {
+    const at = sequence === "" ? -1 : text.indexOf(sequence);
+    if (at !== -1) end = Math.min(end, at);
+  }
+  return text.slice(0, end);
+}
+
+function replyTo(call: ProviderCall): Reply {
+  const asked = call.messages.findLast(({ role }) => role === "user")?.content ?? "";
+  const text = cutAtStop(`echo: ${asked}`, call.stop ?? []);
+  // White space at the end belongs to the last word: it is not worth a token.
+  const all = text.match(/\s*\S+(?:\s+$)?/g) ?? [];
+  const words = all.slice(0, call.maxOutputTokens);
+  return {
+    words,
+    finishReason: words.length < all.length ? "LENGTH" : "STOP",
+    usage: {
+      inputTokens: countInput(call.messages),
+      cachedInputTokens: 0,
+      outputTokens: words.length,
+      reasoningTokens: 0,
+      source: "PROVIDER",
+    },
+  };
+}
+
+export class EchoProvider implements Provider {
+  readonly name = "echo";
+
+  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+    signal.throwIfAborted();
+    const { words, finishReason, usage } = replyTo(call);
+    return { text: words.join(""), finishReason, usage };
+  }
+
+  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+    signal.throwIfAborted();
+    const { words, finishReason, usage } = replyTo(call);
+    for (const text of words) {
+      yield { type: "delta", text };
+      signal.throwIfAborted();
+    }
+    yield { type: "finish", finishReason, usage };
+  }
+
+  async listModels(): Promise<string[]> {
+    return ["echo"];
+  }
+
+  async close(): Promise<void> {}
+}

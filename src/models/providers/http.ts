@@ -1,0 +1,249 @@
+import { Pool } from "undici";
+import { AppError } from "../../errors.ts";
+
+// The only place that talks HTTP to providers. An upstream is not trusted: everything it may make us wait for or hold
+// is bounded, it is asked once, it cannot send us elsewhere, and what it says never reaches a caller.
+
+export interface HttpLimits {
+  connectMs: number;
+  headersMs: number;
+  /** The longest pause within an answer. A slow reader on our side does not count as one. */
+  idleMs: number;
+  /** From the request to the end of the answer. */
+  totalMs: number;
+  maxResponseBytes: number;
+}
+
+export const defaultHttpLimits: HttpLimits = {
+  connectMs: 5_000,
+  headersMs: 60_000,
+  idleMs: 30_000,
+  totalMs: 120_000,
+  maxResponseBytes: 16 * 1024 * 1024,
+};
+
+export interface UpstreamOptions {
+  name: string;
+  /** Origin and path prefix, such as `https://api.example.com/v1`. */
+  baseUrl: string;
+  apiKey?: string | undefined;
+  limits?: Partial<HttpLimits> | undefined;
+}
+
+/** The cause of an AppError. It travels to logs, so the upstream's words (they can quote a prompt) are not in view. */
+export class UpstreamFault extends Error {
+  override readonly name = "UpstreamFault";
+  /** What the upstream said, our key masked; a function, so that nothing prints it by walking over properties. */
+  readonly quote: () => string;
+
+  constructor(message: string, quote = "") {
+    super(message);
+    this.quote = () => quote;
+  }
+}
+
+type Chunks = AsyncIterable<Uint8Array>;
+type UpstreamRequest = { method: "GET" | "POST"; path: string; headers?: Record<string, string>; body?: string };
+
+const errorTextBytesMax = 64 * 1024;
+const quoteCharsMax = 2_000;
+const retryAfterSecondsMax = 86_400;
+const timeoutKinds: Record<string, string> = {
+  UND_ERR_CONNECT_TIMEOUT: "connect",
+  ETIMEDOUT: "connect",
+  UND_ERR_HEADERS_TIMEOUT: "headers",
+  UND_ERR_BODY_TIMEOUT: "idle",
+};
+
+/** Text in blocks that end where a line ends, so that no reader meets half a line. */
+export async function* lineBlocks(chunks: Chunks): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let open = "";
+  for await (const chunk of chunks) {
+    const text = decoder.decode(chunk, { stream: true });
+    const end = text.lastIndexOf("\n") + 1;
+    if (end > 0) yield open + text.slice(0, end);
+    open = end > 0 ? text.slice(end) : open + text;
+  }
+  open += decoder.decode();
+  if (open !== "") yield open;
+}
+
+function retryAfterSeconds(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  const seconds = /^\d+$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), retryAfterSecondsMax);
+}
+
+/** The caller's signal joined with the total time; not `AbortSignal.any`, which on Node 20 outlives its call. */
+function deadline(caller: AbortSignal, totalMs: number) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const expire = () => controller.abort(new AppError("PROVIDER_TIMEOUT", { details: { timeout: "total" } }));
+  const follow = () => controller.abort(caller.reason);
+  const timer = setTimeout(expire, totalMs);
+  caller.addEventListener("abort", follow, { once: true });
+  const passed = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  passed.catch(() => {});
+  const release = () => {
+    clearTimeout(timer);
+    caller.removeEventListener("abort", follow);
+  };
+  // Lets the socket go, unless the answer is complete and the socket kept.
+  const abandon = () => controller.abort(new Error("The answer was abandoned."));
+  return { signal, passed, release, abandon };
+}
+
+async function readText(chunks: Chunks, bytesMax = Number.POSITIVE_INFINITY): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= bytesMax) break;
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** One provider's HTTP: a pool of kept connections to one origin. */
+export class Upstream {
+  readonly #name: string;
+  readonly #base: URL;
+  readonly #apiKey: string | undefined;
+  readonly #totalMs: number;
+  readonly #pool: Pool;
+
+  constructor({ name, baseUrl, apiKey, limits }: UpstreamOptions) {
+    this.#name = name;
+    this.#base = new URL(baseUrl);
+    this.#apiKey = apiKey || undefined;
+    const { connectMs, headersMs, idleMs, totalMs, maxResponseBytes } = { ...defaultHttpLimits, ...limits };
+    this.#totalMs = totalMs;
+    this.#pool = new Pool(this.#base.origin, {
+      connect: { timeout: connectMs },
+      headersTimeout: headersMs,
+      bodyTimeout: idleMs,
+      maxResponseSize: maxResponseBytes,
+    });
+  }
+
+  /** The parsed answer to a POST of `body`, or to a GET if there is none. */
+  async requestJson(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    const { chunks } = await this.#open(this.#jsonRequest(path, body), signal);
+    return this.parse(await readText(chunks));
+  }
+
+  /** The lines of a POST's answer, as they come; empty ones left out. */
+  async *requestLines(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<string> {
+    const { chunks } = await this.#open(this.#jsonRequest(path, body), signal);
+    for await (const block of lineBlocks(chunks)) {
+      for (const line of block.split("\n")) if (line.trim() !== "") yield line;
+    }
+  }
+
+  /** `fetch` as far as a client library needs it to post text to this origin. A refusal is thrown, not answered. */
+  asFetch(rewrite: (chunks: Chunks) => AsyncGenerator<Uint8Array>): typeof globalThis.fetch {
+    return async (input, init) => {
+      const { origin, pathname, search } = new URL(String(input));
+      if (origin !== this.#base.origin || typeof init?.body !== "string") {
+        throw this.failure("was asked for something other than a text to its own origin");
+      }
+      const headers = Object.fromEntries(new Headers(init.headers));
+      const request: UpstreamRequest = { method: "POST", path: pathname + search, headers, body: init.body };
+      const answer = await this.#open(request, init.signal ?? new AbortController().signal);
+      const chunks = rewrite(answer.chunks);
+      const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      };
+      const body = new ReadableStream<Uint8Array>({ pull, cancel: answer.abandon }, { highWaterMark: 0 });
+      return new Response(body);
+    };
+  }
+
+  parse(text: string): unknown {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      throw this.failure("did not answer JSON", String(error));
+    }
+  }
+
+  /** A failure of this upstream; `quote` is what it said, for the log only. */
+  failure(what: string, quote = "", details: Record<string, unknown> = {}): AppError {
+    const text = this.#mask(quote).slice(0, quoteCharsMax);
+    return new AppError("PROVIDER_FAILED", { details, cause: new UpstreamFault(`${this.#name} ${what}.`, text) });
+  }
+
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  #jsonRequest(path: string, body: unknown): UpstreamRequest {
+    const target = this.#base.pathname.replace(/\/+$/, "") + path;
+    if (body === undefined) return { method: "GET", path: target };
+    const headers = { "content-type": "application/json" };
+    return { method: "POST", path: target, headers, body: JSON.stringify(body) };
+  }
+
+  #mask(text: string): string {
+    const masked = text.replace(/\b(bearer|basic)\s+[^\s"']+/gi, "$1 ***");
+    return this.#apiKey ? masked.replaceAll(this.#apiKey, "***") : masked;
+  }
+
+  async #open(request: UpstreamRequest, signal: AbortSignal) {
+    signal.throwIfAborted();
+    const limit = deadline(signal, this.#totalMs);
+    try {
+      const headers = { "accept-encoding": "identity", ...request.headers };
+      if (this.#apiKey) Object.assign(headers, { authorization: `Bearer ${this.#apiKey}` });
+      const sent = this.#pool.request({ ...request, headers, signal: limit.signal });
+      // undici heeds an abort only once it is connected: who waits for a connection must not wait for that.
+      const answer = await Promise.race([sent, limit.passed]);
+      const header = (wanted: string) => answer.headers[wanted]?.toString();
+      const chunks = this.#chunks(answer.body, limit);
+      if (answer.statusCode !== 200) throw await this.#refusal(answer.statusCode, header("retry-after"), chunks);
+      // Encodings were not asked for; unpacking one unasked is how a small answer becomes a huge one.
+      if ((header("content-encoding") ?? "identity") !== "identity") {
+        throw this.failure("sent an encoding that was not asked for");
+      }
+      return { chunks, abandon: limit.abandon };
+    } catch (error) {
+      const failure = this.#translate(error, limit.signal);
+      limit.release();
+      limit.abandon();
+      throw failure;
+    }
+  }
+
+  async #refusal(status: number, retryHeader: string | undefined, chunks: Chunks): Promise<AppError> {
+    // Refused is refused, also when the explanation breaks off.
+    const quote = await readText(chunks, errorTextBytesMax).catch(() => "");
+    const retryAfter = status === 429 || status === 503 ? retryAfterSeconds(retryHeader) : undefined;
+    const details = { upstreamStatus: status, ...(retryAfter !== undefined && { retryAfter }) };
+    return this.failure(`answered ${status}`, quote, details);
+  }
+
+  async *#chunks(body: Chunks, limit: ReturnType<typeof deadline>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* body;
+    } catch (error) {
+      throw this.#translate(error, limit.signal);
+    } finally {
+      limit.release();
+    }
+  }
+
+  #translate(error: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
+    if (error instanceof AppError) return error;
+    const { code, name, message } = error as NodeJS.ErrnoException;
+    const timeout = timeoutKinds[code ?? ""];
+    if (!timeout) return this.failure(`broke off (${code ?? name})`, message);
+    const cause = new UpstreamFault(`${this.#name} ran into its time limit (${code}).`);
+    return new AppError("PROVIDER_TIMEOUT", { details: { timeout }, cause });
+  }
+}

@@ -1,0 +1,122 @@
+import { z } from "zod";
+import type { AppError } from "../../errors.ts";
+import { Upstream, type UpstreamOptions } from "./http.ts";
+import {
+  checkUsage,
+  type FinishReason,
+  type Provider,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderEvent,
+} from "./provider.ts";
+
+// Ollama by its native API: one JSON object, or one per line, the last of which says `done` and carries the counts.
+
+const messageSchema = z.object({ content: z.string().nullish(), thinking: z.string().nullish() });
+
+const partSchema = z.object({
+  message: messageSchema.optional(),
+  done: z.boolean(),
+  done_reason: z.string().nullish(),
+  // Judged by checkUsage: a wrong count is no reason to lose an answer.
+  prompt_eval_count: z.unknown().optional(),
+  eval_count: z.unknown().optional(),
+  load_duration: z.unknown().optional(),
+  prompt_eval_duration: z.unknown().optional(),
+});
+
+type Part = z.infer<typeof partSchema>;
+
+const tagsSchema = z.object({ models: z.array(z.object({ name: z.string() })) });
+
+const finishReasons: Record<string, FinishReason> = { stop: "STOP", length: "LENGTH" };
+
+function requestBody(call: ProviderCall, stream: boolean) {
+  return {
+    model: call.model,
+    messages: call.messages,
+    stream,
+    format: call.responseFormat?.type === "json_schema" ? call.responseFormat.schema : call.responseFormat?.type,
+    options: {
+      num_predict: call.maxOutputTokens,
+      temperature: call.temperature,
+      top_p: call.topP,
+      stop: call.stop,
+      seed: call.seed,
+    },
+  };
+}
+
+function timeToFirstToken({ load_duration: load, prompt_eval_duration: prompt }: Part) {
+  // Nanoseconds, by Ollama's own clock; left out where it says nothing sensible.
+  const nanoseconds = Number(load ?? 0) + Number(prompt);
+  return nanoseconds >= 0 && Number.isFinite(nanoseconds)
+    ? { timeToFirstTokenMs: Math.round(nanoseconds / 1_000_000) }
+    : {};
+}
+
+export class OllamaProvider implements Provider {
+  readonly name: string;
+  readonly #upstream: Upstream;
+
+  constructor({ name = "ollama", ...options }: Omit<UpstreamOptions, "name"> & { name?: string }) {
+    this.name = name;
+    this.#upstream = new Upstream({ name, ...options });
+  }
+
+  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+    const part = this.#part(await this.#upstream.requestJson("/api/chat", requestBody(call, false), signal));
+    if (!part.done) throw this.#nonsense("ended its answer before it was done");
+    const text = part.message?.content ?? "";
+    return { text, ...this.#ending(part, call, text, part.message?.thinking ?? ""), ...timeToFirstToken(part) };
+  }
+
+  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+    let text = "";
+    let thinking = "";
+    let last: Part | undefined;
+    for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal)) {
+      signal.throwIfAborted();
+      // One look past the end lets the connection be kept; more than that is not owed.
+      if (last) break;
+      const part = this.#part(this.#upstream.parse(line));
+      if (part.done) last = part;
+      thinking += part.message?.thinking ?? "";
+      const delta = part.message?.content;
+      if (!delta) continue;
+      text += delta;
+      yield { type: "delta", text: delta };
+    }
+    signal.throwIfAborted();
+    if (!last) throw this.#nonsense("ended its stream before it was done");
+    yield { type: "finish", ...this.#ending(last, call, text, thinking) };
+  }
+
+  async listModels(signal: AbortSignal): Promise<string[]> {
+    const tags = tagsSchema.safeParse(await this.#upstream.requestJson("/api/tags", undefined, signal));
+    if (!tags.success) throw this.#nonsense("did not list its models");
+    return tags.data.models.map(({ name }) => name);
+  }
+
+  close(): Promise<void> {
+    return this.#upstream.close();
+  }
+
+  #nonsense(what: string, quote?: string): AppError {
+    return this.#upstream.failure(what, quote);
+  }
+
+  #part(value: unknown): Part {
+    const part = partSchema.safeParse(value);
+    // An error in the middle of a stream comes as `{"error": …}`, which is no part either.
+    if (!part.success) throw this.#nonsense("sent no part of an answer", JSON.stringify(value));
+    return part.data;
+  }
+
+  #ending(part: Part, call: ProviderCall, text: string, thinking: string) {
+    const finishReason = finishReasons[part.done_reason ?? ""] ?? "OTHER";
+    if (text === "" && finishReason === "OTHER") throw this.#nonsense("answered nothing");
+    const reported = { inputTokens: part.prompt_eval_count, outputTokens: part.eval_count };
+    return { finishReason, usage: checkUsage(reported, call, thinking + text) };
+  }
+}

@@ -1,0 +1,142 @@
+// What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
+// A provider's counts decide what a caller pays, so they are believed only as far as they are plausible.
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: unknown };
+
+export interface ProviderCall {
+  /** The provider's own name of the model. */
+  model: string;
+  messages: ChatMessage[];
+  /** Always set: it is what the hold pays for. */
+  maxOutputTokens: number;
+  temperature?: number;
+  topP?: number;
+  stop?: string[];
+  seed?: number;
+  responseFormat?: ResponseFormat;
+}
+
+/** ERROR and CANCELLED name how a call ended for the ledger; a provider throws instead of answering them. */
+export type FinishReason = "STOP" | "LENGTH" | "CONTENT_FILTER" | "TOOL_CALLS" | "ERROR" | "CANCELLED" | "OTHER";
+
+/** As the provider said it: unchecked, therefore unknown. */
+export interface ReportedUsage {
+  inputTokens?: unknown;
+  cachedInputTokens?: unknown;
+  outputTokens?: unknown;
+  reasoningTokens?: unknown;
+}
+
+export interface TokenUsage {
+  inputTokens: number;
+  /** The part of `inputTokens` the provider had in its cache. */
+  cachedInputTokens: number;
+  outputTokens: number;
+  /** The part of `outputTokens` that is not in the text. */
+  reasoningTokens: number;
+  source: "PROVIDER" | "ESTIMATED";
+}
+
+export interface ProviderAnswer {
+  text: string;
+  finishReason: FinishReason;
+  usage: TokenUsage;
+  timeToFirstTokenMs?: number;
+}
+
+export type ProviderEvent =
+  | { type: "delta"; text: string }
+  | { type: "finish"; finishReason: FinishReason; usage: TokenUsage };
+
+/**
+ * Throws only AppError (PROVIDER_FAILED, PROVIDER_TIMEOUT), or the signal's own reason once the signal is aborted.
+ * Makes at most one upstream call per call: who retries, and under which hold, is decided by the caller.
+ */
+export interface Provider {
+  /** "echo", "ollama", or the configured service's name. */
+  readonly name: string;
+  generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer>;
+  /**
+   * Deltas, then exactly one finish. A failure after deltas is thrown behind the last of them.
+   * To leave while a `next()` is pending, abort the signal: `return()` alone has to wait for it.
+   */
+  stream(call: ProviderCall, signal: AbortSignal): AsyncIterable<ProviderEvent>;
+  listModels?(signal: AbortSignal): Promise<string[]>;
+  /** Breaks off what is still running; drain before it. */
+  close(): Promise<void>;
+}
+
+const overheadTokensPerMessage = 8;
+const overheadTokensPerCall = 8;
+// Templates of models add system text of their own (Qwen about 20 tokens, gpt-oss about 70): more than the bound, and true.
+const hiddenInputTokensMax = 1000;
+
+/** What the input can count at most: no tokenizer makes more tokens of a text than it has UTF-8 bytes. */
+export function inputTokensUpperBound(messages: ChatMessage[], responseFormat?: ResponseFormat): number {
+  let tokens = overheadTokensPerCall;
+  for (const { content } of messages) tokens += Buffer.byteLength(content) + overheadTokensPerMessage;
+  // Services that enforce a schema count its text as input.
+  if (responseFormat?.type === "json_schema") tokens += Buffer.byteLength(JSON.stringify(responseFormat.schema) ?? "");
+  return tokens;
+}
+
+/** The own count when the provider gives none: one token per four UTF-8 bytes, rounded up. */
+export function estimateTokens(text: string): number {
+  return Math.ceil(Buffer.byteLength(text) / 4);
+}
+
+/** As `estimateTokens`, with four tokens a message for what marks its role and its end. */
+export function estimateInputTokens(messages: ChatMessage[]): number {
+  return messages.reduce((tokens, { content }) => tokens + estimateTokens(content) + 4, 0);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isPlausible(input: number, output: number, call: ProviderCall, text: string): boolean {
+  if (input > inputTokensUpperBound(call.messages, call.responseFormat) + hiddenInputTokensMax) return false;
+  if (output > call.maxOutputTokens * 2 + 1000) return false;
+  // Zero for something that was there is a field left unset, not a count.
+  const anyInput = call.messages.some(({ content }) => content !== "");
+  return !(input === 0 && anyInput) && !(output === 0 && text !== "");
+}
+
+/**
+ * The usage to charge for. One count that cannot be true makes the whole report worthless, and the own estimate of
+ * the input and of `text` (all that was produced, reasoning included) takes its place. A part larger than its whole
+ * is cut to it: services differ in whether a part is inside the whole.
+ */
+export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCall, text: string): TokenUsage {
+  const { inputTokens, outputTokens } = reported ?? {};
+  const cached = reported?.cachedInputTokens ?? 0;
+  const reasoning = reported?.reasoningTokens ?? 0;
+  if (
+    isCount(inputTokens) &&
+    isCount(outputTokens) &&
+    isCount(cached) &&
+    isCount(reasoning) &&
+    isPlausible(inputTokens, outputTokens, call, text)
+  ) {
+    return {
+      // JSON can say -0; adding 0 makes it 0.
+      inputTokens: inputTokens + 0,
+      cachedInputTokens: Math.min(cached, inputTokens) + 0,
+      outputTokens: outputTokens + 0,
+      reasoningTokens: Math.min(reasoning, outputTokens) + 0,
+      source: "PROVIDER",
+    };
+  }
+  return {
+    inputTokens: estimateInputTokens(call.messages),
+    cachedInputTokens: 0,
+    outputTokens: estimateTokens(text),
+    reasoningTokens: 0,
+    source: "ESTIMATED",
+  };
+}

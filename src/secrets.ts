@@ -1,0 +1,68 @@
+import { createPrivateKey, generateKeyPairSync, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * What the server must know and nobody else may: one secret from which every symmetric key is derived, and the key
+ * that signs access tokens. Given by the environment, or generated once into the data directory outside production.
+ */
+export interface Secrets {
+  /** For looking a key up; changing it makes every issued key unknown. */
+  digestPepper: Buffer;
+  /** For the bcrypt hash beside it, so that neither column alone can be attacked. */
+  hashPepper: Buffer;
+  signingKey: KeyObject;
+}
+
+interface GivenSecrets {
+  serverSecret: string | undefined;
+  jwtPrivateKey: string | undefined;
+  dataDir: string;
+}
+
+export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecrets): Secrets {
+  const secret = serverSecret ?? keep(join(dataDir, "server.secret"), () => randomBytes(32).toString("base64url"));
+  const pem = jwtPrivateKey ?? keep(join(dataDir, "jwt.pem"), newSigningKey);
+  return {
+    digestPepper: derive(secret, "key digest"),
+    hashPepper: derive(secret, "key hash"),
+    signingKey: parseSigningKey(pem),
+  };
+}
+
+function derive(secret: string, purpose: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", secret, "tollgate", purpose, 32));
+}
+
+/**
+ * Reads an Ed25519 private key: PKCS#8, as PEM (line breaks may be written `\n`) or as base64 of the DER.
+ * @throws Error when the text is anything else. Its type is checked because a PEM taken for a symmetric secret
+ * would let anyone who knows the public key sign tokens.
+ */
+export function parseSigningKey(text: string): KeyObject {
+  const key = text.includes("-----BEGIN")
+    ? createPrivateKey(text.replaceAll("\\n", "\n"))
+    : createPrivateKey({ key: Buffer.from(text, "base64"), format: "der", type: "pkcs8" });
+  if (key.asymmetricKeyType !== "ed25519") throw new Error("not an Ed25519 key");
+  return key;
+}
+
+function newSigningKey(): string {
+  return generateKeyPairSync("ed25519", {
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    publicKeyEncoding: { type: "spki", format: "pem" },
+  }).privateKey;
+}
+
+function keep(file: string, make: () => string): string {
+  if (!existsSync(file)) {
+    mkdirSync(join(file, ".."), { recursive: true, mode: 0o700 });
+    try {
+      // `wx`: of two processes starting together one writes, and both then read the same text.
+      writeFileSync(file, make(), { mode: 0o600, flag: "wx" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+  return readFileSync(file, "utf8").trim();
+}

@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import type { TestProject } from "vitest/node";
+import { startEmbedded } from "../src/db/embedded.ts";
+import { migrateDatabase } from "../src/db/migrate.ts";
+
+/**
+ * One PostgreSQL for the whole run: the embedded one, or the server that DATABASE_URL names. A template database is
+ * migrated once, and each test file copies it.
+ */
+declare module "vitest" {
+  interface ProvidedContext {
+    adminUrl: string;
+    template: string;
+  }
+}
+
+export default async function startCluster(project: TestProject): Promise<() => Promise<void>> {
+  const { adminUrl, stop } = process.env["DATABASE_URL"]
+    ? { adminUrl: process.env["DATABASE_URL"], stop: async () => {} }
+    : await startTemporary();
+  const template = `tollgate_template_${process.pid}`;
+  const sql = postgres(adminUrl, { max: 1, onnotice: () => {} });
+  await sql.unsafe(`create database ${template}`);
+  await migrateDatabase(databaseUrl(adminUrl, template));
+  project.provide("adminUrl", adminUrl);
+  project.provide("template", template);
+  return async () => {
+    await sql.unsafe(`drop database ${template}`);
+    await sql.end();
+    await stop();
+  };
+}
+
+async function startTemporary() {
+  const dataDir = await mkdtemp(join(tmpdir(), "tollgate-test-"));
+  const settings = { fsync: "off", max_connections: "300" };
+  const database = await startEmbedded({ dataDir, settings });
+  const stop = async () => {
+    await database.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  return { adminUrl: database.url, stop };
+}
+
+export function databaseUrl(adminUrl: string, name: string): string {
+  const url = new URL(adminUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}

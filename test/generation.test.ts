@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { generate, useServer } from "./harness.ts";
+
+const server = useServer();
+
+describe("generate", () => {
+  it("answers, charges one credit and writes one row", async () => {
+    const { key, walletId } = await server.customer({ credits: "10" });
+    const { generate: first } = await server.ok(generate, { input: { model: "echo", prompt: "Hello there" } }, { key });
+    expect(first).toMatchObject({
+      status: "COMPLETED",
+      text: "echo: Hello there",
+      charge: { credits: "1", reserved: "1", balance: "9", costUsd: "0" },
+    });
+    expect(await server.wallet(walletId)).toEqual({ balance: 9_000_000n, held: 0n });
+  });
+
+  it("grants exactly what the balance pays for, however many call at once", async () => {
+    const { key, walletId } = await server.customer({ credits: "10" });
+    const calls = Array.from({ length: 100 }, () =>
+      server.call(generate, { input: { model: "echo", prompt: "now" } }, { key }),
+    );
+    const codes = (await Promise.all(calls)).map(({ body }) => body.errors?.[0]?.extensions.code ?? "ok");
+    expect(codes.filter((code) => code === "ok")).toHaveLength(10);
+    expect(codes.filter((code) => code === "OUT_OF_CREDITS")).toHaveLength(90);
+    expect(await server.wallet(walletId)).toEqual({ balance: 0n, held: 0n });
+  });
+});

@@ -1,0 +1,174 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect } from "vitest";
+import { type App, createApp } from "../src/app.ts";
+import { loadConfig } from "../src/config.ts";
+import { createLogger } from "../src/log.ts";
+import { createDatabase, type TestDatabase } from "./database.ts";
+
+/**
+ * A server of one test file's own, spoken to over HTTP only. Tests of a file run beside each other on it, each with
+ * an account of its own.
+ */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: {
+    // biome-ignore lint/suspicious/noExplicitAny: a test knows the shape that its own operation asks for.
+    data?: any;
+    errors?: { message: string; path?: string[]; extensions: Record<string, unknown> & { code: string } }[];
+    extensions?: Record<string, unknown>;
+  };
+}
+
+export interface Credential {
+  key?: string;
+  token?: string;
+}
+
+export interface Customer {
+  accountId: string;
+  apiKeyId: string;
+  walletId: string;
+  /** The key's text. */
+  key: string;
+}
+
+const owner = { email: "owner@example.com", password: "correct horse battery" };
+const patienceMs = 20_000;
+
+export class TestServer {
+  url = "";
+  database!: TestDatabase;
+  /** An OWNER's access token. */
+  ownerToken = "";
+  readonly statements: string[] = [];
+  readonly #env: Record<string, string>;
+  #app: App | undefined;
+  #dataDir = "";
+
+  constructor(env: Record<string, string> = {}) {
+    this.#env = env;
+  }
+
+  async start(): Promise<void> {
+    this.database = await createDatabase();
+    this.#dataDir = await mkdtemp(join(tmpdir(), "tollgate-data-"));
+    const config = loadConfig({
+      NODE_ENV: "test",
+      PORT: "0",
+      DATABASE_URL: this.database.url,
+      DATA_DIR: this.#dataDir,
+      ADMIN_EMAIL: owner.email,
+      ADMIN_PASSWORD: owner.password,
+      OLLAMA_BASE_URL: "http://127.0.0.1:9",
+      LOG_LEVEL: "silent",
+      ...this.#env,
+    });
+    const log = createLogger({ level: config.logLevel, production: true });
+    this.#app = await createApp(config, log, { onStatement: (text) => this.statements.push(text) });
+    this.url = (await this.#app.listen()).address;
+    this.ownerToken = await this.login(owner.email, owner.password);
+  }
+
+  async stop(): Promise<void> {
+    await this.#app?.close();
+    await this.database.drop();
+    await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  async login(email: string, password: string): Promise<string> {
+    const query = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
+    return (await this.ok(query, { input: { email, password } }, {})).login.accessToken;
+  }
+
+  /** Sends one operation. */
+  async call(query: string, variables: object = {}, { key, token }: Credential = {}): Promise<Answer> {
+    const response = await this.post(JSON.stringify({ query, variables }), {
+      ...(key && { "x-api-key": key }),
+      ...(token && { authorization: `Bearer ${token}` }),
+    });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer["body"] };
+  }
+
+  post(body: string, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(`${this.url}/graphql`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body,
+      signal: AbortSignal.timeout(patienceMs),
+    });
+  }
+
+  /** The data of an operation that must succeed. As the OWNER unless told otherwise. */
+  async ok(
+    query: string,
+    variables: object = {},
+    as: Credential = { token: this.ownerToken },
+  ): Promise<Answer["body"]["data"]> {
+    const answer = await this.call(query, variables, as);
+    expect(answer.body.errors, describe(query, variables, answer)).toBeUndefined();
+    return answer.body.data;
+  }
+
+  /** The first error of an operation that must be refused with this code. As the OWNER unless told otherwise. */
+  async refused(code: string, query: string, variables: object = {}, as: Credential = { token: this.ownerToken }) {
+    const answer = await this.call(query, variables, as);
+    const error = answer.body.errors?.[0];
+    expect(error?.extensions.code, describe(query, variables, answer)).toBe(code);
+    return { ...answer, message: error?.message ?? "", extensions: error?.extensions ?? {} };
+  }
+
+  /** An account with one key, for one test alone. */
+  async customer(key: Record<string, unknown> = {}): Promise<Customer> {
+    const { createAccount } = await this.ok(
+      "mutation ($input: CreateAccountInput!) { createAccount(input: $input) { id } }",
+      { input: { name: "A customer" } },
+    );
+    const { createApiKey } = await this.ok(
+      `mutation ($input: CreateApiKeyInput!) {
+        createApiKey(input: $input) { secret apiKey { id wallet { id } } }
+      }`,
+      { input: { name: "a key", credits: "100", accountId: createAccount.id, ...key } },
+    );
+    const { secret, apiKey } = createApiKey;
+    return { accountId: createAccount.id, apiKeyId: apiKey.id, walletId: apiKey.wallet.id, key: secret };
+  }
+
+  /** A person of that role, signed in. */
+  async person(role: string, accountId?: string): Promise<{ token: string; email: string; id: string }> {
+    const email = `${role.toLowerCase()}-${Math.random().toString(36).slice(2)}@example.com`;
+    const input = { email, password: "a password of ours", role, accountId };
+    const { createUser } = await this.ok("mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }", {
+      input,
+    });
+    return { email, id: createUser.id, token: await this.login(email, input.password) };
+  }
+
+  async wallet(walletId: string): Promise<{ balance: bigint; held: bigint }> {
+    const id = walletId.replace("wal_", "");
+    const [row] = await this.database.sql`select balance, held from wallets where id = ${id}::uuid`;
+    return row as unknown as { balance: bigint; held: bigint };
+  }
+}
+
+/** Starts a server before the tests of a file and stops it after them. */
+export function useServer(env: Record<string, string> = {}): TestServer {
+  const server = new TestServer(env);
+  beforeAll(() => server.start());
+  afterAll(() => server.stop());
+  return server;
+}
+
+export const generate = `mutation ($input: GenerateInput!) {
+  generate(input: $input) {
+    id status model provider text finishReason latencyMs replayed createdAt
+    usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens source }
+    charge { credits reserved balance costUsd }
+  }
+}`;
+
+function describe(query: string, variables: object, { status, body }: Answer): string {
+  return `${query}\n${JSON.stringify(variables)}\n${status} ${JSON.stringify(body)}`;
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // graphql must be one module instance: its ESM and CommonJS builds refuse each other's schemas.
+  resolve: { alias: [{ find: /^graphql$/, replacement: "graphql/index.js" }] },
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["test/cluster.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
