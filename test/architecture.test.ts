@@ -151,7 +151,8 @@ const plants: Plant[] = [
     ["secret-types", "resolver"],
   ].map(([from = "", to = ""]) => {
     const up = "../".repeat(from.split("/").length);
-    const text = `import type { A } from "${up}keys/${to}.ts";`;
+    // Of a store, wire types may know the shape of a row, so this plant runs what it imports.
+    const text = `import ${from === "types" && to === "store" ? "" : "type "}{ A } from "${up}keys/${to}.ts";`;
     return oneFile("role-direction", `${from} -> ${to}`, `src/keys/${from}.ts`, text);
   }),
 

@@ -17,6 +17,7 @@ declare module "vitest" {
   }
 }
 
+// biome-ignore lint/style/noDefaultExport: Vitest takes a global setup from the default export.
 export default async function startCluster(project: TestProject): Promise<() => Promise<void>> {
   const { adminUrl, stop } = process.env["DATABASE_URL"]
     ? { adminUrl: process.env["DATABASE_URL"], stop: async () => {} }

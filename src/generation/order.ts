@@ -1,7 +1,7 @@
 import { AppError } from "../errors.ts";
 import { checkLabels, checkSampling, readPrompt, readResponseFormat } from "../guard/input.ts";
 import type { ProviderCall } from "../models/providers/provider.ts";
-import type { GenerateInput, MessageRole } from "./types.ts";
+import type { GenerateInput, MessageRole } from "./input-types.ts";
 
 /** What a caller asked for, checked: nothing after this looks at the input again. */
 export interface Order {

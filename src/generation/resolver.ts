@@ -3,14 +3,13 @@ import { type Context, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import type { PaidContext } from "../graphql/directives/cost.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
-import { fromWire } from "../ids.ts";
 import type { KeysService } from "../keys/service.ts";
 import { ApiKey, toApiKey } from "../keys/types.ts";
 import type { ProviderAnswer } from "../models/providers/provider.ts";
+import { GenerateInput, GenerationFilter, toSearch } from "./input-types.ts";
 import type { PaidGeneration } from "./paid-generation.ts";
 import type { GenerationService } from "./service.ts";
-import type { GenerationSearch } from "./store.ts";
-import { GenerateInput, Generation, GenerationConnection, GenerationFilter, toGeneration } from "./types.ts";
+import { Generation, GenerationConnection, toGeneration } from "./types.ts";
 
 @Resolver(() => Generation)
 export class GenerationResolver {
@@ -53,18 +52,4 @@ export class GenerationResolver {
     if (!key) throw new AppError("NOT_FOUND");
     return toApiKey(key);
   }
-}
-
-function toSearch(filter: GenerationFilter): GenerationSearch {
-  const { accountId, apiKeyId, model, status, tag, endUser, from, to } = filter;
-  return {
-    accountId: accountId ? fromWire("acc", accountId) : undefined,
-    apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
-    model: model ?? undefined,
-    status: status ?? undefined,
-    tag: tag ?? undefined,
-    endUser: endUser ?? undefined,
-    from: from ?? undefined,
-    to: to ?? undefined,
-  };
 }

@@ -9,10 +9,10 @@ import type { HoldDecision, HoldRequest, Journal } from "../ledger/journal.ts";
 import { affordableOutput, creditsOf, type Tariff } from "../models/price.ts";
 import { inputTokensUpperBound, type ProviderAnswer } from "../models/providers/provider.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
+import type { GenerateInput } from "./input-types.ts";
 import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
 import { type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
-import type { GenerateInput } from "./types.ts";
 
 /**
  * The spine: guard the input, quote, reserve the most that the call can cost, call the provider, settle what it did

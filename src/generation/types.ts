@@ -1,7 +1,7 @@
-import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import type { ErrorCode } from "../errors.ts";
 import { connectionOf } from "../graphql/pagination.ts";
-import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
+import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { GenerationRow } from "./store.ts";
@@ -60,90 +60,6 @@ registerEnumType(UsageSource, {
     ESTIMATED: { description: "Tollgate, because the provider's count was missing or impossible." },
   },
 });
-
-export enum MessageRole {
-  SYSTEM = "SYSTEM",
-  USER = "USER",
-  ASSISTANT = "ASSISTANT",
-}
-registerEnumType(MessageRole, {
-  name: "MessageRole",
-  description: "Who says a message.",
-  valuesConfig: {
-    SYSTEM: { description: "Instructions for the model." },
-    USER: { description: "The person or program that asks." },
-    ASSISTANT: { description: "What the model said before." },
-  },
-});
-
-@InputType({ description: "One message of a conversation." })
-export class MessageInput {
-  @Field(() => MessageRole, { description: "Who says it." })
-  role!: `${MessageRole}`;
-
-  @Field(() => String, { description: "What is said." })
-  content!: string;
-}
-
-@InputType({ description: "A call of a model." })
-export class GenerateInput {
-  @Field(() => String, { description: "The name of a model, as `models` lists it." })
-  model!: string;
-
-  @Field(() => String, { nullable: true, description: "What to answer. Either this or `messages`." })
-  prompt?: string | null;
-
-  @Field(() => [MessageInput], {
-    nullable: true,
-    description: "A conversation to go on with. Either this or `prompt`.",
-  })
-  messages?: MessageInput[] | null;
-
-  @Field(() => String, { nullable: true, description: "Instructions that go before everything else." })
-  system?: string | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: "At least 1; cut to the model's limit and to what the credits pay for.",
-  })
-  maxOutputTokens?: number | null;
-
-  @Field(() => Float, { nullable: true, description: "0 to 2." })
-  temperature?: number | null;
-
-  @Field(() => Float, { nullable: true, description: "0 to 1." })
-  topP?: number | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: "Texts that end the answer: at most 4, of at most 100 characters.",
-  })
-  stop?: string[] | null;
-
-  @Field(() => Int, { nullable: true, description: "For providers that can repeat an answer." })
-  seed?: number | null;
-
-  @Field(() => GraphQLAnyJson, {
-    nullable: true,
-    description: '`{"type":"json_schema","schema":{…}}` or `{"type":"json"}`.',
-  })
-  responseFormat?: unknown;
-
-  @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
-  tags?: string[] | null;
-
-  @Field(() => String, { nullable: true, description: "For usage reports: on whose behalf the call is made." })
-  endUser?: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: "Makes a retry safe: the same call again is answered and charged once.",
-  })
-  idempotencyKey?: string | null;
-
-  @Field(() => ID, { nullable: true, description: "A quote whose price is to hold." })
-  quoteId?: string | null;
-}
 
 @ObjectType({ description: "Tokens of one call.", simpleResolvers: true })
 export class TokenUsage {
@@ -231,33 +147,6 @@ export class Generation {
 
   /** For the edge to the key: its id as the database has it. */
   apiKeyId!: string;
-}
-
-@InputType({ description: "Which generations to list." })
-export class GenerationFilter {
-  @Field(() => ID, { nullable: true, description: "Of this account only." })
-  accountId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: "Of this key only." })
-  apiKeyId?: string | null;
-
-  @Field(() => String, { nullable: true, description: "Of this model only, by its name." })
-  model?: string | null;
-
-  @Field(() => GenerationStatus, { nullable: true, description: "That ended like this only." })
-  status?: `${GenerationStatus}` | null;
-
-  @Field(() => String, { nullable: true, description: "With this tag only." })
-  tag?: string | null;
-
-  @Field(() => String, { nullable: true, description: "For this end user only." })
-  endUser?: string | null;
-
-  @Field(() => Date, { nullable: true, description: "Not before this." })
-  from?: Date | null;
-
-  @Field(() => Date, { nullable: true, description: "Before this." })
-  to?: Date | null;
 }
 
 export const GenerationConnection = connectionOf(Generation, "Generation");

@@ -7,8 +7,7 @@ import {
   type Dimension,
   databaseNow,
   type Grain,
-  type MetricsRow,
-  type UsageRow,
+  type Report,
   type UsageSelection,
   usageRows,
   usageTotals,
@@ -22,14 +21,6 @@ export interface UsageQuestion extends UsageSelection {
   grain: Grain;
   groupBy: Dimension[];
   limit: number;
-}
-
-export interface Report {
-  asOf: Date;
-  groupBy: Dimension[];
-  rows: UsageRow[];
-  totals: MetricsRow;
-  truncated: boolean;
 }
 
 const rowsMax = 10_000;

@@ -32,6 +32,14 @@ export interface UsageRow extends MetricsRow {
   labels: (string | null)[];
 }
 
+export interface Report {
+  asOf: Date;
+  groupBy: Dimension[];
+  rows: UsageRow[];
+  totals: MetricsRow;
+  truncated: boolean;
+}
+
 const percentiles = (column: SQL) => sql`percentile_cont(array[0.5, 0.95, 0.99]) within group (order by ${column})`;
 
 const metrics = sql`

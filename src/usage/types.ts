@@ -2,8 +2,7 @@ import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from "
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { type IdPrefix, toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { Report } from "./service.ts";
-import type { MetricsRow } from "./store.ts";
+import type { MetricsRow, Report } from "./store.ts";
 
 export enum UsageGrain {
   NONE = "NONE",
