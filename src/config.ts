@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { isIP } from "node:net";
 import { z } from "zod";
 import { parseSigningKey } from "./secrets.ts";
 
@@ -45,10 +47,10 @@ const environment = z.object({
   SERVER_SECRET: z.string().optional(),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
   ADMIN_EMAIL: z.email().default("admin@localhost.localdomain"),
-  ADMIN_PASSWORD: z.string().min(8, "must have at least 8 characters").optional(),
+  ADMIN_PASSWORD: z.string().refine(isPassword, "must have 8 to 72 bytes").optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
-  TRUST_PROXY: list.prefault(""),
-  CORS_ORIGINS: list.optional(),
+  TRUST_PROXY: list.refine((all) => all.every(isProxy), "takes addresses, CIDR ranges and loopback").prefault(""),
+  CORS_ORIGINS: list.refine((all) => all.every(isOrigin), "takes origins such as https://app.example.com").optional(),
   INTROSPECTION: flag.optional(),
   OLLAMA_BASE_URL: url.default("http://127.0.0.1:11434"),
   OPENAI_COMPATIBLE_SERVICES: services.prefault(""),
@@ -63,6 +65,24 @@ function isSigningKey(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+function isProxy(text: string): boolean {
+  const [address = "", bits, ...rest] = text.split("/");
+  const family = isIP(address);
+  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
+  return text === "loopback" || (family !== 0 && fits && rest.length === 0);
+}
+
+/** Browsers send an origin without a path, and it is compared as text. */
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+/** As `auth/passwords.ts` will judge it, told before anything has started. */
+function isPassword(text: string): boolean {
+  const bytes = Buffer.byteLength(text);
+  return bytes >= 8 && bytes <= 72;
 }
 
 type Environment = z.infer<typeof environment>;
@@ -111,7 +131,13 @@ export class ConfigError extends Error {
   }
 }
 
-export function loadConfig(env: Record<string, string | undefined> = process.env): Readonly<Config> {
+/** A `.env` in the working directory fills in what the environment leaves out. */
+function readEnvironment(): Record<string, string | undefined> {
+  if (existsSync(".env")) process.loadEnvFile(".env");
+  return process.env;
+}
+
+export function loadConfig(env = readEnvironment()): Readonly<Config> {
   // An empty variable, as `NAME=` in an env file makes it, means "not set".
   const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
   const parsed = environment.safeParse(present);

@@ -36,8 +36,15 @@ async function main(): Promise<void> {
   process.on("SIGINT", end);
 }
 
+/** What a person can mend is said in words; only for the rest is the stack of use. */
+function explain(error: Error): string {
+  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  if (code === "EADDRINUSE") return `${address}:${port} is in use by another program. Set PORT to a free port.`;
+  const expected = error instanceof ConfigError || error.name === "DataDirInUse";
+  return expected ? error.message : (error.stack ?? String(error));
+}
+
 main().catch((error: unknown) => {
-  const expected = error instanceof ConfigError || (error instanceof Error && error.name === "DataDirInUse");
-  process.stderr.write(`${expected ? (error as Error).message : (error as Error).stack}\n`);
+  process.stderr.write(`${explain(error instanceof Error ? error : new Error(String(error)))}\n`);
   process.exit(1);
 });

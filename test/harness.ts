@@ -1,3 +1,4 @@
+import { randomBytes, randomInt } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +26,8 @@ export interface Answer {
 export interface Credential {
   key?: string;
   token?: string;
+  /** The address that the request comes from; that of this machine when absent. */
+  ip?: string;
 }
 
 export interface Customer {
@@ -33,6 +36,13 @@ export interface Customer {
   walletId: string;
   /** The key's text. */
   key: string;
+}
+
+export interface Person {
+  id: string;
+  email: string;
+  password: string;
+  token: string;
 }
 
 const owner = { email: "owner@example.com", password: "correct horse battery" };
@@ -45,6 +55,7 @@ export class TestServer {
   ownerToken = "";
   readonly statements: string[] = [];
   readonly #env: Record<string, string>;
+  readonly #staff = new Map<string, Promise<Person>>();
   #app: App | undefined;
   #dataDir = "";
 
@@ -63,6 +74,7 @@ export class TestServer {
       ADMIN_EMAIL: owner.email,
       ADMIN_PASSWORD: owner.password,
       OLLAMA_BASE_URL: "http://127.0.0.1:9",
+      TRUST_PROXY: "127.0.0.1",
       LOG_LEVEL: "silent",
       ...this.#env,
     });
@@ -80,14 +92,15 @@ export class TestServer {
 
   async login(email: string, password: string): Promise<string> {
     const query = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
-    return (await this.ok(query, { input: { email, password } }, {})).login.accessToken;
+    return (await this.ok(query, { input: { email, password } }, { ip: someAddress() })).login.accessToken;
   }
 
   /** Sends one operation. */
-  async call(query: string, variables: object = {}, { key, token }: Credential = {}): Promise<Answer> {
+  async call(query: string, variables: object = {}, { key, token, ip }: Credential = {}): Promise<Answer> {
     const response = await this.post(JSON.stringify({ query, variables }), {
       ...(key && { "x-api-key": key }),
       ...(token && { authorization: `Bearer ${token}` }),
+      ...(ip && { "x-forwarded-for": ip }),
     });
     return { status: response.status, headers: response.headers, body: (await response.json()) as Answer["body"] };
   }
@@ -117,7 +130,8 @@ export class TestServer {
     const answer = await this.call(query, variables, as);
     const error = answer.body.errors?.[0];
     expect(error?.extensions.code, describe(query, variables, answer)).toBe(code);
-    return { ...answer, message: error?.message ?? "", extensions: error?.extensions ?? {} };
+    const extensions: Record<string, unknown> = error?.extensions ?? {};
+    return { ...answer, message: error?.message ?? "", extensions };
   }
 
   /** An account with one key, for one test alone. */
@@ -137,13 +151,30 @@ export class TestServer {
   }
 
   /** A person of that role, signed in. */
-  async person(role: string, accountId?: string): Promise<{ token: string; email: string; id: string }> {
+  async person(role: string, accountId?: string): Promise<Person> {
     const email = `${role.toLowerCase()}-${Math.random().toString(36).slice(2)}@example.com`;
     const input = { email, password: "a password of ours", role, accountId };
     const { createUser } = await this.ok("mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }", {
       input,
     });
-    return { email, id: createUser.id, token: await this.login(email, input.password) };
+    return { email, id: createUser.id, password: input.password, token: await this.login(email, input.password) };
+  }
+
+  /** The one person of that role whom all tests of the file share, because passwords are slow by design. */
+  staff(role: "ADMIN" | "OPERATOR" | "ANALYST"): Promise<Person> {
+    const known = this.#staff.get(role) ?? this.person(role);
+    this.#staff.set(role, known);
+    return known;
+  }
+
+  /** A model of one test's own, priced unless `price` is null. Answers its name. */
+  async model(provider: string, providerModel: string, price: object | null = {}): Promise<string> {
+    const name = `${providerModel}-${randomBytes(4).toString("hex")}`;
+    const upsert = "mutation ($input: UpsertModelInput!) { upsertModel(input: $input) { id } }";
+    await this.ok(upsert, { input: { name, provider, providerModel } });
+    const setPrice = "mutation ($input: SetModelPriceInput!) { setModelPrice(input: $input) { version } }";
+    if (price) await this.ok(setPrice, { input: { model: name, ...price } });
+    return name;
   }
 
   async wallet(walletId: string): Promise<{ balance: bigint; held: bigint }> {
@@ -168,6 +199,11 @@ export const generate = `mutation ($input: GenerateInput!) {
     charge { credits reserved balance costUsd }
   }
 }`;
+
+/** Sign-ins are limited by address, and a file of tests has more of them than one address may. */
+export function someAddress(): string {
+  return `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
+}
 
 function describe(query: string, variables: object, { status, body }: Answer): string {
   return `${query}\n${JSON.stringify(variables)}\n${status} ${JSON.stringify(body)}`;

@@ -38,7 +38,7 @@ export class AuthResolver {
   @Directive('@role(requires: "OWNER")')
   @Mutation(() => User, { description: "Creates a person. Fails with CONFLICT if the email is in use." })
   async createUser(@Arg("input", () => CreateUserInput) input: CreateUserInput): Promise<User> {
-    const accountId = input.accountId ? fromWire("acc", input.accountId) : null;
+    const accountId = input.accountId == null ? null : fromWire("acc", input.accountId);
     return toUser(await this.#auth.createUser({ ...input, accountId }));
   }
 }

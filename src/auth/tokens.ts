@@ -62,6 +62,11 @@ export class Tokens {
   }
 }
 
+/** Tells a token from a key: three base64url parts, the first an object. No key text may look like this. */
+export function isAccessToken(text: string): boolean {
+  return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
+}
+
 /** The text names its session, so that a replayed token can end it. */
 export function mintRefreshToken(sessionId: string): { token: string; digest: Buffer } {
   const token = `${sessionId}.${randomBytes(32).toString("base64url")}`;
@@ -73,5 +78,5 @@ export function digestRefreshToken(token: string): Buffer {
 }
 
 export function sessionOfRefreshToken(token: string): string | undefined {
-  return /^([0-9a-f-]{36})\.[\w-]{43}$/.exec(token)?.[1];
+  return /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[\w-]{43}$/.exec(token)?.[1];
 }

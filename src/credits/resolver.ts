@@ -29,8 +29,8 @@ export class CreditsResolver {
     @Arg("input", () => GrantCreditsInput) input: GrantCreditsInput,
     @Ctx() context: Context,
   ): Promise<Wallet> {
-    const apiKeyId = input.apiKeyId ? fromWire("key", input.apiKeyId) : undefined;
-    const walletId = input.walletId ? fromWire("wal", input.walletId) : undefined;
+    const apiKeyId = input.apiKeyId == null ? undefined : fromWire("key", input.apiKeyId);
+    const walletId = input.walletId == null ? undefined : fromWire("wal", input.walletId);
     return toWallet(await this.#credits.grant(actorOf(viewerOf(context)), { ...input, apiKeyId, walletId }));
   }
 

@@ -55,8 +55,9 @@ export async function prepareCluster(dataDirAsGiven: string, sharedDir: string):
   }
   const password = await writeOnce(passwordFile, randomBytes(32).toString("base64url"));
   const cluster = { dataDir, directory, runtime, runAs, password, logFile: join(dataDir, "postgres.log") };
-  await sweepStaging(directory);
   if (isNew) await initialise(cluster);
+  // Last, because the initdb of a process that was killed lives on until it next prints something.
+  await sweepStaging(directory);
   return cluster;
 }
 

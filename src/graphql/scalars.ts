@@ -17,10 +17,21 @@ export const GraphQLDecimal = new GraphQLScalarType<string, string>({
   parseLiteral: (node) => readDecimal(node.kind === Kind.STRING ? node.value : undefined),
 });
 
+const dateTime = GraphQLDateTime.toConfig();
+
+/** Beyond these years JavaScript writes an instant in a form that PostgreSQL does not read. */
+function inReach(instant: Date): Date {
+  const year = instant.getUTCFullYear();
+  if (year >= 1 && year <= 9999) return instant;
+  throw new GraphQLError("A DateTime lies in the years 1 to 9999, in UTC.");
+}
+
 export const GraphQLTime = new GraphQLScalarType<Date, string>({
-  ...GraphQLDateTime.toConfig(),
+  ...dateTime,
   description: "An instant as RFC 3339 writes it, in UTC on the way out, e.g. `2026-01-31T12:00:00.000Z`.",
   serialize: (value) => (value instanceof Date ? value : new Date(String(value))).toISOString(),
+  parseValue: (value) => inReach(dateTime.parseValue(value)),
+  parseLiteral: (node) => inReach(dateTime.parseLiteral(node)),
   extensions: {},
 });
 

@@ -44,7 +44,9 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
       didEncounterErrors: async ({ errors }) => {
         for (const error of errors) {
           const { unexpected, code } = toPublicFault(error);
-          if (unexpected)
+          // That a client left is no fault of ours, and its own answer nobody reads.
+          const left = code === "UNAVAILABLE" && context.signal.aborted;
+          if (unexpected && !left)
             log.error({ err: error.originalError ?? error, requestId: context.requestId, code }, "request failed");
         }
       },

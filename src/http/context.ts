@@ -1,5 +1,6 @@
 import type { FastifyRequest } from "fastify";
 import type { AuthService } from "../auth/service.ts";
+import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { Loaders } from "../graphql/loaders.ts";
@@ -37,11 +38,6 @@ export class Callers {
       throw error;
     }
   }
-}
-
-/** Three base64url parts: no key text of ours has dots, and a customer's own has no reason to look like this. */
-function isAccessToken(text: string): boolean {
-  return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 }
 
 function readCredential({ headers, raw }: FastifyRequest): string | undefined {

@@ -1,4 +1,3 @@
-import { unwrapResolverError } from "@apollo/server/errors";
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import { asUnavailable } from "../db/errors.ts";
 import { AppError, catalogue, type ErrorCode } from "../errors.ts";
@@ -28,7 +27,8 @@ const requestFaults = new Set([
 ]);
 
 export function toPublicFault(error: unknown): PublicFault {
-  const fault = asUnavailable(unwrapResolverError(error));
+  // What a resolver threw has been wrapped, and so has what was thrown before one ran.
+  const fault = asUnavailable(error instanceof GraphQLError ? (error.originalError ?? error) : error);
   if (fault instanceof AppError) return publish(fault.code, fault.message, fault.details);
   if (error instanceof GraphQLError) {
     const code = String(error.extensions["code"] ?? "");

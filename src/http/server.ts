@@ -1,3 +1,5 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import type { ApolloServer } from "@apollo/server";
 import { fastifyApolloHandler } from "@as-integrations/fastify";
 import cors from "@fastify/cors";
@@ -17,6 +19,8 @@ import type { Callers } from "./context.ts";
 import { formatFault, headersOf, toPublicFault } from "./format-error.ts";
 
 const bodyBytesMax = 1_048_576;
+/** Above the 16 KiB of Node, so that an overlong credential is refused in the same words as any other wrong one. */
+const headerBytesMax = 131_072;
 const requestTimeoutMs = 30_000;
 
 export interface ServerOptions {
@@ -31,6 +35,8 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyBytesMax,
+    http: { maxHeaderSize: headerBytesMax },
+    clientErrorHandler: refuseSocket,
     requestTimeout: requestTimeoutMs,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newRequestId(),
@@ -125,6 +131,22 @@ function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply,
   const { message, extensions } = formatFault(fault);
   const errors = [{ message, extensions: { ...extensions, requestId: request.id } }];
   return reply.code(fault.status).headers(headersOf(extensions)).send({ errors });
+}
+
+/** For what is no HTTP: there is no request to answer, so the answer is written to the socket. */
+function refuseSocket(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable) return void socket.destroy();
+  const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const fault = toPublicFault(tooLarge ? new AppError("INPUT_TOO_LARGE") : badInput("The request is not valid HTTP."));
+  const { message, extensions } = formatFault(fault);
+  const body = JSON.stringify({ errors: [{ message, extensions: { ...extensions, requestId: newRequestId() } }] });
+  const head = [
+    `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,
+    "content-type: application/json; charset=utf-8",
+    `content-length: ${Buffer.byteLength(body)}`,
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 }
 
 function readRequestId(header: string | string[] | undefined): string | undefined {

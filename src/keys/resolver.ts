@@ -50,7 +50,7 @@ export class KeysResolver {
     @Arg("input", () => CreateApiKeyInput) input: CreateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<IssuedApiKey> {
-    const accountId = input.accountId ? fromWire("acc", input.accountId) : undefined;
+    const accountId = input.accountId == null ? undefined : fromWire("acc", input.accountId);
     const { key, secret } = await this.#keys.create(actorOf(viewerOf(context)), { ...input, accountId });
     return { apiKey: toApiKey(key), secret };
   }
@@ -94,7 +94,7 @@ export class KeysResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<ApiKey>> {
-    const accountId = filter?.accountId ? fromWire("acc", filter.accountId) : undefined;
+    const accountId = filter?.accountId == null ? undefined : fromWire("acc", filter.accountId);
     const where = { accountId, name: filter?.name ?? undefined, status: filter?.status ?? undefined };
     return toConnection(await this.#keys.list(personOf(context), where, readPage(page)), toApiKey);
   }

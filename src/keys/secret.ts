@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { compare, hash } from "bcrypt";
+import { isAccessToken } from "../auth/tokens.ts";
 import { badInput } from "../errors.ts";
 import { Gate } from "../gate.ts";
 
@@ -35,6 +36,7 @@ export function isKeyText(text: string): boolean {
 /** @throws BAD_USER_INPUT for a key text that a customer may not bring */
 export function checkBroughtKey(text: string): void {
   if (text.startsWith("tg_")) throw badInput("A key of your own cannot start with tg_.");
+  if (isAccessToken(text)) throw badInput("A key of your own cannot have the form of an access token.");
   if (text.length < broughtLengthMin || text.length > broughtLengthMax || !brought.test(text)) {
     throw badInput(
       `A key of your own has ${broughtLengthMin} to ${broughtLengthMax} visible ASCII characters without spaces.`,

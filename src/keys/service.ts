@@ -133,7 +133,10 @@ export class KeysService {
   }
 
   async list(viewer: Viewer, filter: KeyFilter, page: PageRequest): Promise<Page<KeyRow>> {
-    const accountId = boundAccount(viewer) ?? filter.accountId;
+    const bound = boundAccount(viewer);
+    const accountId = filter.accountId ?? bound;
+    // Whoever is bound to one account finds nothing in another.
+    if (bound !== undefined && accountId !== bound) return { rows: [], hasNextPage: false };
     const rows = await listKeys(this.#options.db.orm, { ...filter, accountId }, page);
     return cutPage(rows, page.limit);
   }

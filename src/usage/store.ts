@@ -80,7 +80,10 @@ export interface Breakdown {
   limit: number;
 }
 
-/** One row more than the limit, if there is one, tells that the report was cut. */
+/**
+ * One row more than the limit, if there is one, tells that the report was cut. Ids and labels travel as JSON, because
+ * the driver reads a null within an array as the text "NULL".
+ */
 export async function usageRows(
   tx: Executor,
   selection: UsageSelection,
@@ -90,14 +93,14 @@ export async function usageRows(
   const tags = groupBy.includes("TAG") ? sql`left join lateral unnest(tags) as tag on true` : sql``;
   const labels = groupBy.map(
     (dimension, i) =>
-      sql`(select ${dimensions[dimension].label} from (select ids[${sql.raw(String(i + 1))}] as value) v)`,
+      sql`(select ${dimensions[dimension].label} from (select parts[${sql.raw(String(i + 1))}] as value) v)`,
   );
   const rows = await tx.execute(sql`
-    select found.*, ${textArray(labels)} as labels from (
-      select ${buckets[grain]} as bucket, ${textArray(ids)} as ids, ${metrics}
+    select found.*, to_jsonb(parts) as ids, to_jsonb(${textArray(labels)}) as labels from (
+      select ${buckets[grain]} as bucket, ${textArray(ids)} as parts, ${metrics}
       from ${requests} ${tags} where ${within(selection)}
       group by 1, 2 order by 1, sum(charged) desc, 2 limit ${limit + 1}
-    ) found order by bucket, charged desc, ids`);
+    ) found order by bucket, charged desc, parts`);
   return rows.map((row) => {
     const found = row as unknown as UsageRow & { bucket: string | null };
     return { ...found, bucket: found.bucket === null ? null : new Date(found.bucket) };

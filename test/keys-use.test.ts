@@ -1,0 +1,180 @@
+import { request } from "node:http";
+import { describe, expect, it } from "vitest";
+import { mintKey } from "../src/keys/secret.ts";
+import { generate, someAddress, useServer } from "./harness.ts";
+
+const server = useServer();
+
+const me = "{ me { kind apiKey { id } } }";
+const prompt = { input: { model: "echo", prompt: "Hello" } };
+const usage = `{ usage(input: { from: "2020-01-01T00:00:00Z", to: "2021-01-01T00:00:00Z" }) { totals { requests } } }`;
+const refresh = 'mutation { refreshSession(refreshToken: "none") { accessToken } }';
+
+/** Sends headers exactly as given, also twice, also bytes that `fetch` would not send. */
+function send(to: { url: string }, headers: string[]): Promise<{ status: number; text: string }> {
+  const body = JSON.stringify({ query: me });
+  const all = ["host", new URL(to.url).host, "content-type", "application/json", ...headers];
+  return new Promise((resolve, reject) => {
+    const sent = request(`${to.url}/graphql`, { method: "POST", headers: all }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
+}
+
+const withoutRequestId = (text: string) => text.replace(/"requestId":"[^"]*"/, "");
+const asBytes = (text: string) => Buffer.from(text).toString("latin1");
+
+describe("the use of a key works", () => {
+  it("in x-api-key and in Authorization: Bearer, in whatever case the scheme is written", async () => {
+    const { key, apiKeyId } = await server.customer();
+    for (const headers of [
+      ["x-api-key", key],
+      ["authorization", `Bearer ${key}`],
+      ["AUTHORIZATION", `bearer   ${key}`],
+    ]) {
+      const { status, text } = await send(server, headers);
+      expect([status, JSON.parse(text)]).toEqual([
+        200,
+        { data: { me: { kind: "API_KEY", apiKey: { id: apiKeyId } } } },
+      ]);
+    }
+  });
+
+  it("from the addresses that it is allowed, IPv4, IPv6 and either written as the other", async () => {
+    const { key } = await server.customer({ allowedIps: ["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"] });
+    for (const ip of ["192.0.2.7", "198.51.100.255", "2001:db8:ffff::1", "::ffff:192.0.2.7"]) {
+      await server.ok(me, {}, { key, ip });
+    }
+    for (const ip of ["192.0.2.8", "198.51.101.0", "2001:db9::1", "::ffff:192.0.2.8"]) {
+      const { status } = await server.refused("IP_NOT_ALLOWED", generate, prompt, { key, ip });
+      expect(status).toBe(403);
+    }
+  });
+
+  it("as often a minute as was agreed, also beyond the limit of the field", async () => {
+    // This field lets a caller through 60 times; it is public, so that the key only says who is counted.
+    const { key } = await server.customer({ requestsPerMinute: 65 });
+    const answers = await Promise.all(Array.from({ length: 66 }, () => server.call(refresh, {}, { key })));
+    const codes = answers.map(({ body }) => body.errors?.[0]?.extensions.code);
+    expect(codes.filter((code) => code === "UNAUTHENTICATED")).toHaveLength(65);
+    expect(codes.filter((code) => code === "RATE_LIMITED")).toHaveLength(1);
+  });
+});
+
+describe("the use of a key is refused", () => {
+  it("for a model that is not on its list, in whatever way the name is written", async () => {
+    const { key, walletId } = await server.customer({ models: ["another"] });
+    const { status } = await server.refused("MODEL_NOT_ALLOWED", generate, prompt, { key });
+    expect(status).toBe(403);
+    for (const model of ["ECHO", "echo ", " echo", "echo\n", "another"]) {
+      await server.refused("NOT_FOUND", generate, { input: { ...prompt.input, model } }, { key });
+    }
+    expect(await server.wallet(walletId)).toEqual({ balance: 100_000_000n, held: 0n });
+  });
+
+  it("for every model when its list is empty", async () => {
+    const { key } = await server.customer({ models: [] });
+    await server.refused("MODEL_NOT_ALLOWED", generate, prompt, { key });
+    expect((await server.ok("{ models { name } }", {}, { key })).models).toEqual([]);
+  });
+
+  it("for what its scopes leave out", async () => {
+    const reader = await server.customer({ scopes: ["usage:read"] });
+    const { status, message } = await server.refused("FORBIDDEN", generate, prompt, { key: reader.key });
+    expect([status, message]).toEqual([403, 'This API key lacks the scope "generate".']);
+    await server.ok(usage, {}, { key: reader.key });
+    const caller = await server.customer({ scopes: ["generate"] });
+    await server.ok(generate, prompt, { key: caller.key });
+    await server.refused("FORBIDDEN", usage, {}, { key: caller.key });
+    await server.refused("FORBIDDEN", "{ generations { nodes { id } } }", {}, { key: caller.key });
+  });
+
+  it("past its own limit, saying how much, until when, and what a client may do", async () => {
+    const { key, walletId } = await server.customer({ requestsPerMinute: 2 });
+    const other = await server.customer({ requestsPerMinute: 2 });
+    for (const _ of [1, 2]) await server.ok(generate, prompt, { key });
+    const { status, headers, extensions } = await server.refused("RATE_LIMITED", generate, prompt, { key });
+    expect(status).toBe(429);
+    expect(extensions).toMatchObject({ limit: 2, used: 2, retryable: true });
+    expect(extensions["retryAfter"]).toBeGreaterThanOrEqual(1);
+    expect(extensions["retryAfter"]).toBeLessThanOrEqual(60);
+    expect(headers.get("retry-after")).toBe(String(extensions["retryAfter"]));
+    const secondsLeft = (Date.parse(String(extensions["resetAt"])) - Date.now()) / 1000;
+    expect(Math.abs(secondsLeft - Number(extensions["retryAfter"]))).toBeLessThan(2);
+    expect(await server.wallet(walletId)).toEqual({ balance: 98_000_000n, held: 0n });
+    await server.ok(generate, prompt, { key: other.key });
+  });
+});
+
+describe("the use of a key protects", () => {
+  /** On a server of its own, so that every statement it sends is one of these tests'. */
+  const quiet = useServer();
+
+  const wellFormed = `tg_test_${"A".repeat(49)}`;
+  const junk: [string, string[]][] = [
+    ["no credential at all", []],
+    ["an empty one", ["x-api-key", ""]],
+    ["SQL", ["x-api-key", "' OR 1=1--"]],
+    ["SQL as a bearer", ["authorization", "Bearer ' OR 1=1--"]],
+    ["percent signs", ["x-api-key", "%".repeat(40).slice(0, 10)]],
+    ["an emoji", ["x-api-key", asBytes("🦊".repeat(10))]],
+    ["64 kB", ["x-api-key", "x".repeat(65_536)]],
+    ["a wrong checksum", ["x-api-key", wellFormed]],
+    ["a wrong checksum as a bearer", ["authorization", `Bearer ${wellFormed}`]],
+    ["another environment that is none", ["x-api-key", wellFormed.replace("test", "prod")]],
+    ["another scheme", ["authorization", "Basic YWRtaW46YWRtaW4="]],
+    ["a scheme alone", ["authorization", "Bearer"]],
+    ["two bearers in one header", ["authorization", `Bearer ${wellFormed}, Bearer ${wellFormed}`]],
+  ];
+  it.each(junk)("against %s: the one answer, and not one statement sent", async (_what, headers) => {
+    const plain = await send(quiet, []);
+    const before = quiet.statements.length;
+    const { status, text } = await send(quiet, headers);
+    expect(quiet.statements.slice(before)).toEqual([]);
+    expect(status).toBe(401);
+    expect(withoutRequestId(text)).toBe(withoutRequestId(plain.text));
+    expect(JSON.parse(plain.text).errors[0].extensions.code).toBe("UNAUTHENTICATED");
+  });
+
+  it("against a key that was never issued, with the same answer", async () => {
+    const plain = await send(quiet, []);
+    for (const unknown of [mintKey("test"), mintKey("live"), "a-text-that-nobody-ever-brought"]) {
+      const { status, text } = await send(quiet, ["x-api-key", unknown]);
+      expect([status, withoutRequestId(text)]).toEqual([401, withoutRequestId(plain.text)]);
+    }
+  });
+
+  it("against two credentials, of which nobody can say which was meant", async () => {
+    const first = await quiet.customer();
+    const second = await quiet.customer();
+    const plain = await send(quiet, []);
+    for (const headers of [
+      ["x-api-key", first.key, "authorization", `Bearer ${second.key}`],
+      ["x-api-key", first.key, "authorization", "Basic YWRtaW46YWRtaW4="],
+      ["authorization", `Bearer ${first.key}`, "authorization", `Bearer ${second.key}`],
+      ["x-api-key", first.key, "x-api-key", second.key],
+      ["x-api-key", first.key, "authorization", `Bearer ${quiet.ownerToken}`],
+    ]) {
+      const { status, text } = await send(quiet, headers);
+      expect([status, withoutRequestId(text)]).toEqual([401, withoutRequestId(plain.text)]);
+    }
+  });
+
+  it("against a key in a URL", async () => {
+    const { key } = await server.customer();
+    const body = JSON.stringify({ query: me });
+    const headers = { "content-type": "application/json", "x-forwarded-for": someAddress() };
+    const response = await fetch(`${server.url}/graphql?api_key=${key}&x-api-key=${key}`, {
+      method: "POST",
+      headers,
+      body,
+    });
+    expect(response.status).toBe(401);
+  });
+});
