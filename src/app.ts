@@ -27,6 +27,7 @@ import { addRoutes, createServer } from "./http/server.ts";
 import { KeyIdentity } from "./keys/identity.ts";
 import { KeysResolver, MyKeyResolver } from "./keys/resolver.ts";
 import { KeysService } from "./keys/service.ts";
+import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
 import { Wallets } from "./ledger/wallets.ts";
 import { counted } from "./limits/counted.ts";
@@ -35,6 +36,7 @@ import { Discovery } from "./models/discovery.ts";
 import { createProviders } from "./models/providers/registry.ts";
 import { ModelsResolver } from "./models/resolver.ts";
 import { ModelsService } from "./models/service.ts";
+import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
 import { UsageResolver } from "./usage/resolver.ts";
 import { UsageService } from "./usage/service.ts";
@@ -64,7 +66,7 @@ const leaseGraceSeconds = 30;
 export function compose(config: Config, secrets: Secrets, db: Database, log: Logger) {
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const wallets = new Wallets(db);
-  const journal = new Journal(db);
+  const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
   const auth = new AuthService(db, new Tokens(secrets.signingKey));
   const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId));
   const identity = new KeyIdentity(db, secrets, onError);
@@ -74,9 +76,10 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const models = new ModelsService(db, providers);
   const credits = new CreditsService(db, wallets);
   const usage = new UsageService(db);
+  const idempotency = new Idempotency(db, new Sealer(secrets.answerKey));
   const { inputBytesMax } = config;
   const leaseSeconds = config.providerTimeoutMs / 1000 + leaseGraceSeconds;
-  const generation = new GenerationService({ db, models, journal, inputBytesMax, leaseSeconds, onError });
+  const generation = new GenerationService({ db, models, journal, idempotency, inputBytesMax, leaseSeconds, onError });
   const resolvers = [
     new AuthResolver(auth),
     new MeResolver(auth),

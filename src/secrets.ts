@@ -11,6 +11,8 @@ export interface Secrets {
   digestPepper: Buffer;
   /** For the bcrypt hash beside it, so that neither column alone can be attacked. */
   hashPepper: Buffer;
+  /** For answers that are stored for a retry. */
+  answerKey: Buffer;
   signingKey: KeyObject;
 }
 
@@ -26,6 +28,7 @@ export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecre
   return {
     digestPepper: derive(secret, "key digest"),
     hashPepper: derive(secret, "key hash"),
+    answerKey: derive(secret, "stored answers"),
     signingKey: parseSigningKey(pem),
   };
 }

@@ -2,6 +2,19 @@ CREATE TABLE "accounts" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"name" text NOT NULL,
 	"is_default" boolean DEFAULT false NOT NULL,
+	"daily_budget_nano_usd" bigint,
+	"monthly_budget_nano_usd" bigint,
+	"daily_budget_micro_credits" bigint,
+	"monthly_budget_micro_credits" bigint,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "alerts" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"kind" text NOT NULL,
+	"account_id" uuid,
+	"subject" text NOT NULL,
+	"details" jsonb NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
@@ -21,6 +34,8 @@ CREATE TABLE "api_keys" (
 	"max_concurrency" integer,
 	"daily_budget_nano_usd" bigint,
 	"monthly_budget_nano_usd" bigint,
+	"daily_budget_micro_credits" bigint,
+	"monthly_budget_micro_credits" bigint,
 	"metadata" jsonb,
 	"expires_at" timestamp with time zone,
 	"last_used_at" timestamp with time zone,
@@ -29,6 +44,18 @@ CREATE TABLE "api_keys" (
 	"version" integer DEFAULT 1 NOT NULL,
 	CONSTRAINT "api_keys_account_id_id_pk" PRIMARY KEY("account_id","id"),
 	CONSTRAINT "api_keys_status" CHECK ("api_keys"."status" in ('ACTIVE', 'DISABLED', 'REVOKED'))
+);
+--> statement-breakpoint
+CREATE TABLE "budget_windows" (
+	"account_id" uuid NOT NULL,
+	"scope_id" uuid NOT NULL,
+	"unit" text NOT NULL,
+	"period" text NOT NULL,
+	"starts_on" date NOT NULL,
+	"used" bigint DEFAULT 0 NOT NULL,
+	"held" bigint DEFAULT 0 NOT NULL,
+	CONSTRAINT "budget_windows_account_id_scope_id_unit_period_starts_on_pk" PRIMARY KEY("account_id","scope_id","unit","period","starts_on"),
+	CONSTRAINT "budget_windows_not_negative" CHECK ("budget_windows"."used" >= 0 and "budget_windows"."held" >= 0)
 );
 --> statement-breakpoint
 CREATE TABLE "credit_entries" (
@@ -41,10 +68,36 @@ CREATE TABLE "credit_entries" (
 	"actor" text NOT NULL,
 	"reason" text,
 	"request_id" uuid,
+	"corrects_id" uuid,
 	"idempotency_key" text,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "credit_entries_account_id_id_pk" PRIMARY KEY("account_id","id"),
 	CONSTRAINT "credit_entries_kind" CHECK ("credit_entries"."kind" in ('GRANT', 'CHARGE', 'REFUND', 'ADJUSTMENT', 'EXPIRY'))
+);
+--> statement-breakpoint
+CREATE TABLE "credit_lots" (
+	"account_id" uuid NOT NULL,
+	"id" uuid NOT NULL,
+	"wallet_id" uuid NOT NULL,
+	"granted" bigint NOT NULL,
+	"remaining" bigint NOT NULL,
+	"priority" integer NOT NULL,
+	"expires_at" timestamp with time zone,
+	"is_refill" boolean DEFAULT false NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "credit_lots_account_id_id_pk" PRIMARY KEY("account_id","id"),
+	CONSTRAINT "credit_lots_remaining" CHECK ("credit_lots"."remaining" between 0 and "credit_lots"."granted")
+);
+--> statement-breakpoint
+CREATE TABLE "hold_budgets" (
+	"account_id" uuid NOT NULL,
+	"hold_id" uuid NOT NULL,
+	"scope_id" uuid NOT NULL,
+	"unit" text NOT NULL,
+	"period" text NOT NULL,
+	"starts_on" date NOT NULL,
+	"amount" bigint NOT NULL,
+	CONSTRAINT "hold_budgets_account_id_hold_id_scope_id_unit_period_pk" PRIMARY KEY("account_id","hold_id","scope_id","unit","period")
 );
 --> statement-breakpoint
 CREATE TABLE "holds" (
@@ -53,6 +106,7 @@ CREATE TABLE "holds" (
 	"wallet_id" uuid NOT NULL,
 	"api_key_id" uuid NOT NULL,
 	"amount" bigint NOT NULL,
+	"cost_max" bigint NOT NULL,
 	"state" text DEFAULT 'open' NOT NULL,
 	"model" text NOT NULL,
 	"provider" text NOT NULL,
@@ -66,6 +120,18 @@ CREATE TABLE "holds" (
 	CONSTRAINT "holds_account_id_id_pk" PRIMARY KEY("account_id","id"),
 	CONSTRAINT "holds_amount_not_negative" CHECK ("holds"."amount" >= 0),
 	CONSTRAINT "holds_state" CHECK ("holds"."state" in ('open', 'settled', 'released'))
+);
+--> statement-breakpoint
+CREATE TABLE "idempotency_records" (
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"key_digest" "bytea" NOT NULL,
+	"input_digest" "bytea" NOT NULL,
+	"hold_id" uuid NOT NULL,
+	"answer" "bytea",
+	"claimed_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL,
+	CONSTRAINT "idempotency_records_account_id_api_key_id_key_digest_pk" PRIMARY KEY("account_id","api_key_id","key_digest")
 );
 --> statement-breakpoint
 CREATE TABLE "key_secrets" (
@@ -111,6 +177,19 @@ CREATE TABLE "models" (
 	CONSTRAINT "models_name_unique" UNIQUE("name")
 );
 --> statement-breakpoint
+CREATE TABLE "refill_rules" (
+	"account_id" uuid NOT NULL,
+	"wallet_id" uuid NOT NULL,
+	"every" text NOT NULL,
+	"mode" text NOT NULL,
+	"amount" bigint NOT NULL,
+	"cap" bigint,
+	"next_at" timestamp with time zone NOT NULL,
+	CONSTRAINT "refill_rules_account_id_wallet_id_pk" PRIMARY KEY("account_id","wallet_id"),
+	CONSTRAINT "refill_rules_amount" CHECK ("refill_rules"."amount" > 0 and ("refill_rules"."cap" is null or "refill_rules"."cap" >= "refill_rules"."amount")),
+	CONSTRAINT "refill_rules_cap" CHECK (("refill_rules"."mode" = 'ADD') = ("refill_rules"."cap" is not null))
+);
+--> statement-breakpoint
 CREATE TABLE "sessions" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"user_id" uuid NOT NULL,
@@ -139,6 +218,9 @@ CREATE TABLE "wallets" (
 	"shared" boolean DEFAULT false NOT NULL,
 	"balance" bigint DEFAULT 0 NOT NULL,
 	"held" bigint DEFAULT 0 NOT NULL,
+	"unburnt" bigint DEFAULT 0 NOT NULL,
+	"due_at" timestamp with time zone,
+	"low_balance" bigint,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "wallets_account_id_id_pk" PRIMARY KEY("account_id","id"),
 	CONSTRAINT "wallets_balance_not_negative" CHECK ("wallets"."balance" >= 0),
@@ -149,10 +231,14 @@ ALTER TABLE "model_prices" ADD CONSTRAINT "model_prices_model_id_models_id_fk" F
 ALTER TABLE "sessions" ADD CONSTRAINT "sessions_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "users" ADD CONSTRAINT "users_account_id_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."accounts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE UNIQUE INDEX "accounts_one_default" ON "accounts" USING btree ("is_default") WHERE "accounts"."is_default";--> statement-breakpoint
+CREATE INDEX "alerts_created_at" ON "alerts" USING btree ("created_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "api_keys_id" ON "api_keys" USING btree ("id");--> statement-breakpoint
 CREATE INDEX "credit_entries_wallet" ON "credit_entries" USING btree ("account_id","wallet_id","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "credit_entries_idempotency" ON "credit_entries" USING btree ("account_id","wallet_id","idempotency_key") WHERE "credit_entries"."idempotency_key" is not null;--> statement-breakpoint
+CREATE INDEX "credit_lots_left" ON "credit_lots" USING btree ("account_id","wallet_id") WHERE "credit_lots"."remaining" > 0;--> statement-breakpoint
 CREATE INDEX "holds_open_lease" ON "holds" USING btree ("lease_expires_at") WHERE "holds"."state" = 'open';--> statement-breakpoint
+CREATE UNIQUE INDEX "idempotency_records_hold" ON "idempotency_records" USING btree ("account_id","hold_id");--> statement-breakpoint
+CREATE INDEX "idempotency_records_expiry" ON "idempotency_records" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "key_secrets_key" ON "key_secrets" USING btree ("api_key_id");--> statement-breakpoint
 CREATE INDEX "sessions_user" ON "sessions" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "wallets_id" ON "wallets" USING btree ("id");--> statement-breakpoint

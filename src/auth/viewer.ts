@@ -13,6 +13,17 @@ export interface UserViewer {
   accountId: string | null;
 }
 
+/** A limit on what a key or its account may cost in a day or month of UTC. */
+export interface Budget {
+  scope: "KEY" | "ACCOUNT";
+  /** The key's id, or the account's. */
+  scopeId: string;
+  unit: "USD" | "CREDITS";
+  period: "DAY" | "MONTH";
+  /** In nano-USD or micro-credits. */
+  limit: bigint;
+}
+
 export interface KeyViewer {
   kind: "API_KEY";
   apiKeyId: string;
@@ -22,6 +33,7 @@ export interface KeyViewer {
   /** Names of the models it may call; null means every model. */
   models: readonly string[] | null;
   requestsPerMinute: number | null;
+  budgets: readonly Budget[];
 }
 
 export type Viewer = UserViewer | KeyViewer;

@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import {
   boolean,
   check,
+  date,
   index,
   integer,
   jsonb,
@@ -16,12 +17,21 @@ import { bytea, exact, instant } from "./columns.ts";
 
 const createdAt = () => instant("created_at").notNull().defaultNow();
 
+/** What a caller may cost in a period, in UTC. Null means no limit. */
+const budgets = () => ({
+  dailyBudgetNanoUsd: exact("daily_budget_nano_usd"),
+  monthlyBudgetNanoUsd: exact("monthly_budget_nano_usd"),
+  dailyBudgetMicroCredits: exact("daily_budget_micro_credits"),
+  monthlyBudgetMicroCredits: exact("monthly_budget_micro_credits"),
+});
+
 export const accounts = pgTable(
   "accounts",
   {
     id: uuid("id").primaryKey(),
     name: text("name").notNull(),
     isDefault: boolean("is_default").notNull().default(false),
+    ...budgets(),
     createdAt: createdAt(),
   },
   (t) => [uniqueIndex("accounts_one_default").on(t.isDefault).where(sql`${t.isDefault}`)],
@@ -36,6 +46,12 @@ export const wallets = pgTable(
     shared: boolean("shared").notNull().default(false),
     balance: exact("balance").notNull().default(sql`0`),
     held: exact("held").notNull().default(sql`0`),
+    /** Spent since lots were last burnt; the balance is what lots have left, less this. */
+    unburnt: exact("unburnt").notNull().default(sql`0`),
+    /** When credits next expire or are refilled; a wallet past it is brought up to date before it pays. */
+    dueAt: instant("due_at"),
+    /** An alert is raised when the balance falls below it. */
+    lowBalance: exact("low_balance"),
     createdAt: createdAt(),
   },
   (t) => [
@@ -67,8 +83,7 @@ export const apiKeys = pgTable(
     requestsPerMinute: integer("requests_per_minute"),
     tokensPerMinute: integer("tokens_per_minute"),
     maxConcurrency: integer("max_concurrency"),
-    dailyBudgetNanoUsd: exact("daily_budget_nano_usd"),
-    monthlyBudgetNanoUsd: exact("monthly_budget_nano_usd"),
+    ...budgets(),
     metadata: jsonb("metadata"),
     expiresAt: instant("expires_at"),
     lastUsedAt: instant("last_used_at"),
@@ -179,6 +194,8 @@ export const holds = pgTable(
     walletId: uuid("wallet_id").notNull(),
     apiKeyId: uuid("api_key_id").notNull(),
     amount: exact("amount").notNull(),
+    /** The most that the call can cost in nano-USD. */
+    costMax: exact("cost_max").notNull(),
     state: text("state", { enum: ["open", "settled", "released"] })
       .notNull()
       .default("open"),
@@ -213,6 +230,8 @@ export const creditEntries = pgTable(
     reason: text("reason"),
     /** The request that a charge pays for. */
     requestId: uuid("request_id"),
+    /** The entry that this one takes back, in whole or in part. */
+    correctsId: uuid("corrects_id"),
     idempotencyKey: text("idempotency_key"),
     createdAt: createdAt(),
   },
@@ -224,4 +243,117 @@ export const creditEntries = pgTable(
       .where(sql`${t.idempotencyKey} is not null`),
     check("credit_entries_kind", sql`${t.kind} in ('GRANT', 'CHARGE', 'REFUND', 'ADJUSTMENT', 'EXPIRY')`),
   ],
+);
+
+/** What is left of each grant. Burnt by priority, then by expiry, then by age. */
+export const creditLots = pgTable(
+  "credit_lots",
+  {
+    accountId: uuid("account_id").notNull(),
+    /** The entry that put the credits in. */
+    id: uuid("id").notNull(),
+    walletId: uuid("wallet_id").notNull(),
+    granted: exact("granted").notNull(),
+    remaining: exact("remaining").notNull(),
+    priority: integer("priority").notNull(),
+    expiresAt: instant("expires_at"),
+    /** Put in by a refill rule that replaces what it put in before. */
+    isRefill: boolean("is_refill").notNull().default(false),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.id] }),
+    index("credit_lots_left").on(t.accountId, t.walletId).where(sql`${t.remaining} > 0`),
+    check("credit_lots_remaining", sql`${t.remaining} between 0 and ${t.granted}`),
+  ],
+);
+
+export const refillRules = pgTable(
+  "refill_rules",
+  {
+    accountId: uuid("account_id").notNull(),
+    walletId: uuid("wallet_id").notNull(),
+    every: text("every", { enum: ["DAY", "WEEK", "MONTH"] }).notNull(),
+    mode: text("mode", { enum: ["ADD", "REPLACE"] }).notNull(),
+    amount: exact("amount").notNull(),
+    /** For ADD: the balance that a refill does not pass. */
+    cap: exact("cap"),
+    nextAt: instant("next_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.walletId] }),
+    check("refill_rules_amount", sql`${t.amount} > 0 and (${t.cap} is null or ${t.cap} >= ${t.amount})`),
+    check("refill_rules_cap", sql`(${t.mode} = 'ADD') = (${t.cap} is not null)`),
+  ],
+);
+
+/** What a key or an account has spent of a budget in one day or month, and what running calls hold of it. */
+export const budgetWindows = pgTable(
+  "budget_windows",
+  {
+    accountId: uuid("account_id").notNull(),
+    /** The key, or the account itself. */
+    scopeId: uuid("scope_id").notNull(),
+    unit: text("unit", { enum: ["USD", "CREDITS"] }).notNull(),
+    period: text("period", { enum: ["DAY", "MONTH"] }).notNull(),
+    startsOn: date("starts_on").notNull(),
+    used: exact("used").notNull().default(sql`0`),
+    held: exact("held").notNull().default(sql`0`),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.scopeId, t.unit, t.period, t.startsOn] }),
+    check("budget_windows_not_negative", sql`${t.used} >= 0 and ${t.held} >= 0`),
+  ],
+);
+
+/** Which budgets an open hold draws on. */
+export const holdBudgets = pgTable(
+  "hold_budgets",
+  {
+    accountId: uuid("account_id").notNull(),
+    holdId: uuid("hold_id").notNull(),
+    scopeId: uuid("scope_id").notNull(),
+    unit: text("unit", { enum: ["USD", "CREDITS"] }).notNull(),
+    period: text("period", { enum: ["DAY", "MONTH"] }).notNull(),
+    startsOn: date("starts_on").notNull(),
+    amount: exact("amount").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.holdId, t.scopeId, t.unit, t.period] })],
+);
+
+/** Which call an idempotency key stands for, and its answer once there is one. */
+export const idempotencyRecords = pgTable(
+  "idempotency_records",
+  {
+    accountId: uuid("account_id").notNull(),
+    apiKeyId: uuid("api_key_id").notNull(),
+    keyDigest: bytea("key_digest").notNull(),
+    inputDigest: bytea("input_digest").notNull(),
+    /** The hold of the call that runs or ran. */
+    holdId: uuid("hold_id").notNull(),
+    /** Encrypted; null while the call runs. */
+    answer: bytea("answer"),
+    claimedAt: instant("claimed_at").notNull().defaultNow(),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.apiKeyId, t.keyDigest] }),
+    uniqueIndex("idempotency_records_hold").on(t.accountId, t.holdId),
+    index("idempotency_records_expiry").on(t.expiresAt),
+  ],
+);
+
+/** What somebody should look at. Written with the change that caused it; delivered by webhooks. */
+export const alerts = pgTable(
+  "alerts",
+  {
+    id: uuid("id").primaryKey(),
+    kind: text("kind").notNull(),
+    accountId: uuid("account_id"),
+    /** What it is about, e.g. `wallet:0190…`. */
+    subject: text("subject").notNull(),
+    details: jsonb("details").notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [index("alerts_created_at").on(t.createdAt)],
 );

@@ -10,6 +10,7 @@ export interface Order {
   maxOutputTokens: number | undefined;
   tags: string[];
   endUser: string | null;
+  idempotencyKey: string | undefined;
 }
 
 const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant" } as const satisfies Record<
@@ -39,5 +40,6 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
     maxOutputTokens: input.maxOutputTokens ?? undefined,
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,
+    idempotencyKey: input.idempotencyKey ?? undefined,
   };
 }

@@ -21,6 +21,8 @@ export interface OpenedGeneration {
   tariff: Tariff;
   hold: HoldRequest;
   createdAt: Date;
+  /** Set for a call with an idempotency key: makes of its answer what is stored. */
+  seal: ((text: string) => string) | undefined;
   onError: (error: unknown) => void;
 }
 
@@ -73,13 +75,13 @@ export class PaidGeneration implements PaidCall {
       timeToFirstTokenMs: null,
     };
     // The caller is told why the call failed even if the hold could not be closed: the sweeper will close it.
-    await this.#end(ending, { text: "", replayed: false }).catch(this.#opened.onError);
+    await this.#end(ending).catch(this.#opened.onError);
     throw left ? new AppError("UNAVAILABLE", { message: "The client left before the answer.", cause: error }) : error;
   }
 
-  async #end(ending: Ending, told: Told): Promise<Generation> {
+  async #end(ending: Ending, told?: Told): Promise<Generation> {
     const { context, journal, hold } = this.#opened;
-    const settlement = this.#settlement(ending);
+    const settlement = this.#settlement(ending, told?.text);
     const { closed, charged, balance } = await journal.settle(settlement);
     const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
     if (closed && ending.status !== "FAILED") {
@@ -92,8 +94,9 @@ export class PaidGeneration implements PaidCall {
     return toGeneration(row, told);
   }
 
-  #settlement({ usage, ...ending }: Ending): Settlement {
-    const { accountId, id } = this.#opened.hold;
+  #settlement({ usage, ...ending }: Ending, text: string | undefined): Settlement {
+    const { seal, hold } = this.#opened;
+    const { accountId, id } = hold;
     const { source, ...tokens } = usage;
     return {
       accountId,
@@ -101,6 +104,8 @@ export class PaidGeneration implements PaidCall {
       ...ending,
       ...tokens,
       usageSource: source,
+      idempotent: seal !== undefined,
+      answer: seal && text !== undefined ? seal(text) : null,
       costNanoUsd: costOf(this.model.price, usage),
       latencyMs: Math.round(performance.now() - this.#startedAtMs),
     };
@@ -108,11 +113,11 @@ export class PaidGeneration implements PaidCall {
 
   /** What the ledger now says of this call, without reading it back. */
   #row(
-    { holdId, charge: _charge, ...settlement }: Settlement,
+    { holdId, charge: _charge, idempotent: _idempotent, answer: _answer, ...settlement }: Settlement,
     { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
   ): GenerationRow {
     const { hold, createdAt } = this.#opened;
-    const { amount: reserved, leaseSeconds: _lease, ...held } = hold;
+    const { amount: reserved, leaseSeconds: _lease, costMax: _cost, budgets: _budgets, ...held } = hold;
     return {
       ...held,
       ...settlement,

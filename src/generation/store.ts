@@ -15,6 +15,14 @@ export interface GenerationSearch {
   to?: Date | undefined;
 }
 
+export async function findGeneration(tx: Executor, accountId: string, id: string): Promise<GenerationRow | undefined> {
+  const [row] = await tx
+    .select()
+    .from(requests)
+    .where(and(eq(requests.accountId, accountId), eq(requests.id, id)));
+  return row;
+}
+
 export async function listGenerations(
   tx: Executor,
   search: GenerationSearch,

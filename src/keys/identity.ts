@@ -1,7 +1,8 @@
 import { BlockList, isIPv6 } from "node:net";
-import type { KeyViewer } from "../auth/viewer.ts";
+import type { Budget, KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
+import { budgetsOf } from "./budgets.ts";
 import { digestKey, isKeyText, type Peppers, verifyKey } from "./secret.ts";
 import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
 
@@ -15,6 +16,7 @@ const touchEveryMs = 60_000;
 const cacheSizeMax = 50_000;
 
 interface Known extends SecretMatch {
+  budgets: Budget[];
   allowed: BlockList | undefined;
   readAtMs: number;
 }
@@ -43,7 +45,8 @@ export class KeyIdentity {
     judge(known, ip);
     this.#touch(known);
     const { id, accountId, walletId, scopes, models, requestsPerMinute } = known.key;
-    return { kind: "API_KEY", apiKeyId: id, accountId, walletId, scopes, models, requestsPerMinute };
+    const { budgets } = known;
+    return { kind: "API_KEY", apiKeyId: id, accountId, walletId, scopes, models, requestsPerMinute, budgets };
   }
 
   /** Forgets what was read of a key, so that a change made here is seen by the next call. */
@@ -81,7 +84,7 @@ export class KeyIdentity {
       if (this.#verified.size >= cacheSizeMax) this.#verified.clear();
       this.#verified.add(match.secret.id);
     }
-    return { ...match, readAtMs, allowed: toBlockList(match.key.allowedIps) };
+    return { ...match, readAtMs, budgets: budgetsOf(match), allowed: toBlockList(match.key.allowedIps) };
   }
 
   #keep(cacheKey: string, read: Known | undefined): void {

@@ -51,6 +51,8 @@ export interface KeyOrder {
   maxConcurrency?: number | null | undefined;
   dailyBudgetUsd?: string | null | undefined;
   monthlyBudgetUsd?: string | null | undefined;
+  dailyBudgetCredits?: string | null | undefined;
+  monthlyBudgetCredits?: string | null | undefined;
   expiresAt?: Date | null | undefined;
   metadata?: unknown;
 }
@@ -171,8 +173,10 @@ function readTerms(order: KeyOrder): Terms {
     requestsPerMinute: order.requestsPerMinute ?? null,
     tokensPerMinute: order.tokensPerMinute ?? null,
     maxConcurrency: order.maxConcurrency ?? null,
-    dailyBudgetNanoUsd: readBudget(order.dailyBudgetUsd, "dailyBudgetUsd"),
-    monthlyBudgetNanoUsd: readBudget(order.monthlyBudgetUsd, "monthlyBudgetUsd"),
+    dailyBudgetNanoUsd: readBudget(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
+    monthlyBudgetNanoUsd: readBudget(parseUsd, order.monthlyBudgetUsd, "monthlyBudgetUsd"),
+    dailyBudgetMicroCredits: readBudget(parseCredits, order.dailyBudgetCredits, "dailyBudgetCredits"),
+    monthlyBudgetMicroCredits: readBudget(parseCredits, order.monthlyBudgetCredits, "monthlyBudgetCredits"),
     expiresAt: order.expiresAt ?? null,
     metadata: order.metadata ?? null,
   };
@@ -193,9 +197,9 @@ function readList(list: string[] | null | undefined, field: string, valid: (item
   return list;
 }
 
-function readBudget(text: string | null | undefined, field: string): bigint | null {
+function readBudget(parse: typeof parseUsd, text: string | null | undefined, field: string): bigint | null {
   if (text == null) return null;
-  const budget = parseUsd(text, field);
+  const budget = parse(text, field);
   if (budget < 0n) throw badInput(`${field} cannot be negative.`, { field });
   return budget;
 }

@@ -1,6 +1,6 @@
 import { and, desc, eq, inArray, lt, ne, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { apiKeys, keySecrets } from "../db/tables.ts";
+import { accounts, apiKeys, keySecrets } from "../db/tables.ts";
 
 /** `expired` is judged by the database's clock. */
 export type KeyRow = typeof apiKeys.$inferSelect & { expired: boolean };
@@ -25,6 +25,8 @@ const columns = {
   maxConcurrency: apiKeys.maxConcurrency,
   dailyBudgetNanoUsd: apiKeys.dailyBudgetNanoUsd,
   monthlyBudgetNanoUsd: apiKeys.monthlyBudgetNanoUsd,
+  dailyBudgetMicroCredits: apiKeys.dailyBudgetMicroCredits,
+  monthlyBudgetMicroCredits: apiKeys.monthlyBudgetMicroCredits,
   metadata: apiKeys.metadata,
   expiresAt: apiKeys.expiresAt,
   lastUsedAt: apiKeys.lastUsedAt,
@@ -43,18 +45,26 @@ export async function insertSecret(tx: Executor, secret: NewSecret): Promise<voi
   await tx.insert(keySecrets).values(secret);
 }
 
+/** What a key or an account may cost; null means no limit. */
+export type BudgetColumns = Pick<
+  typeof accounts.$inferSelect,
+  "dailyBudgetNanoUsd" | "monthlyBudgetNanoUsd" | "dailyBudgetMicroCredits" | "monthlyBudgetMicroCredits"
+>;
+
 /** What identifying a caller needs, and the database's clock beside it. */
 export interface SecretMatch {
   secret: SecretRow;
   key: KeyRow;
+  account: BudgetColumns;
   databaseNow: Date;
 }
 
 export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretMatch | undefined> {
   const [row] = await tx
-    .select({ secret: keySecrets, key: columns, databaseNow: sql<string>`now()` })
+    .select({ secret: keySecrets, key: columns, account: accounts, databaseNow: sql<string>`now()` })
     .from(keySecrets)
     .innerJoin(apiKeys, and(eq(apiKeys.accountId, keySecrets.accountId), eq(apiKeys.id, keySecrets.apiKeyId)))
+    .innerJoin(accounts, eq(accounts.id, keySecrets.accountId))
     .where(eq(keySecrets.digest, digest));
   return row && { ...row, databaseNow: new Date(row.databaseNow) };
 }

@@ -2,7 +2,7 @@ import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-gr
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { formatUsd } from "../ledger/amount.ts";
+import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
 
 export enum ApiKeyStatus {
@@ -71,6 +71,12 @@ export class ApiKey {
     description: "Provider cost a month (UTC), in USD; null means no limit.",
   })
   monthlyBudgetUsd!: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC); null means no limit." })
+  dailyBudgetCredits!: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC); null means no limit." })
+  monthlyBudgetCredits!: string | null;
 
   @Field(() => GraphQLAnyJson, { nullable: true, description: "Whatever the admin noted." })
   metadata!: unknown;
@@ -177,6 +183,12 @@ export class CreateApiKeyInput {
   @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
   monthlyBudgetUsd?: string | null;
 
+  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
+  dailyBudgetCredits?: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
+  monthlyBudgetCredits?: string | null;
+
   @Field(() => Date, { nullable: true, description: "Must be in the future." })
   expiresAt?: Date | null;
 
@@ -203,10 +215,16 @@ export function toApiKey(row: KeyRow): ApiKey {
     ...row,
     id: toWire("key", row.id),
     status: row.status === "ACTIVE" && row.expired ? "EXPIRED" : row.status,
-    dailyBudgetUsd: row.dailyBudgetNanoUsd === null ? null : formatUsd(row.dailyBudgetNanoUsd),
-    monthlyBudgetUsd: row.monthlyBudgetNanoUsd === null ? null : formatUsd(row.monthlyBudgetNanoUsd),
+    dailyBudgetUsd: optional(formatUsd, row.dailyBudgetNanoUsd),
+    monthlyBudgetUsd: optional(formatUsd, row.monthlyBudgetNanoUsd),
+    dailyBudgetCredits: optional(formatCredits, row.dailyBudgetMicroCredits),
+    monthlyBudgetCredits: optional(formatCredits, row.monthlyBudgetMicroCredits),
     row: { id: row.id, accountId: row.accountId, walletId: row.walletId },
   };
+}
+
+function optional(format: (amount: bigint) => string, amount: bigint | null): string | null {
+  return amount === null ? null : format(amount);
 }
 
 export function toApiKeySecret({ id, last4, validFrom, validTo, lastUsedAt }: SecretRow): ApiKeySecret {

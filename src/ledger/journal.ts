@@ -1,8 +1,9 @@
 import type { Database } from "../db/client.ts";
-import { asUnavailable } from "../db/errors.ts";
 import { newId } from "../ids.ts";
-import { Batcher } from "./batcher.ts";
-import { closeHolds, openHolds } from "./hold-store.ts";
+import { Batcher, type BatcherLimits } from "./batcher.ts";
+import { closing } from "./closing.ts";
+import { opening, type Upkeep } from "./opening.ts";
+import { attempt } from "./resilience.ts";
 
 /**
  * The only writer of holds and of what calls cost. A hold is opened before a provider is called and closed exactly
@@ -24,6 +25,28 @@ export interface HoldRequest {
   tags: string[];
   httpRequestId: string;
   leaseSeconds: number;
+  /** The most that it can cost in nano-USD. */
+  costMax: bigint;
+  budgets: BudgetDraw[];
+  /** Set once the wallet was brought up to date for this request. */
+  upToDate?: boolean;
+}
+
+/** A budget that the call draws on, and the most that it can take of it, in the budget's unit. */
+export interface BudgetDraw {
+  /** The key, or the account. */
+  scopeId: string;
+  unit: "USD" | "CREDITS";
+  period: "DAY" | "MONTH";
+  limit: bigint;
+  amount: bigint;
+}
+
+/** The budget that was too small, with what is used and held of it. */
+export interface BudgetRefusal extends Omit<BudgetDraw, "amount"> {
+  used: bigint;
+  /** The day, or the first of the month, in UTC. */
+  startsOn: string;
 }
 
 /** `available` is what the wallet has left for others after this decision, in micro-credits. */
@@ -31,6 +54,8 @@ export interface HoldDecision {
   granted: boolean;
   available: bigint;
   createdAt: Date;
+  /** Set when a budget refused, not the wallet. */
+  refusedBy?: BudgetRefusal;
 }
 
 export type RequestStatus = "COMPLETED" | "PARTIAL" | "CANCELLED" | "FAILED" | "ABANDONED";
@@ -51,6 +76,9 @@ export interface Settlement {
   latencyMs: number;
   timeToFirstTokenMs: number | null;
   errorCode: string | null;
+  /** Whether the call has an idempotency key, and if it is to be answered with this again, encrypted and in base64. */
+  idempotent: boolean;
+  answer: string | null;
 }
 
 export interface SettleResult {
@@ -64,29 +92,30 @@ export interface SettleResult {
 /** A settlement with the id of the credit entry that it writes if it charges. */
 export type SettlementEntry = Settlement & { entryId: string };
 
+export interface JournalOptions {
+  db: Database;
+  upkeep: Upkeep;
+  limits?: Partial<BatcherLimits>;
+}
+
 export class Journal {
   readonly #openings: Batcher<HoldRequest, HoldDecision>;
   readonly #closings: Batcher<SettlementEntry, SettleResult>;
 
-  constructor(db: Database) {
-    this.#openings = new Batcher((batch) => openHolds(db.sql, batch));
-    this.#closings = new Batcher((batch) => closeHolds(db.sql, batch));
+  constructor({ db, upkeep, limits }: JournalOptions) {
+    const open = opening(db, upkeep);
+    const close = closing(db);
+    this.#openings = new Batcher((batch) => attempt(batch, open), limits);
+    this.#closings = new Batcher((batch) => attempt(batch, close), limits);
   }
 
+  /** @throws UNAVAILABLE when the database cannot say that the hold stands; then nothing may be called */
   async reserve(hold: HoldRequest): Promise<HoldDecision> {
-    try {
-      return await this.#openings.add(hold);
-    } catch (error) {
-      throw asUnavailable(error);
-    }
+    return this.#openings.add(hold);
   }
 
   /** A charge of zero releases the hold; anything more settles it. */
   async settle(settlement: Settlement): Promise<SettleResult> {
-    try {
-      return await this.#closings.add({ ...settlement, entryId: newId() });
-    } catch (error) {
-      throw asUnavailable(error);
-    }
+    return this.#closings.add({ ...settlement, entryId: newId() });
   }
 }

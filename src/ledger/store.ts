@@ -40,6 +40,7 @@ export interface NewEntry {
   actor: string;
   reason: string | null;
   idempotencyKey: string | null;
+  correctsId?: string;
 }
 
 /** Moves the wallet and writes the entry in one statement, so that a balance is always the sum of its entries. */
@@ -51,9 +52,10 @@ export async function addEntry(tx: Executor, entry: NewEntry): Promise<void> {
       returning balance
     )
     insert into credit_entries
-      (account_id, id, wallet_id, kind, amount, balance_after, actor, reason, idempotency_key)
+      (account_id, id, wallet_id, kind, amount, balance_after, actor, reason, idempotency_key, corrects_id)
     select ${entry.accountId}::uuid, ${entry.id}::uuid, ${entry.walletId}::uuid, ${entry.kind}, ${entry.amount}::bigint,
-      balance, ${entry.actor}, ${entry.reason}, ${entry.idempotencyKey}
+      balance, ${entry.actor}, ${entry.reason}, ${entry.idempotencyKey},
+      ${entry.correctsId ?? null}::uuid
     from moved`);
 }
 

@@ -2,20 +2,31 @@ import type { Database, Executor } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
+import { bringUpToDate, type RefillRule } from "./lots.ts";
 import {
   addEntry,
   type CreditEntryRow,
   entryByIdempotencyKey,
   insertWallet,
   listEntries,
+  type NewEntry,
   sharedWalletsByAccount,
   type WalletRow,
   walletsById,
 } from "./store.ts";
+import {
+  insertLot,
+  lockWallet,
+  markUpToDate,
+  saveRefillRule,
+  setLowBalance,
+  setNextRefill,
+  setRemaining,
+} from "./upkeep-store.ts";
 
 /**
  * Wallets and what is put into them. A balance changes only together with the credit entry that explains it, so
- * that it is always the sum of its entries.
+ * that it is always the sum of its entries; and it is always what the lots have left, less what is not yet burnt.
  */
 export interface Grant {
   accountId: string;
@@ -25,7 +36,13 @@ export interface Grant {
   actor: string;
   reason: string | null;
   idempotencyKey?: string | null;
+  /** Lower is spent first. */
+  priority?: number;
+  expiresAt?: Date | null;
 }
+
+export const defaultPriority = 100;
+const upkeepActor = "system:upkeep";
 
 export class Wallets {
   readonly #db: Database;
@@ -64,14 +81,16 @@ export class Wallets {
   }
 
   /** @throws BAD_USER_INPUT when the balance would pass what the ledger can hold */
-  async grant(tx: Executor, { idempotencyKey = null, ...grant }: Grant): Promise<void> {
-    try {
-      await addEntry(tx, { ...grant, idempotencyKey, id: newId(), kind: "GRANT" });
-    } catch (error) {
-      if (databaseError(error)?.code === "22003")
-        throw badInput("The balance would be too large.", { field: "credits" });
-      throw error;
-    }
+  async grant(tx: Executor, grant: Grant): Promise<void> {
+    const { accountId, walletId, amount, expiresAt = null, priority = defaultPriority } = grant;
+    const wallet = { accountId, id: walletId };
+    // Charges from before this grant are taken from what was there then.
+    await this.upkeep(tx, wallet);
+    const id = newId();
+    const { actor, reason, idempotencyKey = null } = grant;
+    await writeEntry(tx, { id, accountId, walletId, kind: "GRANT", amount, actor, reason, idempotencyKey });
+    await insertLot(tx, { id, accountId, walletId, granted: amount, priority, expiresAt, isRefill: false });
+    if (expiresAt) await this.upkeep(tx, wallet);
   }
 
   /**
@@ -83,7 +102,7 @@ export class Wallets {
     const before = idempotencyKey && (await this.#repeated(grant, idempotencyKey));
     if (!before) {
       try {
-        await this.grant(this.#db.orm, grant);
+        await this.#db.transaction((tx) => this.grant(tx, grant));
       } catch (error) {
         // A twin was faster: the unique index let one of them through.
         const twin = databaseError(error)?.code === "23505";
@@ -95,9 +114,57 @@ export class Wallets {
     return wallet;
   }
 
+  /** In a transaction of its own, for a wallet that is due. */
+  async bringUpToDate(wallet: { accountId: string; id: string }): Promise<void> {
+    await this.#db.transaction((tx) => this.upkeep(tx, wallet));
+  }
+
+  /** Takes what was charged from the lots, ends what expired, and puts in what the refill rule owes. */
+  async upkeep(tx: Executor, wallet: { accountId: string; id: string }): Promise<void> {
+    const state = await lockWallet(tx, wallet);
+    if (!state) return;
+    const { accountId, id: walletId } = wallet;
+    const { remaining, expired, refill, nextRefillAt, dueAt } = bringUpToDate(state, state.now);
+    for (const [lotId, left] of remaining) await setRemaining(tx, accountId, lotId, left);
+    const entry = { accountId, walletId, actor: upkeepActor, idempotencyKey: null };
+    for (const { lotId, amount } of expired) {
+      await writeEntry(tx, { ...entry, id: newId(), kind: "EXPIRY", amount: -amount, reason: null, correctsId: lotId });
+    }
+    if (refill > 0n) {
+      const id = newId();
+      await writeEntry(tx, { ...entry, id, kind: "GRANT", amount: refill, reason: "refill" });
+      const lot = { id, accountId, walletId, granted: refill, priority: defaultPriority, expiresAt: null };
+      await insertLot(tx, { ...lot, isRefill: true });
+    }
+    if (state.rule && nextRefillAt && nextRefillAt > state.rule.nextAt) await setNextRefill(tx, wallet, nextRefillAt);
+    await markUpToDate(tx, wallet, dueAt);
+  }
+
+  async setRefillRule(wallet: WalletRow, rule: RefillRule | undefined): Promise<void> {
+    await this.#db.transaction(async (tx) => {
+      await this.upkeep(tx, wallet);
+      await saveRefillRule(tx, wallet, rule);
+      await this.upkeep(tx, wallet);
+    });
+  }
+
+  setLowBalance(wallet: WalletRow, lowBalance: bigint | null): Promise<void> {
+    return setLowBalance(this.#db.orm, wallet, lowBalance);
+  }
+
   async #repeated({ accountId, walletId, amount }: Grant, idempotencyKey: string): Promise<boolean> {
     const entry = await entryByIdempotencyKey(this.#db.orm, { accountId, walletId, idempotencyKey });
     if (entry && entry.amount !== amount) throw new AppError("IDEMPOTENCY_MISMATCH");
     return entry !== undefined;
+  }
+}
+
+/** PostgreSQL refuses a sum beyond bigint, and with it the whole transaction. */
+async function writeEntry(tx: Executor, entry: NewEntry): Promise<void> {
+  try {
+    await addEntry(tx, entry);
+  } catch (error) {
+    if (databaseError(error)?.code === "22003") throw badInput("The balance would be too large.", { field: "credits" });
+    throw error;
   }
 }

@@ -57,6 +57,20 @@ export function costOf(price: Price, usage: Tokens): bigint {
   );
 }
 
+/** In nano-USD: the most that tokens of these numbers can cost, whatever part of them is cached or reasoning. */
+export function mostCostOf(
+  price: Price,
+  { inputTokens, outputTokens }: Pick<Tokens, "inputTokens" | "outputTokens">,
+): bigint {
+  const input = larger(price.inputNanoUsdPerMillion, price.cachedInputNanoUsdPerMillion);
+  const output = larger(price.outputNanoUsdPerMillion, price.reasoningNanoUsdPerMillion);
+  return divideUp(BigInt(inputTokens) * input + BigInt(outputTokens) * output, million);
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
 /**
  * How many output tokens `available` micro-credits still pay for beside the base and the input; `wanted` at most.
  * Undefined when not even one is paid for.

@@ -33,9 +33,14 @@ export interface PaidCall {
   fail(error: unknown): Promise<never>;
 }
 
+/** The stored answer of an earlier call, for which nothing is reserved, called or charged again. */
+export interface Answered {
+  answer: unknown;
+}
+
 export interface Meter<C> {
   /** Quotes the call and reserves the most that it can cost, or throws. */
-  open(context: C, args: Record<string, unknown>, cost: Cost): Promise<PaidCall>;
+  open(context: C, args: Record<string, unknown>, cost: Cost): Promise<PaidCall | Answered>;
 }
 
 /** Where the resolver of a paid field finds the call that pays for it. */
@@ -53,6 +58,7 @@ export function withCost<C extends object>(schema: GraphQLSchema, meter: Meter<C
       const { resolve = defaultFieldResolver } = field;
       field.resolve = async (source, args, context: C, info) => {
         const paidCall = await meter.open(context, args, cost);
+        if ("answer" in paidCall) return paidCall.answer;
         const paidContext = Object.assign(Object.create(context), { paidCall });
         let result: unknown;
         try {

@@ -1,0 +1,103 @@
+import type { Budget, Context, KeyViewer } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import type { BudgetDraw, BudgetRefusal, HoldDecision, HoldRequest, Journal } from "../ledger/journal.ts";
+import { affordableOutput, creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
+import { inputTokensUpperBound } from "../models/providers/provider.ts";
+import type { CallableModel } from "../models/service.ts";
+import type { Order } from "./order.ts";
+
+/** What a call may cost at most, and the hold that stands for it. */
+export interface Reservation {
+  /** Also the id of the generation. */
+  holdId: string;
+  context: Context;
+  key: KeyViewer;
+  order: Order;
+  model: CallableModel;
+  tariff: Tariff;
+  leaseSeconds: number;
+}
+
+export interface Reserved {
+  hold: HoldRequest;
+  maxOutputTokens: number;
+  createdAt: Date;
+}
+
+/** How often a reservation is cut to a balance that other calls are drawing on at the same time. */
+const triesMax = 3;
+
+/**
+ * Reserves for as many output tokens as were asked for, or for as many as the wallet pays for.
+ * @throws OUT_OF_CREDITS or BUDGET_EXCEEDED, naming what refused
+ */
+export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
+  const { order, model, tariff, key } = request;
+  const inputTokens = inputTokensUpperBound(order.call.messages, order.call.responseFormat);
+  let outputTokens = Math.min(order.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
+  for (let tries = 1; ; tries++) {
+    const hold = holdRequest(request, { inputTokens, outputTokens });
+    const decision = await journal.reserve(hold);
+    if (decision.granted) return { hold, maxOutputTokens: outputTokens, createdAt: decision.createdAt };
+    if (decision.refusedBy) throw budgetExceeded(decision.refusedBy, key.budgets);
+    const { available } = decision;
+    const affordable = affordableOutput(tariff, model.price, { inputTokens, wanted: outputTokens, available });
+    if (affordable === undefined || affordable === outputTokens || tries === triesMax) {
+      const least = creditsOf(tariff, model.price, { inputTokens, outputTokens: 1 });
+      throw outOfCredits(least < hold.amount ? least : hold.amount, decision);
+    }
+    outputTokens = affordable;
+  }
+}
+
+function holdRequest(
+  { holdId, context, key, order, model, tariff, leaseSeconds }: Reservation,
+  most: { inputTokens: number; outputTokens: number },
+): HoldRequest {
+  const amount = creditsOf(tariff, model.price, most);
+  const costMax = mostCostOf(model.price, most);
+  const budgets: BudgetDraw[] = key.budgets.map(({ scopeId, unit, period, limit }) => ({
+    scopeId,
+    unit,
+    period,
+    limit,
+    amount: unit === "USD" ? costMax : amount,
+  }));
+  return {
+    id: holdId,
+    accountId: key.accountId,
+    walletId: key.walletId,
+    apiKeyId: key.apiKeyId,
+    amount,
+    costMax,
+    budgets,
+    model: model.name,
+    provider: model.provider,
+    priceId: model.price.id,
+    endUser: order.endUser,
+    tags: order.tags,
+    httpRequestId: context.requestId,
+    leaseSeconds,
+  };
+}
+
+function outOfCredits(required: bigint, { available }: HoldDecision): AppError {
+  const details = { available: formatCredits(available), required: formatCredits(required) };
+  return new AppError("OUT_OF_CREDITS", { details: { ...details, liftedBy: "an admin, with grantCredits" } });
+}
+
+function budgetExceeded(
+  { scopeId, unit, period, limit, used, startsOn }: BudgetRefusal,
+  budgets: readonly Budget[],
+): AppError {
+  const format = unit === "USD" ? formatUsd : formatCredits;
+  const scope = budgets.find((budget) => budget.scopeId === scopeId)?.scope ?? "KEY";
+  const reset = new Date(`${startsOn}T00:00:00Z`);
+  if (period === "DAY") reset.setUTCDate(reset.getUTCDate() + 1);
+  else reset.setUTCMonth(reset.getUTCMonth() + 1);
+  const details = { budget: { scope, unit, period }, limit: format(limit), used: format(used) };
+  return new AppError("BUDGET_EXCEEDED", {
+    details: { ...details, resetAt: reset.toISOString(), liftedBy: "an admin, by raising the budget" },
+  });
+}

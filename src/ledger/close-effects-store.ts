@@ -1,0 +1,58 @@
+import type { Sql } from "../db/client.ts";
+
+/**
+ * What closing a hold changes beside its wallet: parts of the one statement of `closeHolds`, written against its
+ * `item`, `wallet`, `closed` and `moved`.
+ */
+
+/** Moves what was held of budgets to what is used. Windows are locked in the order of their keys, after wallets. */
+export function freedBudgets(sql: Sql) {
+  return sql`
+    freed as (
+      delete from hold_budgets b using closed c where b.account_id = c.account_id and b.hold_id = c.id
+      returning b.*, c.ord, c.charged
+    ),
+    budget as (
+      select account_id, scope_id, unit, period, starts_on from budget_windows
+      where (account_id, scope_id, unit, period, starts_on)
+        in (select account_id, scope_id, unit, period, starts_on from freed)
+      order by account_id, scope_id, unit, period, starts_on for update
+    ),
+    budget_moved as (
+      update budget_windows b set held = b.held - t.held, used = b.used + t.used
+      from (
+        select f.account_id, f.scope_id, f.unit, f.period, f.starts_on, sum(f.amount)::bigint as held,
+          sum(case f.unit when 'USD' then item."costNanoUsd" else f.charged end)::bigint as used
+        from freed f join item using (ord) join budget using (account_id, scope_id, unit, period, starts_on)
+        group by 1, 2, 3, 4, 5
+      ) t
+      where b.account_id = t.account_id and b.scope_id = t.scope_id and b.unit = t.unit and b.period = t.period
+        and b.starts_on = t.starts_on
+    )`;
+}
+
+/** Keeps the answer of a call with an idempotency key; one without an answer may be tried again with the same key. */
+export function keptAnswers(sql: Sql) {
+  return sql`
+    answered as (
+      update idempotency_records r set answer = decode(item.answer, 'base64')
+      from closed c join item using (ord)
+      where item.answer is not null and r.account_id = c.account_id and r.hold_id = c.id
+    ),
+    withdrawn as (
+      delete from idempotency_records r using closed c join item using (ord)
+      where item.idempotent and item.answer is null and r.account_id = c.account_id and r.hold_id = c.id
+    )`;
+}
+
+/** Raised once each time that a balance falls below the mark. */
+export function lowBalanceAlerts(sql: Sql) {
+  return sql`
+    alerted as (
+      insert into alerts (id, kind, account_id, subject, details)
+      select gen_random_uuid(), 'wallet.low_balance', m.account_id, 'wallet:' || m.id,
+        json_build_object('balance', m.balance::text, 'threshold', m.low_balance::text)
+      from moved m join wallet w on w.account_id = m.account_id and w.id = m.id
+      where m.low_balance is not null and w.balance >= m.low_balance and m.balance < m.low_balance
+    )`;
+}

@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Database } from "../db/client.ts";
+import { AppError, badInput } from "../errors.ts";
+import type { Sealer } from "../sealing.ts";
+import { type Claim, deleteClaim, findRecord, insertClaim, takeOver } from "./idempotency-store.ts";
+
+/**
+ * One call for one idempotency key, for a day. The first to come claims the key and runs; its twins wait and share
+ * its answer, which is written, encrypted, by the statement that charges for it. If the first one dies, one of the
+ * others runs in its place once its hold is gone.
+ */
+export interface IdempotentCall {
+  accountId: string;
+  apiKeyId: string;
+  idempotencyKey: string;
+  /** Everything that changes the answer. */
+  input: unknown;
+  holdId: string;
+  signal: AbortSignal;
+}
+
+/** Either this call runs, or the answer of an earlier one stands. */
+export type Claimed = { runs: true } | { runs: false; holdId: string; answer: string };
+
+const keyLengthMax = 200;
+const patienceMs = 30_000;
+const pauseMsMin = 25;
+const pauseMsMax = 250;
+
+export class Idempotency {
+  readonly #db: Database;
+  readonly #sealer: Sealer;
+
+  constructor(db: Database, sealer: Sealer) {
+    this.#db = db;
+    this.#sealer = sealer;
+  }
+
+  /** @throws BAD_USER_INPUT, IDEMPOTENCY_MISMATCH, or IDEMPOTENCY_IN_PROGRESS after 30 seconds */
+  async claim({ idempotencyKey, input, signal, ...call }: IdempotentCall): Promise<Claimed> {
+    if (idempotencyKey === "" || idempotencyKey.length > keyLengthMax) {
+      throw badInput(`idempotencyKey has 1 to ${keyLengthMax} characters.`, { field: "idempotencyKey" });
+    }
+    const claim: Claim = { ...call, keyDigest: digest(idempotencyKey), inputDigest: digest(JSON.stringify(input)) };
+    const deadline = performance.now() + patienceMs;
+    for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
+      const claimed = await this.#tryClaim(claim);
+      if (claimed) return claimed;
+      if (performance.now() >= deadline) {
+        throw new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
+      }
+      await delay(pauseMs, undefined, { signal });
+    }
+  }
+
+  /** Frees the key of a call that was refused before anything was held. */
+  async withdraw(claim: { accountId: string; holdId: string }): Promise<void> {
+    await deleteClaim(this.#db.orm, claim);
+  }
+
+  seal(answer: string): string {
+    return this.#sealer.seal(answer).toString("base64");
+  }
+
+  async #tryClaim(claim: Claim): Promise<Claimed | undefined> {
+    if (await insertClaim(this.#db.orm, claim)) return { runs: true };
+    const record = await findRecord(this.#db.orm, claim);
+    if (!record) return undefined;
+    if (!record.inputDigest.equals(claim.inputDigest)) throw new AppError("IDEMPOTENCY_MISMATCH");
+    if (record.answer) return { runs: false, holdId: record.holdId, answer: this.#sealer.open(record.answer) };
+    return record.dead && (await takeOver(this.#db.orm, claim, record.holdId)) ? { runs: true } : undefined;
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
