@@ -29,6 +29,7 @@ import { KeysResolver, MyKeyResolver } from "./keys/resolver.ts";
 import { KeysService } from "./keys/service.ts";
 import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
+import { Sweeper } from "./ledger/sweeper.ts";
 import { Wallets } from "./ledger/wallets.ts";
 import { counted } from "./limits/counted.ts";
 import type { Logger } from "./log.ts";
@@ -67,6 +68,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
+  const sweeper = new Sweeper(db, wallets, log);
   const auth = new AuthService(db, new Tokens(secrets.signingKey));
   const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId));
   const identity = new KeyIdentity(db, secrets, onError);
@@ -94,7 +96,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new UsageResolver(usage),
     new GenerationResolver(generation, keys),
   ];
-  return { auth, accounts, keys, models, providers, generation, identity, schema: buildApiSchema(resolvers) };
+  return { auth, accounts, keys, models, providers, generation, identity, sweeper, schema: buildApiSchema(resolvers) };
 }
 
 /** Puts the guards in front of the resolvers; the last one wrapped is the first one asked. */
@@ -139,7 +141,7 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
 }
 
 async function assemble(config: Config, log: Logger, { db, close: closeDatabase }: OpenDatabase): Promise<App> {
-  const { auth, accounts, keys, models, providers, generation, identity, schema } = compose(
+  const { auth, accounts, keys, models, providers, generation, identity, sweeper, schema } = compose(
     config,
     loadSecrets(config),
     db,
@@ -159,6 +161,7 @@ async function assemble(config: Config, log: Logger, { db, close: closeDatabase 
     async listen() {
       const address = await server.listen({ host: config.host, port: config.port });
       discovery?.start();
+      sweeper.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -167,6 +170,7 @@ async function assemble(config: Config, log: Logger, { db, close: closeDatabase 
       discovery?.stop();
       await apollo.stop();
       await server.close();
+      await sweeper.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeDatabase();
     },
