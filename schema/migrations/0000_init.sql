@@ -227,6 +227,71 @@ CREATE TABLE "wallets" (
 	CONSTRAINT "wallets_held_within_balance" CHECK ("wallets"."held" between 0 and "wallets"."balance")
 );
 --> statement-breakpoint
+CREATE TABLE "usage_hourly" (
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"hour" timestamp with time zone NOT NULL,
+	"model" text NOT NULL,
+	"provider" text NOT NULL,
+	"status" text NOT NULL,
+	"requests" bigint NOT NULL,
+	"input_tokens" bigint NOT NULL,
+	"cached_input_tokens" bigint NOT NULL,
+	"output_tokens" bigint NOT NULL,
+	"reasoning_tokens" bigint NOT NULL,
+	"charged" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	CONSTRAINT "usage_hourly_account_id_api_key_id_hour_model_provider_status_pk" PRIMARY KEY("account_id","api_key_id","hour","model","provider","status")
+);
+--> statement-breakpoint
+CREATE TABLE "usage_label_hourly" (
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"hour" timestamp with time zone NOT NULL,
+	"model" text NOT NULL,
+	"provider" text NOT NULL,
+	"status" text NOT NULL,
+	"label_kind" text NOT NULL,
+	"label" text NOT NULL,
+	"requests" bigint NOT NULL,
+	"input_tokens" bigint NOT NULL,
+	"cached_input_tokens" bigint NOT NULL,
+	"output_tokens" bigint NOT NULL,
+	"reasoning_tokens" bigint NOT NULL,
+	"charged" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	CONSTRAINT "usage_label_hourly_account_id_api_key_id_hour_label_kind_label_model_provider_status_pk" PRIMARY KEY("account_id","api_key_id","hour","label_kind","label","model","provider","status"),
+	CONSTRAINT "usage_label_hourly_kind" CHECK ("usage_label_hourly"."label_kind" in ('TAG', 'TAGGED', 'END_USER'))
+);
+--> statement-breakpoint
+CREATE TABLE "usage_label_latency_hourly" (
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"hour" timestamp with time zone NOT NULL,
+	"model" text NOT NULL,
+	"provider" text NOT NULL,
+	"status" text NOT NULL,
+	"label_kind" text NOT NULL,
+	"label" text NOT NULL,
+	"measure" text NOT NULL,
+	"bucket" smallint NOT NULL,
+	"requests" bigint NOT NULL,
+	CONSTRAINT "usage_label_latency_hourly_account_id_api_key_id_hour_label_kind_label_model_provider_status_measure_bucket_pk" PRIMARY KEY("account_id","api_key_id","hour","label_kind","label","model","provider","status","measure","bucket")
+);
+--> statement-breakpoint
+CREATE TABLE "usage_latency_hourly" (
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"hour" timestamp with time zone NOT NULL,
+	"model" text NOT NULL,
+	"provider" text NOT NULL,
+	"status" text NOT NULL,
+	"measure" text NOT NULL,
+	"bucket" smallint NOT NULL,
+	"requests" bigint NOT NULL,
+	CONSTRAINT "usage_latency_hourly_account_id_api_key_id_hour_model_provider_status_measure_bucket_pk" PRIMARY KEY("account_id","api_key_id","hour","model","provider","status","measure","bucket")
+);
+--> statement-breakpoint
 ALTER TABLE "model_prices" ADD CONSTRAINT "model_prices_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "sessions" ADD CONSTRAINT "sessions_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "users" ADD CONSTRAINT "users_account_id_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."accounts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -242,4 +307,8 @@ CREATE INDEX "idempotency_records_expiry" ON "idempotency_records" USING btree (
 CREATE INDEX "key_secrets_key" ON "key_secrets" USING btree ("api_key_id");--> statement-breakpoint
 CREATE INDEX "sessions_user" ON "sessions" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "wallets_id" ON "wallets" USING btree ("id");--> statement-breakpoint
-CREATE UNIQUE INDEX "wallets_one_shared" ON "wallets" USING btree ("account_id") WHERE "wallets"."shared";
+CREATE UNIQUE INDEX "wallets_one_shared" ON "wallets" USING btree ("account_id") WHERE "wallets"."shared";--> statement-breakpoint
+CREATE INDEX "usage_hourly_hour" ON "usage_hourly" USING btree ("hour");--> statement-breakpoint
+CREATE INDEX "usage_label_hourly_hour" ON "usage_label_hourly" USING btree ("label_kind","hour");--> statement-breakpoint
+CREATE INDEX "usage_label_latency_hourly_hour" ON "usage_label_latency_hourly" USING btree ("label_kind","hour");--> statement-breakpoint
+CREATE INDEX "usage_latency_hourly_hour" ON "usage_latency_hourly" USING btree ("hour");

@@ -2,6 +2,7 @@ import type { Sql } from "../db/client.ts";
 import { toJson } from "./batch-json.ts";
 import { freedBudgets, keptAnswers, lowBalanceAlerts } from "./close-effects-store.ts";
 import type { HoldDecision, HoldRequest, SettlementEntry, SettleResult } from "./journal.ts";
+import { rollupCtes } from "./rollup-store.ts";
 
 /** Closes holds by compare-and-set and writes all that follows from it. Answers in the order given. */
 export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<SettleResult[]> {
@@ -54,7 +55,8 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         item."outputTokens", item."reasoningTokens", c.amount, c.charged, item."costNanoUsd", c.balance_after,
         item."latencyMs", item."timeToFirstTokenMs", item."errorCode", c.end_user, c.tags, c.http_request_id
       from running c join item using (ord)
-    )
+      returning *
+    )${rollupCtes(sql)}
     select item.ord, closed.id is not null as closed, coalesce(closed.charged, 0) as charged,
       coalesce(moved.balance, wallet.balance, 0) as balance
     from item

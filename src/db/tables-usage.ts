@@ -1,0 +1,81 @@
+import { sql } from "drizzle-orm";
+import { check, index, pgTable, primaryKey, smallint, text, uuid } from "drizzle-orm/pg-core";
+import { exact, instant } from "./columns.ts";
+
+/** What sets of calls came to, by the hour in which they began. Written with the ledger row, in the same statement. */
+
+const cell = {
+  accountId: uuid("account_id").notNull(),
+  apiKeyId: uuid("api_key_id").notNull(),
+  /** The first instant of an hour in UTC. */
+  hour: instant("hour").notNull(),
+  model: text("model").notNull(),
+  provider: text("provider").notNull(),
+  status: text("status").notNull(),
+};
+
+/** A call counts once for each of its tags, once as tagged (to tell how many have none), and once for its end user. */
+const label = {
+  labelKind: text("label_kind", { enum: ["TAG", "TAGGED", "END_USER"] }).notNull(),
+  label: text("label").notNull(),
+};
+
+const sums = {
+  requests: exact("requests").notNull(),
+  inputTokens: exact("input_tokens").notNull(),
+  cachedInputTokens: exact("cached_input_tokens").notNull(),
+  outputTokens: exact("output_tokens").notNull(),
+  reasoningTokens: exact("reasoning_tokens").notNull(),
+  charged: exact("charged").notNull(),
+  costNanoUsd: exact("cost_nano_usd").notNull(),
+};
+
+/** One row a bucket of a log-spaced histogram; the bounds of a bucket stand in src/ledger/rollup-store.ts. */
+const histogram = {
+  measure: text("measure", { enum: ["LATENCY", "FIRST_TOKEN"] }).notNull(),
+  bucket: smallint("bucket").notNull(),
+};
+
+export const usageHourly = pgTable("usage_hourly", { ...cell, ...sums }, (t) => [
+  primaryKey({ columns: [t.accountId, t.apiKeyId, t.hour, t.model, t.provider, t.status] }),
+  index("usage_hourly_hour").on(t.hour),
+]);
+
+export const usageLatencyHourly = pgTable(
+  "usage_latency_hourly",
+  { ...cell, ...histogram, requests: sums.requests },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.apiKeyId, t.hour, t.model, t.provider, t.status, t.measure, t.bucket] }),
+    index("usage_latency_hourly_hour").on(t.hour),
+  ],
+);
+
+export const usageLabelHourly = pgTable("usage_label_hourly", { ...cell, ...label, ...sums }, (t) => [
+  primaryKey({
+    columns: [t.accountId, t.apiKeyId, t.hour, t.labelKind, t.label, t.model, t.provider, t.status],
+  }),
+  index("usage_label_hourly_hour").on(t.labelKind, t.hour),
+  check("usage_label_hourly_kind", sql`${t.labelKind} in ('TAG', 'TAGGED', 'END_USER')`),
+]);
+
+export const usageLabelLatencyHourly = pgTable(
+  "usage_label_latency_hourly",
+  { ...cell, ...label, ...histogram, requests: sums.requests },
+  (t) => [
+    primaryKey({
+      columns: [
+        t.accountId,
+        t.apiKeyId,
+        t.hour,
+        t.labelKind,
+        t.label,
+        t.model,
+        t.provider,
+        t.status,
+        t.measure,
+        t.bucket,
+      ],
+    }),
+    index("usage_label_latency_hourly_hour").on(t.labelKind, t.hour),
+  ],
+);
