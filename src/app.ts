@@ -9,7 +9,14 @@ import { AuthService } from "./auth/service.ts";
 import { Tokens } from "./auth/tokens.ts";
 import type { Context } from "./auth/viewer.ts";
 import type { Config } from "./config.ts";
-import { ApiKeyWalletResolver, CreditsResolver, MyWalletResolver } from "./credits/resolver.ts";
+import { BudgetsService } from "./credits/budgets.ts";
+import {
+  AccountCreditsResolver,
+  ApiKeyWalletResolver,
+  BudgetsResolver,
+  CreditsResolver,
+  MyWalletResolver,
+} from "./credits/resolver.ts";
 import { CreditsService } from "./credits/service.ts";
 import { Database } from "./db/client.ts";
 import { startEmbedded } from "./db/embedded.ts";
@@ -27,6 +34,8 @@ import { addRoutes, createServer } from "./http/server.ts";
 import { KeyIdentity } from "./keys/identity.ts";
 import { KeysResolver, MyKeyResolver } from "./keys/resolver.ts";
 import { KeysService } from "./keys/service.ts";
+import { Corrections } from "./ledger/corrections.ts";
+import { Doctor } from "./ledger/doctor.ts";
 import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
 import { Sweeper } from "./ledger/sweeper.ts";
@@ -69,6 +78,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
   const sweeper = new Sweeper(db, wallets, log);
+  const doctor = new Doctor(db, log);
   const auth = new AuthService(db, new Tokens(secrets.signingKey));
   const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId));
   const identity = new KeyIdentity(db, secrets, onError);
@@ -76,7 +86,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const keys = new KeysService({ db, accounts, wallets, identity, peppers: secrets, environment });
   const providers = createProviders(config);
   const models = new ModelsService(db, providers);
-  const credits = new CreditsService(db, wallets);
+  const credits = new CreditsService(db, wallets, new Corrections(db, wallets));
+  const budgets = new BudgetsService(db);
   const usage = new UsageService(db);
   const idempotency = new Idempotency(db, new Sealer(secrets.answerKey));
   const { inputBytesMax } = config;
@@ -91,12 +102,25 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new MyKeyResolver(keys),
     new ModelsResolver(models),
     new CreditsResolver(credits),
+    new BudgetsResolver(budgets),
+    new AccountCreditsResolver(credits, budgets),
     new MyWalletResolver(credits),
     new ApiKeyWalletResolver(credits),
     new UsageResolver(usage),
     new GenerationResolver(generation, keys),
   ];
-  return { auth, accounts, keys, models, providers, generation, identity, sweeper, schema: buildApiSchema(resolvers) };
+  return {
+    auth,
+    accounts,
+    keys,
+    models,
+    providers,
+    generation,
+    identity,
+    sweeper,
+    doctor,
+    schema: buildApiSchema(resolvers),
+  };
 }
 
 /** Puts the guards in front of the resolvers; the last one wrapped is the first one asked. */
@@ -141,7 +165,7 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
 }
 
 async function assemble(config: Config, log: Logger, { db, close: closeDatabase }: OpenDatabase): Promise<App> {
-  const { auth, accounts, keys, models, providers, generation, identity, sweeper, schema } = compose(
+  const { auth, accounts, keys, models, providers, generation, identity, sweeper, doctor, schema } = compose(
     config,
     loadSecrets(config),
     db,
@@ -162,6 +186,7 @@ async function assemble(config: Config, log: Logger, { db, close: closeDatabase 
       const address = await server.listen({ host: config.host, port: config.port });
       discovery?.start();
       sweeper.start();
+      doctor.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -170,6 +195,7 @@ async function assemble(config: Config, log: Logger, { db, close: closeDatabase 
       discovery?.stop();
       await apollo.stop();
       await server.close();
+      doctor.stop();
       await sweeper.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeDatabase();

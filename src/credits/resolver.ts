@@ -1,15 +1,26 @@
 import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
+import { Account } from "../accounts/types.ts";
 import { Me } from "../auth/types.ts";
 import { actorOf, type Context, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
+import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
 import { ApiKey } from "../keys/types.ts";
+import type { BudgetsService } from "./budgets.ts";
+import {
+  GrantCreditsInput,
+  RefundCreditsInput,
+  SetAccountBudgetsInput,
+  SetRefillInput,
+  TakeBackCreditsInput,
+} from "./input-types.ts";
 import type { CreditsService } from "./service.ts";
 import {
+  AccountBudgets,
   type CreditEntry,
   CreditEntryConnection,
-  GrantCreditsInput,
+  toAccountBudgets,
   toCreditEntry,
   toWallet,
   Wallet,
@@ -34,6 +45,55 @@ export class CreditsResolver {
     return toWallet(await this.#credits.grant(actorOf(viewerOf(context)), { ...input, apiKeyId, walletId }));
   }
 
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Wallet, {
+    description: "Gives a charge back. Fails with BAD_USER_INPUT for more than is left of it.",
+  })
+  async refundCredits(
+    @Arg("input", () => RefundCreditsInput) input: RefundCreditsInput,
+    @Ctx() context: Context,
+  ): Promise<Wallet> {
+    const correction = { ...input, id: fromWire("gen", input.generationId) };
+    return toWallet(await this.#credits.refund(actorOf(viewerOf(context)), correction));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Wallet, {
+    description: "Takes credits back. Fails with BAD_USER_INPUT for more than is left or free.",
+  })
+  async takeBackCredits(
+    @Arg("input", () => TakeBackCreditsInput) input: TakeBackCreditsInput,
+    @Ctx() context: Context,
+  ): Promise<Wallet> {
+    const correction = { ...input, id: fromWire("ent", input.entryId) };
+    return toWallet(await this.#credits.takeBack(actorOf(viewerOf(context)), correction));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Wallet, {
+    description: "Makes credits come by themselves. Fails with BAD_USER_INPUT for rules that contradict.",
+  })
+  async setRefill(@Arg("input", () => SetRefillInput) input: SetRefillInput): Promise<Wallet> {
+    return toWallet(await this.#credits.setRefill({ ...input, walletId: fromWire("wal", input.walletId) }));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Wallet, { description: "Ends a wallet's refills; what they put in stays." })
+  async removeRefill(@Arg("walletId", () => ID) walletId: string): Promise<Wallet> {
+    return toWallet(await this.#credits.removeRefill(fromWire("wal", walletId)));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Wallet, {
+    description: "Raises an alert each time that the balance falls below so many credits; null for none.",
+  })
+  async setLowBalance(
+    @Arg("walletId", () => ID) walletId: string,
+    @Arg("credits", () => GraphQLDecimal, { nullable: true }) credits: string | null,
+  ): Promise<Wallet> {
+    return toWallet(await this.#credits.setLowBalance(fromWire("wal", walletId), credits));
+  }
+
   @Directive('@role(requires: "MEMBER")')
   @Query(() => CreditEntryConnection, { description: "What changed a wallet's balance, newest first." })
   async creditEntries(
@@ -43,6 +103,50 @@ export class CreditsResolver {
   ): Promise<Connection<CreditEntry>> {
     const entries = await this.#credits.entries(personOf(context), fromWire("wal", walletId), readPage(page));
     return toConnection(entries, toCreditEntry);
+  }
+}
+
+@Resolver()
+export class BudgetsResolver {
+  readonly #budgets: BudgetsService;
+
+  constructor(budgets: BudgetsService) {
+    this.#budgets = budgets;
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => AccountBudgets, {
+    description: "Limits what an account may cost. Calls beyond fail with BUDGET_EXCEEDED. Fails with NOT_FOUND.",
+  })
+  async setAccountBudgets(
+    @Arg("input", () => SetAccountBudgetsInput) input: SetAccountBudgetsInput,
+  ): Promise<AccountBudgets> {
+    return toAccountBudgets(await this.#budgets.set(fromWire("acc", input.accountId), input));
+  }
+}
+
+@Resolver(() => Account)
+export class AccountCreditsResolver {
+  readonly #credits: CreditsService;
+  readonly #budgets: BudgetsService;
+
+  constructor(credits: CreditsService, budgets: BudgetsService) {
+    this.#credits = credits;
+    this.#budgets = budgets;
+  }
+
+  @FieldResolver(() => Wallet, { description: "The wallet that keys with `sharedWallet` draw on." })
+  async sharedWallet(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<Wallet> {
+    const wallet = await loaders.load(this.#credits.sharedWallets, fromWire("acc", id));
+    if (!wallet) throw new AppError("NOT_FOUND");
+    return toWallet(wallet);
+  }
+
+  @FieldResolver(() => AccountBudgets, { description: "What all keys of the account together may cost." })
+  async budgets(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<AccountBudgets> {
+    const budgets = await loaders.load(this.#budgets.byAccount, fromWire("acc", id));
+    if (!budgets) throw new AppError("NOT_FOUND");
+    return toAccountBudgets(budgets);
   }
 }
 

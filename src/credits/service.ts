@@ -4,8 +4,10 @@ import { AppError, badInput } from "../errors.ts";
 import type { Loaders, LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { parseCredits } from "../ledger/amount.ts";
+import type { Correction, Corrections } from "../ledger/corrections.ts";
+import type { RefillRule } from "../ledger/lots.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/store.ts";
-import type { Wallets } from "../ledger/wallets.ts";
+import { defaultPriority, type Wallets } from "../ledger/wallets.ts";
 import { walletOfKey } from "./store.ts";
 
 /** What callers may spend: who may put credits where, and who may see them. The ledger does the writing. */
@@ -15,40 +17,101 @@ export interface CreditGrant {
   credits: string;
   reason?: string | null | undefined;
   idempotencyKey?: string | null | undefined;
+  priority?: number | null | undefined;
+  expiresAt?: Date | null | undefined;
+}
+
+export interface CreditCorrection {
+  /** The generation, or the entry. */
+  id: string;
+  credits?: string | null | undefined;
+  reason?: string | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}
+
+export interface RefillOrder {
+  walletId: string;
+  every: RefillRule["every"];
+  mode: RefillRule["mode"];
+  credits: string;
+  cap?: string | null | undefined;
+  startsAt?: Date | null | undefined;
 }
 
 const reasonLengthMax = 500;
 const idempotencyKeyLengthMax = 200;
+const priorityMax = 1000;
 
 export class CreditsService {
   readonly #db: Database;
   readonly #wallets: Wallets;
+  readonly #corrections: Corrections;
   readonly walletsById: LoadMany<WalletRow>;
   readonly sharedWallets: LoadMany<WalletRow>;
 
-  constructor(db: Database, wallets: Wallets) {
+  constructor(db: Database, wallets: Wallets, corrections: Corrections) {
     this.#db = db;
     this.#wallets = wallets;
+    this.#corrections = corrections;
     this.walletsById = (ids) => wallets.byId(ids);
     this.sharedWallets = (accountIds) => wallets.sharedByAccount(accountIds);
   }
 
   async grant(actor: string, grant: CreditGrant): Promise<WalletRow> {
     const { apiKeyId, reason = null, idempotencyKey = null } = grant;
-    const amount = parseCredits(grant.credits, "credits");
-    if (amount <= 0n) throw badInput("credits must be above 0.", { field: "credits" });
+    const amount = readAmount(grant.credits, "credits");
+    checkNotes({ reason, idempotencyKey });
+    const priority = grant.priority ?? defaultPriority;
+    if (priority < 1 || priority > priorityMax)
+      throw badInput(`priority is 1 to ${priorityMax}.`, { field: "priority" });
+    const expiresAt = grant.expiresAt ?? null;
+    if (expiresAt && expiresAt.getTime() <= Date.now()) throw badInput("expiresAt must be in the future.");
     if ((apiKeyId === undefined) === (grant.walletId === undefined)) {
       throw badInput("Give either apiKeyId or walletId.");
-    }
-    if ((reason?.length ?? 0) > reasonLengthMax) throw badInput(`reason has at most ${reasonLengthMax} characters.`);
-    if (idempotencyKey !== null && (idempotencyKey === "" || idempotencyKey.length > idempotencyKeyLengthMax)) {
-      throw badInput(`idempotencyKey has 1 to ${idempotencyKeyLengthMax} characters.`);
     }
     const walletId = apiKeyId === undefined ? grant.walletId : await walletOfKey(this.#db.orm, apiKeyId);
     const wallet = walletId && (await this.#wallets.find(walletId));
     if (!wallet) throw new AppError("NOT_FOUND");
     const { accountId, id } = wallet;
-    return this.#wallets.grantOnce({ accountId, walletId: id, amount, actor, reason, idempotencyKey });
+    const what = { amount, actor, reason, idempotencyKey, priority, expiresAt };
+    return this.#wallets.grantOnce({ accountId, walletId: id, ...what });
+  }
+
+  refund(actor: string, correction: CreditCorrection): Promise<WalletRow> {
+    return this.#corrections.refund(readCorrection(actor, correction));
+  }
+
+  takeBack(actor: string, correction: CreditCorrection): Promise<WalletRow> {
+    return this.#corrections.takeBack(readCorrection(actor, correction));
+  }
+
+  /** Replaces the wallet's rule. The first refill is at `startsAt`, or at once. */
+  async setRefill({ walletId, every, mode, ...order }: RefillOrder): Promise<WalletRow> {
+    const amount = readAmount(order.credits, "credits");
+    const cap = order.cap == null ? null : readAmount(order.cap, "cap");
+    if (mode === "ADD" && cap === null) throw badInput("A refill that adds needs a cap.", { field: "cap" });
+    if (mode === "REPLACE" && cap !== null) throw badInput("A refill that replaces has no cap.", { field: "cap" });
+    if (cap !== null && cap < amount) throw badInput("cap is below credits, so no refill would fit.", { field: "cap" });
+    const wallet = await this.#wallet(walletId);
+    await this.#wallets.setRefillRule(wallet, { every, mode, amount, cap, nextAt: order.startsAt ?? new Date() });
+    return this.#wallet(walletId);
+  }
+
+  async removeRefill(walletId: string): Promise<WalletRow> {
+    await this.#wallets.setRefillRule(await this.#wallet(walletId), undefined);
+    return this.#wallet(walletId);
+  }
+
+  async setLowBalance(walletId: string, credits: string | null): Promise<WalletRow> {
+    const mark = credits === null ? null : readAmount(credits, "credits");
+    await this.#wallets.setLowBalance(await this.#wallet(walletId), mark);
+    return this.#wallet(walletId);
+  }
+
+  async #wallet(id: string): Promise<WalletRow> {
+    const wallet = await this.#wallets.find(id);
+    if (!wallet) throw new AppError("NOT_FOUND");
+    return wallet;
   }
 
   async walletOf(viewer: Viewer, loaders: Loaders): Promise<WalletRow | undefined> {
@@ -62,4 +125,25 @@ export class CreditsService {
     if (!wallet || (bound !== undefined && wallet.accountId !== bound)) throw new AppError("NOT_FOUND");
     return cutPage(await this.#wallets.entries(wallet, page), page.limit);
   }
+}
+
+function readAmount(text: string, field: string): bigint {
+  const amount = parseCredits(text, field);
+  if (amount <= 0n) throw badInput(`${field} must be above 0.`, { field });
+  return amount;
+}
+
+function checkNotes({ reason, idempotencyKey }: { reason: string | null; idempotencyKey: string | null }): void {
+  if ((reason?.length ?? 0) > reasonLengthMax) throw badInput(`reason has at most ${reasonLengthMax} characters.`);
+  if (idempotencyKey !== null && (idempotencyKey === "" || idempotencyKey.length > idempotencyKeyLengthMax)) {
+    throw badInput(`idempotencyKey has 1 to ${idempotencyKeyLengthMax} characters.`);
+  }
+}
+
+function readCorrection(
+  actor: string,
+  { id, credits, reason = null, idempotencyKey = null }: CreditCorrection,
+): Correction {
+  checkNotes({ reason, idempotencyKey });
+  return { id, amount: credits == null ? undefined : readAmount(credits, "credits"), actor, reason, idempotencyKey };
 }

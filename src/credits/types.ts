@@ -1,9 +1,10 @@
-import { Field, ID, InputType, ObjectType, registerEnumType } from "type-graphql";
+import { Field, ID, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { formatCredits } from "../ledger/amount.ts";
+import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/store.ts";
+import type { AccountBudgets as BudgetRow } from "./store.ts";
 
 @ObjectType({ description: "Credits that one key, or the keys of one account, may spend.", simpleResolvers: true })
 export class Wallet {
@@ -18,6 +19,24 @@ export class Wallet {
 
   @Field(() => GraphQLDecimal, { description: "In credits: `balance` less `held`, what a new call may reserve." })
   available!: string;
+}
+
+@ObjectType({
+  description: "What all keys of an account together may cost; null means no limit.",
+  simpleResolvers: true,
+})
+export class AccountBudgets {
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Provider cost a day (UTC), in USD." })
+  dailyBudgetUsd!: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Provider cost a month (UTC), in USD." })
+  monthlyBudgetUsd!: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC)." })
+  dailyBudgetCredits!: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC)." })
+  monthlyBudgetCredits!: string | null;
 }
 
 export enum CreditEntryKind {
@@ -62,32 +81,24 @@ export class CreditEntry {
   @Field(() => ID, { nullable: true, description: "The generation that a charge paid for, `gen_…`." })
   generationId!: string | null;
 
+  @Field(() => ID, { nullable: true, description: "The entry that this one takes back or ends, `ent_…`." })
+  correctsId!: string | null;
+
   @Field(() => Date, { description: "When it was written." })
   createdAt!: Date;
 }
 
 export const CreditEntryConnection = connectionOf(CreditEntry, "CreditEntry");
 
-@InputType({ description: "Credits to put into a wallet, named by itself or by a key that draws on it." })
-export class GrantCreditsInput {
-  @Field(() => ID, { nullable: true, description: "Either this or `walletId`." })
-  apiKeyId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: "Either this or `apiKeyId`." })
-  walletId?: string | null;
-
-  @Field(() => GraphQLDecimal, { description: "In credits, above 0, at most 6 decimal places." })
-  credits!: string;
-
-  @Field(() => String, { nullable: true, description: "A note for the ledger, at most 500 characters." })
-  reason?: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
-      "1 to 200 characters. The same grant again changes nothing; another amount fails with IDEMPOTENCY_MISMATCH.",
-  })
-  idempotencyKey?: string | null;
+export function toAccountBudgets(row: BudgetRow): AccountBudgets {
+  const optional = (format: (amount: bigint) => string, amount: bigint | null) =>
+    amount === null ? null : format(amount);
+  return {
+    dailyBudgetUsd: optional(formatUsd, row.dailyBudgetNanoUsd),
+    monthlyBudgetUsd: optional(formatUsd, row.monthlyBudgetNanoUsd),
+    dailyBudgetCredits: optional(formatCredits, row.dailyBudgetMicroCredits),
+    monthlyBudgetCredits: optional(formatCredits, row.monthlyBudgetMicroCredits),
+  };
 }
 
 export function toWallet({ id, balance, held }: WalletRow): Wallet {
@@ -100,7 +111,7 @@ export function toWallet({ id, balance, held }: WalletRow): Wallet {
 }
 
 export function toCreditEntry(row: CreditEntryRow): CreditEntry {
-  const { id, kind, amount, balanceAfter, actor, reason, requestId, createdAt } = row;
+  const { id, kind, amount, balanceAfter, actor, reason, requestId, correctsId, createdAt } = row;
   return {
     id: toWire("ent", id),
     kind,
@@ -109,6 +120,7 @@ export function toCreditEntry(row: CreditEntryRow): CreditEntry {
     actor,
     reason,
     generationId: requestId && toWire("gen", requestId),
+    correctsId: correctsId && toWire("ent", correctsId),
     createdAt,
   };
 }

@@ -39,6 +39,12 @@ export class Database {
     return this.orm.transaction(work, { isolationLevel: "repeatable read", accessMode: "read only" });
   }
 
+  /** As `snapshot`, for plain statements. */
+  sqlSnapshot<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const options = "isolation level repeatable read read only";
+    return this.sql.begin(options, (tx) => work(tx as unknown as Sql)) as Promise<T>;
+  }
+
   /** Runs `work` while no other process runs something under the same lock. */
   async exclusively<T>(lockKey: number, work: () => Promise<T>): Promise<T> {
     const connection = await this.sql.reserve();

@@ -17,7 +17,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     ),
     ${wantedBudgets(sql)},
     ranked as (
-      select item.*, coalesce(wallet.available, 0) as available, coalesce(due and not "upToDate", false) as due,
+      select item.*, coalesce(wallet.available, 0) as available, coalesce(due and "upToDate" is not true, false) as due,
         sum(amount) over (partition by "accountId", "walletId" order by ord)::bigint as running
       from item left join wallet on wallet.account_id = item."accountId" and wallet.id = item."walletId"
     ),

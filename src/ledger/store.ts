@@ -41,6 +41,7 @@ export interface NewEntry {
   reason: string | null;
   idempotencyKey: string | null;
   correctsId?: string;
+  requestId?: string;
 }
 
 /** Moves the wallet and writes the entry in one statement, so that a balance is always the sum of its entries. */
@@ -52,10 +53,11 @@ export async function addEntry(tx: Executor, entry: NewEntry): Promise<void> {
       returning balance
     )
     insert into credit_entries
-      (account_id, id, wallet_id, kind, amount, balance_after, actor, reason, idempotency_key, corrects_id)
+      (account_id, id, wallet_id, kind, amount, balance_after, actor, reason, idempotency_key, corrects_id,
+       request_id)
     select ${entry.accountId}::uuid, ${entry.id}::uuid, ${entry.walletId}::uuid, ${entry.kind}, ${entry.amount}::bigint,
       balance, ${entry.actor}, ${entry.reason}, ${entry.idempotencyKey},
-      ${entry.correctsId ?? null}::uuid
+      ${entry.correctsId ?? null}::uuid, ${entry.requestId ?? null}::uuid
     from moved`);
 }
 

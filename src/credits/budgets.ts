@@ -1,0 +1,49 @@
+import type { Database } from "../db/client.ts";
+import { AppError, badInput } from "../errors.ts";
+import type { LoadMany } from "../graphql/loaders.ts";
+import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import { type AccountBudgets, accountBudgetsById, updateAccountBudgets } from "./store.ts";
+
+/**
+ * What all keys of an account together may cost in a day or month of UTC. A budget is reserved and settled with the
+ * credits of each call; a change reaches running replicas within the five seconds for which they trust a key.
+ */
+export interface BudgetOrder {
+  dailyBudgetUsd?: string | null | undefined;
+  monthlyBudgetUsd?: string | null | undefined;
+  dailyBudgetCredits?: string | null | undefined;
+  monthlyBudgetCredits?: string | null | undefined;
+}
+
+export class BudgetsService {
+  readonly #db: Database;
+  readonly byAccount: LoadMany<AccountBudgets>;
+
+  constructor(db: Database) {
+    this.#db = db;
+    this.byAccount = (ids) => accountBudgetsById(db.orm, ids);
+  }
+
+  /** Replaces all four; what is absent has no limit. */
+  async set(accountId: string, order: BudgetOrder): Promise<AccountBudgets> {
+    const budgets = {
+      dailyBudgetNanoUsd: read(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
+      monthlyBudgetNanoUsd: read(parseUsd, order.monthlyBudgetUsd, "monthlyBudgetUsd"),
+      dailyBudgetMicroCredits: read(parseCredits, order.dailyBudgetCredits, "dailyBudgetCredits"),
+      monthlyBudgetMicroCredits: read(parseCredits, order.monthlyBudgetCredits, "monthlyBudgetCredits"),
+    };
+    if (!(await updateAccountBudgets(this.#db.orm, accountId, budgets))) throw new AppError("NOT_FOUND");
+    return budgets;
+  }
+}
+
+function read(
+  parse: (text: string, field: string) => bigint,
+  text: string | null | undefined,
+  field: string,
+): bigint | null {
+  if (text == null) return null;
+  const budget = parse(text, field);
+  if (budget < 0n) throw badInput(`${field} cannot be negative.`, { field });
+  return budget;
+}

@@ -1,0 +1,127 @@
+import type { Sql } from "../db/client.ts";
+
+/** One thing that must hold, as a query whose rows are the places where it does not. */
+export interface Invariant {
+  name: string;
+  /** What it means for the money if it is broken. */
+  says: string;
+}
+
+export interface Break {
+  accountId: string;
+  /** What is wrong, e.g. a wallet's id. */
+  subject: string;
+  found: string;
+  expected: string;
+}
+
+type Query = (sql: Sql) => PromiseLike<Break[]>;
+
+const graceSeconds = 30;
+
+export const invariants: (Invariant & { breaks: Query })[] = [
+  {
+    name: "balance",
+    says: "a wallet's balance is the sum of its entries",
+    breaks: (sql) => sql<Break[]>`
+      select w.account_id as "accountId", w.id::text as subject, w.balance::text as found, coalesce(e.sum, 0)::text as expected
+      from wallets w
+        left join (select account_id, wallet_id, sum(amount) as sum from credit_entries group by 1, 2) e
+          on e.account_id = w.account_id and e.wallet_id = w.id
+      where w.balance <> coalesce(e.sum, 0) limit 100`,
+  },
+  {
+    name: "held",
+    says: "what a wallet holds is the sum of its open holds",
+    breaks: (sql) => sql<Break[]>`
+      select w.account_id as "accountId", w.id::text as subject, w.held::text as found, coalesce(h.sum, 0)::text as expected
+      from wallets w
+        left join (select account_id, wallet_id, sum(amount) as sum from holds where state = 'open' group by 1, 2) h
+          on h.account_id = w.account_id and h.wallet_id = w.id
+      where w.held <> coalesce(h.sum, 0) limit 100`,
+  },
+  {
+    name: "lots",
+    says: "a balance is what its lots have left, less what is not yet taken from them",
+    breaks: (sql) => sql<Break[]>`
+      select w.account_id as "accountId", w.id::text as subject, (w.balance + w.unburnt)::text as found,
+        coalesce(l.sum, 0)::text as expected
+      from wallets w
+        left join (select account_id, wallet_id, sum(remaining) as sum from credit_lots group by 1, 2) l
+          on l.account_id = w.account_id and l.wallet_id = w.id
+      where w.balance + w.unburnt <> coalesce(l.sum, 0) limit 100`,
+  },
+  {
+    name: "entries",
+    says: "every entry belongs to a wallet",
+    breaks: (sql) => sql<Break[]>`
+      select e.account_id as "accountId", e.wallet_id::text as subject, sum(e.amount)::text as found,
+        'a wallet' as expected
+      from credit_entries e left join wallets w on w.account_id = e.account_id and w.id = e.wallet_id
+      where w.id is null group by 1, 2 limit 100`,
+  },
+  {
+    name: "settled holds",
+    says: "every closed hold has one request row, with the same amount reserved and never more charged",
+    breaks: (sql) => sql<Break[]>`
+      select h.account_id as "accountId", h.id::text as subject, coalesce(r.reserved::text, 'no row') as found,
+        h.amount::text as expected
+      from holds h left join requests r on r.account_id = h.account_id and r.id = h.id
+      where h.state <> 'open' and (r.id is null or r.reserved <> h.amount or r.charged > h.amount) limit 100`,
+  },
+  {
+    name: "charges",
+    says: "every request's charge is one entry of the same amount",
+    breaks: (sql) => sql<Break[]>`
+      select coalesce(r.account_id, e.account_id) as "accountId", coalesce(r.id, e.request_id)::text as subject,
+        coalesce(r.charged, 0)::text as found, coalesce(-e.sum, 0)::text as expected
+      from (select account_id, id, charged from requests where charged <> 0) r
+        full join (
+          select account_id, request_id, sum(amount) as sum from credit_entries where kind = 'CHARGE' group by 1, 2
+        ) e on e.account_id = r.account_id and e.request_id = r.id
+      where coalesce(r.charged, 0) <> coalesce(-e.sum, 0) limit 100`,
+  },
+  {
+    name: "refunds",
+    says: "no charge is given back more than once over",
+    breaks: (sql) => sql<Break[]>`
+      select e.account_id as "accountId", e.request_id::text as subject, sum(e.amount)::text as found,
+        r.charged::text as expected
+      from credit_entries e left join requests r on r.account_id = e.account_id and r.id = e.request_id
+      where e.kind = 'REFUND' group by 1, 2, r.charged having sum(e.amount) > coalesce(r.charged, 0) limit 100`,
+  },
+  {
+    name: "budgets",
+    says: "what a budget holds is what open holds hold of it",
+    breaks: (sql) => sql<Break[]>`
+      select b.account_id as "accountId", b.scope_id::text as subject, b.held::text as found,
+        coalesce(h.sum, 0)::text as expected
+      from budget_windows b
+        left join (
+          select account_id, scope_id, unit, period, starts_on, sum(amount) as sum from hold_budgets group by 1, 2, 3, 4, 5
+        ) h using (account_id, scope_id, unit, period, starts_on)
+      where b.held <> coalesce(h.sum, 0) limit 100`,
+  },
+  {
+    name: "rollup",
+    says: "the hourly rollup is the sum of its request rows",
+    breaks: (sql) => sql<Break[]>`
+      select coalesce(r.account_id, u.account_id) as "accountId",
+        concat_ws(' ', coalesce(r.api_key_id, u.api_key_id), coalesce(r.hour, u.hour), coalesce(r.model, u.model)) as subject,
+        concat_ws('/', u.requests, u.charged, u.cost_nano_usd) as found,
+        concat_ws('/', r.requests, r.charged, r.cost_nano_usd) as expected
+      from (
+        select account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status,
+          count(*) as requests, sum(charged) as charged, sum(cost_nano_usd) as cost_nano_usd
+        from requests group by 1, 2, 3, 4, 5, 6
+      ) r full join usage_hourly u using (account_id, api_key_id, hour, model, provider, status)
+      where (u.requests, u.charged, u.cost_nano_usd) is distinct from (r.requests, r.charged, r.cost_nano_usd) limit 100`,
+  },
+  {
+    name: "leases",
+    says: "no hold outlives its lease by more than the sweep",
+    breaks: (sql) => sql<Break[]>`
+      select account_id as "accountId", id::text as subject, lease_expires_at::text as found, now()::text as expected
+      from holds where state = 'open' and lease_expires_at < now() - make_interval(secs => ${graceSeconds}) limit 100`,
+  },
+];
