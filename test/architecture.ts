@@ -48,8 +48,6 @@ interface Door {
   /** A name covers its subpaths; `@scope/*` covers a scope. */
   packages: string[];
   files: string[];
-  /** Files that may import types from the package, and nothing that runs. */
-  typesIn?: string[];
 }
 
 const doors: Door[] = [
@@ -58,7 +56,8 @@ const doors: Door[] = [
   { packages: ["jose"], files: ["auth/**"] },
   { packages: ["bcrypt"], files: ["auth/passwords.ts", "keys/secret.ts"] },
   { packages: ["undici", "@ai-sdk/*"], files: ["models/providers/**"] },
-  { packages: ["http", "https", "http2"], files: ["models/providers/**"], typesIn: ["http/**"] },
+  // Serving is the business of http/; asking providers is the business of theirs.
+  { packages: ["http", "https", "http2"], files: ["models/providers/**", "http/**"] },
   { packages: ["dataloader"], files: ["graphql/loaders.ts"] },
   { packages: ["graphql-rate-limit-directive"], files: ["graphql/directives/**"] },
   { packages: ["rate-limiter-flexible"], files: ["graphql/directives/**", "limits/**"] },
@@ -313,12 +312,12 @@ const databaseDoor = inEachEdge(({ file, target, typeOnly }) => {
   return matches(file, dbCallers) ? undefined : `only a store may run ${target}; others write \`import type\``;
 });
 
-const packageDoor = inEachEdge(({ file, specifier, target, typeOnly }) => {
+const packageDoor = inEachEdge(({ file, specifier, target }) => {
   if (target !== undefined) return undefined;
   const [scopeOrName = "", inScope] = specifier.replace(/^node:/, "").split("/");
   const names = scopeOrName.startsWith("@") ? [`${scopeOrName}/${inScope}`, `${scopeOrName}/*`] : [scopeOrName];
   const door = doors.find(({ packages }) => names.some((name) => packages.includes(name)));
-  if (!door || matches(file, door.files) || (typeOnly && matches(file, door.typesIn ?? []))) return undefined;
+  if (!door || matches(file, door.files)) return undefined;
   return `${names[0]} is imported only in ${door.files.join(", ")}`;
 });
 

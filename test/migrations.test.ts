@@ -4,9 +4,11 @@ import { getTableConfig } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { requests } from "../src/db/partitioned.ts";
-import * as tables from "../src/db/tables.ts";
+import * as coreTables from "../src/db/tables.ts";
+import * as usageTables from "../src/db/tables-usage.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
+const tables = { ...coreTables, ...usageTables };
 const meta = new URL("../schema/migrations/meta/", import.meta.url);
 
 function readMeta(name: string) {

@@ -45,7 +45,12 @@ const comesLater = [
 function buildSchema(): GraphQLSchema {
   const db = new Database({ url: "postgres://nobody@127.0.0.1:9/none", poolSize: 1 });
   const { privateKey: signingKey } = generateKeyPairSync("ed25519");
-  const secrets = { digestPepper: Buffer.alloc(32), hashPepper: Buffer.alloc(32), signingKey };
+  const secrets = {
+    digestPepper: Buffer.alloc(32),
+    hashPepper: Buffer.alloc(32),
+    answerKey: Buffer.alloc(32),
+    signingKey,
+  };
   return compose(loadConfig({}), secrets, db, createLogger({ level: "silent", production: true })).schema;
 }
 

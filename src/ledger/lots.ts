@@ -1,3 +1,5 @@
+import { AppError } from "../errors.ts";
+
 /**
  * Which credits are spent first, when they end, and how a wallet is refilled. Pure: a wallet as it was goes in, what
  * must be written comes out. The order of spending is the lowest priority number, then the earliest expiry, then age.
@@ -82,7 +84,7 @@ function burn(lots: Lot[], amount: bigint): Map<string, bigint> {
     left.set(id, remaining - taken);
     owed -= taken;
   }
-  if (owed > 0n) throw new RangeError("a wallet spent more than was ever put into it");
+  if (owed > 0n) throw new AppError("INTERNAL", { cause: new Error("a wallet spent more than was ever put into it") });
   return left;
 }
 
