@@ -48,6 +48,8 @@ import { ModelsResolver } from "./models/resolver.ts";
 import { ModelsService } from "./models/service.ts";
 import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
+import { Reconciler } from "./usage/reconcile.ts";
+import { ReconcileResolver } from "./usage/reconcile-resolver.ts";
 import { UsageResolver } from "./usage/resolver.ts";
 import { UsageService } from "./usage/service.ts";
 
@@ -107,6 +109,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new MyWalletResolver(credits),
     new ApiKeyWalletResolver(credits),
     new UsageResolver(usage),
+    new ReconcileResolver(new Reconciler(db)),
     new GenerationResolver(generation, keys),
   ];
   return {

@@ -34,7 +34,6 @@ const comesLater = [
   "Mutation.updateApiKey",
   "Query.auditEvents",
   "Query.quote",
-  "Query.reconcile",
   "Subscription",
   "GenerationEvent",
   "GenerationFinished",

@@ -1,0 +1,48 @@
+import type { Database } from "../db/client.ts";
+import {
+  chargedByEntries,
+  type DifferenceRow,
+  differences,
+  ledgerSums,
+  rollupSums,
+  type Sums,
+} from "./reconcile-store.ts";
+import { databaseNow } from "./store.ts";
+
+/**
+ * Proves a day: what the request rows say, what reports are made from and what left the wallets must be the same, to
+ * the micro-credit. All three are read from one snapshot, so a call that settles meanwhile is in all or in none.
+ */
+export interface ReconciledDay {
+  day: Date;
+  asOf: Date;
+  ledger: Sums;
+  rollup: Sums;
+  /** In micro-credits. */
+  walletsCharged: bigint;
+  differences: DifferenceRow[];
+}
+
+const dayMs = 86_400_000;
+
+export class Reconciler {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** The day, in UTC, that an instant lies in. */
+  reconcile(instant: Date): Promise<ReconciledDay> {
+    const from = new Date(Math.floor(instant.getTime() / dayMs) * dayMs);
+    const to = new Date(from.getTime() + dayMs);
+    return this.#db.snapshot(async (tx) => ({
+      day: from,
+      asOf: await databaseNow(tx),
+      ledger: await ledgerSums(tx, from, to),
+      rollup: await rollupSums(tx, from, to),
+      walletsCharged: await chargedByEntries(tx, from, to),
+      differences: await differences(tx, from, to),
+    }));
+  }
+}
