@@ -26,7 +26,7 @@ interface Parts {
 const actor = "system:first-run";
 const demoCredits = "100";
 /** Any constant will do, as long as every replica uses the same one. */
-const lockKey = 7_461_002;
+const lockKey = 7_461_003;
 
 export async function prepareFirstRun(parts: Parts): Promise<FirstRun | undefined> {
   const { db, accounts, models } = parts;

@@ -1,16 +1,24 @@
-import { pino } from "pino";
+import { type DestinationStream, pino } from "pino";
 
 export type Logger = ReturnType<typeof createLogger>;
+
+export interface LogOptions {
+  level: string;
+  production: boolean;
+  /** Standard output when absent. */
+  destination?: DestinationStream;
+}
 
 /**
  * JSON lines in production, for people on a terminal. No prompt, answer or secret is ever given to it; the
  * redaction is the second wall, for what a library may attach to an error.
  */
-export function createLogger({ level, production }: { level: string; production: boolean }) {
+export function createLogger({ level, production, destination }: LogOptions) {
   const pretty = !production && process.stdout.isTTY;
-  return pino({
+  const options = {
     level,
     base: null,
+    serializers: { err: describeError },
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: {
       paths: [
@@ -32,5 +40,17 @@ export function createLogger({ level, production }: { level: string; production:
       censor: "[redacted]",
     },
     ...(pretty && { transport: { target: "pino-pretty", options: { translateTime: "HH:MM:ss" } } }),
-  });
+  };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+/**
+ * What is named here and nothing else that a library hangs on an error. A failed query is told by its cause alone:
+ * its own words hold the parameters.
+ */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error === undefined ? undefined : { type: typeof error };
+  if ("params" in error && error.cause instanceof Error) return describeError(error.cause);
+  const { name: type, message, stack, code, cause } = error as Error & { code?: unknown };
+  return { type, message, code, stack, cause: describeError(cause) };
 }

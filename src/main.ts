@@ -1,7 +1,7 @@
 import { createApp } from "./app.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import { describeFirstRun } from "./first-run.ts";
-import { createLogger } from "./log.ts";
+import { createLogger, type Logger } from "./log.ts";
 
 /** The process: configuration, app, listen, and an orderly end on a signal. */
 const drainMsMax = 30_000;
@@ -9,6 +9,8 @@ const drainMsMax = 30_000;
 async function main(): Promise<void> {
   const config = loadConfig();
   const log = createLogger({ level: config.logLevel, production: config.production });
+  // From here on, so that a signal during the start does not leave a PostgreSQL behind.
+  const ended = endRequested(log);
   const app = await createApp(config, log);
   const { address, firstRun } = await app.listen().catch(async (error: unknown) => {
     await app.close();
@@ -18,22 +20,25 @@ async function main(): Promise<void> {
   if (firstRun) process.stdout.write(describeFirstRun(firstRun, publicUrl));
   log.info(`Tollgate is ready at ${publicUrl}/graphql`);
 
-  let ending = false;
-  const end = (signal: string) => {
-    if (ending) return;
-    ending = true;
-    log.info(`${signal}: finishing what is running`);
-    setTimeout(() => process.exit(1), drainMsMax).unref();
-    app.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, "the end was not orderly");
-        process.exit(1);
-      },
-    );
-  };
-  process.on("SIGTERM", end);
-  process.on("SIGINT", end);
+  await ended;
+  await app.close();
+  process.exit(0);
+}
+
+/** Resolves on the first signal to end. Later ones change nothing: npm passes on what a terminal has sent already. */
+function endRequested(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let ending = false;
+    const end = (signal: string) => {
+      if (ending) return;
+      ending = true;
+      log.info(`${signal}: finishing what is running`);
+      setTimeout(() => process.exit(1), drainMsMax).unref();
+      resolve();
+    };
+    process.on("SIGTERM", end);
+    process.on("SIGINT", end);
+  });
 }
 
 /** What a person can mend is said in words; only for the rest is the stack of use. */

@@ -7,6 +7,8 @@ export interface TestDatabase {
   url: string;
   /** For looking behind the server's back: what is really in the tables. */
   sql: postgres.Sql<{ bigint: bigint }>;
+  /** While `work` runs nobody can connect, and whoever was connected has been thrown out. */
+  away(work: () => Promise<void>): Promise<void>;
   drop(): Promise<void>;
 }
 
@@ -20,6 +22,16 @@ export async function createDatabase(): Promise<TestDatabase> {
   return {
     url,
     sql,
+    away: (work) =>
+      withAdmin(adminUrl, async (admin) => {
+        await admin.unsafe(`alter database ${name} with allow_connections false`);
+        await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+        try {
+          await work();
+        } finally {
+          await admin.unsafe(`alter database ${name} with allow_connections true`);
+        }
+      }),
     async drop() {
       await sql.end();
       await withAdmin(adminUrl, (admin) => admin.unsafe(`drop database if exists ${name} with (force)`));

@@ -54,6 +54,7 @@ export class TestServer {
   /** An OWNER's access token. */
   ownerToken = "";
   readonly statements: string[] = [];
+  readonly logLines: string[] = [];
   readonly #env: Record<string, string>;
   readonly #staff = new Map<string, Promise<Person>>();
   #app: App | undefined;
@@ -75,10 +76,11 @@ export class TestServer {
       ADMIN_PASSWORD: owner.password,
       OLLAMA_BASE_URL: "http://127.0.0.1:9",
       TRUST_PROXY: "127.0.0.1",
-      LOG_LEVEL: "silent",
+      LOG_LEVEL: "debug",
       ...this.#env,
     });
-    const log = createLogger({ level: config.logLevel, production: true });
+    const destination = { write: (line: string) => void this.logLines.push(line) };
+    const log = createLogger({ level: config.logLevel, production: true, destination });
     this.#app = await createApp(config, log, { onStatement: (text) => this.statements.push(text) });
     this.url = (await this.#app.listen()).address;
     this.ownerToken = await this.login(owner.email, owner.password);

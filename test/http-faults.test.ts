@@ -10,25 +10,12 @@ const prompt = { input: { model: "echo", prompt: "prompt-canary" } };
 
 const probe = async (path: string) => (await fetch(server.url + path)).status;
 
-/** Runs `work` while nobody can connect to the database and everyone who was connected is thrown out. */
-async function withoutDatabase(work: () => Promise<void>): Promise<void> {
-  const { sql, url } = server.database;
-  const name = new URL(url).pathname.slice(1);
-  await sql.unsafe(`alter database ${name} with allow_connections false`);
-  await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name} and application_name = 'tollgate'`;
-  try {
-    await work();
-  } finally {
-    await sql.unsafe(`alter database ${name} with allow_connections true`);
-  }
-}
-
 describe("a failure works out", () => {
   it("of the database is UNAVAILABLE to everyone, and over when the database is back", async () => {
     const { key, walletId } = await server.customer();
     const fresh = await server.customer();
     await server.ok(generate, prompt, { key });
-    await withoutDatabase(async () => {
+    await server.database.away(async () => {
       for (const [query, as] of [
         [createAccount, { token: server.ownerToken }],
         [me, { key: fresh.key }],
@@ -99,5 +86,22 @@ describe("a failure protects", () => {
     }
     expect(await server.wallet(walletId)).toEqual({ balance: 100_000_000n, held: 0n });
     await server.ok(generate, prompt, { key });
+  });
+
+  it("the log: it names the request and the cause, and holds no prompt, answer, key, password or digest", async () => {
+    const { key } = await server.customer();
+    const { sql } = server.database;
+    const secrets = [key, server.ownerToken, "prompt-canary", "password-canary", "email-canary", "$2b$"];
+    const createUser = "mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }";
+    const input = { email: "email-canary@example.com", password: "password-canary", role: "ADMIN" };
+    await server.ok(generate, prompt, { key });
+    // The statement's parameters and the database's own words about the row hold everything.
+    await sql`alter table users add constraint broken check (email not like 'email-canary%')`;
+    const { extensions } = await server.refused("INTERNAL", createUser, { input });
+    await sql`alter table users drop constraint broken`;
+    const told = server.logLines.filter((line) => line.includes(String(extensions["requestId"])));
+    expect(told.join()).toContain("violates check constraint");
+    const log = server.logLines.join("");
+    for (const secret of secrets) expect(log).not.toContain(secret);
   });
 });

@@ -151,6 +151,16 @@ describe("a first start on an empty data directory", () => {
   });
 });
 
+describe("a signal during the start", () => {
+  it("ends in order once the start is done, and leaves no PostgreSQL behind", async () => {
+    const server = servers.start({ DATA_DIR: join(await servers.folder("signal"), "data") });
+    await server.printed(/PostgreSQL runs on port/);
+    server.signal("SIGTERM");
+    expect(await server.exitCode()).toBe(0);
+    expect(isAlive(server.postgresPid as number)).toBe(false);
+  });
+});
+
 describe("in production", () => {
   it("starts with the secrets that the README's commands make, and shows its schema to nobody", async (context) => {
     if (!(await inShell("command -v openssl").catch(() => ""))) return context.skip("there is no openssl");
@@ -240,6 +250,15 @@ describe("on a PostgreSQL of one's own", () => {
     expect(kinds).toEqual(Array(4).fill({ me: { kind: "API_KEY" } }));
     for (const server of four) server.signal("SIGTERM");
     expect(await Promise.all(four.map((server) => server.exitCode()))).toEqual([0, 0, 0, 0]);
+    await sql.end();
+  });
+
+  it("npm run db:migrate sets up the tables and nothing else", async () => {
+    const { url, sql } = await emptyDatabase();
+    const program = built.main.replace("main.js", join("db", "migrate-cli.js"));
+    await promisify(execFile)(process.execPath, [program], { env: { DATABASE_URL: url } });
+    expect((await sql`select from requests`).count).toBe(0);
+    expect((await sql`select from accounts`).count).toBe(0);
     await sql.end();
   });
 

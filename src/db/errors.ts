@@ -1,11 +1,20 @@
 import { AppError } from "../errors.ts";
 
+export interface DatabaseError {
+  code: string;
+  /** The connection ended or never came to be, so this says nothing about the statement. */
+  fatal: boolean;
+  constraint?: string;
+}
+
+type PostgresFault = Error & { code?: string; constraint_name?: string; severity?: string };
+
 /** PostgreSQL's error under whatever wrapped it, or undefined if the failure was not the database's. */
-export function databaseError(error: unknown): { code: string; constraint?: string } | undefined {
+export function databaseError(error: unknown): DatabaseError | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {
     if (e.name === "PostgresError" || isConnectionFault(e)) {
-      const { code, constraint_name: constraint } = e as Error & { code?: string; constraint_name?: string };
-      return { code: code ?? "", ...(constraint && { constraint }) };
+      const { code, constraint_name: constraint, severity } = e as PostgresFault;
+      return { code: code ?? "", fatal: severity === "FATAL", ...(constraint && { constraint }) };
     }
   }
   return undefined;
@@ -23,7 +32,7 @@ const passing = /^(08|53|57P|40001|40P01|25006|CONNECT|CONNECTION_|ECONN|EPIPE|E
 export function asUnavailable(error: unknown): unknown {
   if (error instanceof AppError) return error;
   const fault = databaseError(error);
-  if (fault && passing.test(fault.code)) {
+  if (fault && (fault.fatal || passing.test(fault.code))) {
     return new AppError("UNAVAILABLE", { details: { retryAfter: 1 }, cause: error });
   }
   return error;

@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
+import { type GraphQLSchema, lexicographicSortSchema, specifiedDirectives } from "graphql";
 import { buildSchemaSync, type NonEmptyArray } from "type-graphql";
 import { accessDirectives } from "./directives/access.ts";
 import { costDirective } from "./directives/cost.ts";
@@ -16,7 +16,7 @@ export function buildApiSchema(resolvers: object[]): GraphQLSchema {
     resolvers: [...byClass.keys()] as unknown as NonEmptyArray<() => object>,
     container: { get: (cls) => byClass.get(cls) },
     scalarsMap: [{ type: Date, scalar: GraphQLTime }],
-    directives: [...accessDirectives, costDirective, rateLimitDirectiveDefinition],
+    directives: [...specifiedDirectives, ...accessDirectives, costDirective, rateLimitDirectiveDefinition],
     // Inputs are judged by the services, which other doors call as well.
     validate: false,
   });

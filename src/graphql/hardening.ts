@@ -7,12 +7,13 @@ import {
   type GraphQLSchema,
   Kind,
   type OperationDefinitionNode,
+  type SelectionNode,
   type SelectionSetNode,
   type ValidationContext,
   type ValidationRule,
   visit,
 } from "graphql";
-import { badInput, catalogue, type ErrorCode } from "../errors.ts";
+import { AppError, badInput } from "../errors.ts";
 
 /** What a document may ask for, checked before anything runs. Every bound is far above what a client needs. */
 export const limits = {
@@ -28,27 +29,28 @@ export function validationRules(schema: GraphQLSchema): ValidationRule[] {
   return [boundedDocument, onePaidField(schema)];
 }
 
-function refuse(context: ValidationContext, code: ErrorCode, message: string): void {
-  context.reportError(new GraphQLError(message, { extensions: { code } }));
+function refuse(context: ValidationContext, error: AppError): void {
+  context.reportError(new GraphQLError(error.message, { originalError: error }));
 }
 
 /** Counts through fragments, each time they are spread: a small document can ask for very much. */
 const boundedDocument: ValidationRule = (context): ASTVisitor => ({
   OperationDefinition(operation) {
-    const count = { aliases: 0, directives: 0, fields: 0 };
+    const count = { aliases: 0, directives: 0, nodes: 0 };
     const fragments = fragmentsOf(context.getDocument());
-    const tooDeep = !walk(operation.selectionSet, fragments, 1, new Set(), (field) => {
-      count.fields += 1;
-      if (field.alias && field.alias.value !== field.name.value) count.aliases += 1;
-      count.directives += field.directives?.length ?? 0;
-      return count.fields <= limits.tokensMax;
+    const tooDeep = !walk(operation.selectionSet, fragments, 1, new Set(), (node) => {
+      count.nodes += 1;
+      if (node.kind === Kind.FIELD && node.alias && node.alias.value !== node.name.value) count.aliases += 1;
+      count.directives += node.directives?.length ?? 0;
+      return count.nodes <= limits.tokensMax;
     });
-    if (tooDeep) refuse(context, "BAD_USER_INPUT", `An operation is at most ${limits.depthMax} fields deep.`);
-    if (count.aliases > limits.aliasesMax)
-      refuse(context, "BAD_USER_INPUT", `There are at most ${limits.aliasesMax} aliases.`);
-    if (count.directives > limits.directivesMax) refuse(context, "BAD_USER_INPUT", "There are too many directives.");
+    const refuseFor = (message: string) => refuse(context, badInput(message));
+    if (tooDeep)
+      refuseFor(`An operation is at most ${limits.depthMax} fields deep and ${limits.tokensMax} fields large.`);
+    if (count.aliases > limits.aliasesMax) refuseFor(`There are at most ${limits.aliasesMax} aliases.`);
+    if (count.directives > limits.directivesMax) refuseFor("There are too many directives.");
     if (operation.selectionSet.selections.length > limits.rootFieldsMax) {
-      refuse(context, "BAD_USER_INPUT", `There are at most ${limits.rootFieldsMax} root fields.`);
+      refuseFor(`There are at most ${limits.rootFieldsMax} root fields.`);
     }
   },
 });
@@ -64,7 +66,7 @@ function onePaidField(schema: GraphQLSchema): ValidationRule {
         const directives = fields[name.value]?.astNode?.directives ?? [];
         if (directives.some((directive) => directive.name.value === "cost")) paid += 1;
       }
-      if (paid > 1) refuse(context, "ONE_PAID_FIELD", catalogue.ONE_PAID_FIELD.message);
+      if (paid > 1) refuse(context, new AppError("ONE_PAID_FIELD"));
     },
   });
 }
@@ -77,19 +79,22 @@ function fragmentsOf(document: DocumentNode): Fragments {
   );
 }
 
+/** Each fragment once: what is spread twice is the same field of the answer, which is resolved once. */
 function rootFields({ selectionSet }: OperationDefinitionNode, fragments: Fragments): FieldNode[] {
   const found: FieldNode[] = [];
-  const visitSet = (set: SelectionSetNode, inside: ReadonlySet<string>): void => {
+  const seen = new Set<string>();
+  const visitSet = (set: SelectionSetNode): void => {
     for (const node of set.selections) {
       if (node.kind === Kind.FIELD) found.push(node);
-      else if (node.kind === Kind.INLINE_FRAGMENT) visitSet(node.selectionSet, inside);
-      else if (!inside.has(node.name.value)) {
+      else if (node.kind === Kind.INLINE_FRAGMENT) visitSet(node.selectionSet);
+      else if (!seen.has(node.name.value)) {
+        seen.add(node.name.value);
         const fragment = fragments.get(node.name.value);
-        if (fragment) visitSet(fragment.selectionSet, new Set([...inside, node.name.value]));
+        if (fragment) visitSet(fragment.selectionSet);
       }
     }
   };
-  visitSet(selectionSet, new Set());
+  visitSet(selectionSet);
   return found;
 }
 
@@ -99,12 +104,12 @@ function walk(
   fragments: Fragments,
   depth: number,
   inside: ReadonlySet<string>,
-  see: (field: FieldNode) => boolean,
+  see: (node: SelectionNode) => boolean,
 ): boolean {
   if (depth > limits.depthMax) return false;
   return selections.every((node) => {
+    if (!see(node)) return false;
     if (node.kind === Kind.FIELD) {
-      if (!see(node)) return false;
       if (!node.selectionSet || node.name.value.startsWith("__")) return true;
       return walk(node.selectionSet, fragments, depth + 1, inside, see);
     }
@@ -118,26 +123,50 @@ function walk(
 }
 
 /**
- * Refuses text that PostgreSQL cannot store or that is no text at all, wherever it stands: NUL and lone surrogates.
+ * Refuses, in variables and in literals, text that PostgreSQL cannot store or that is no text at all (NUL and lone
+ * surrogates), names that mean something to JavaScript, and values nested beyond reason.
  * @throws BAD_USER_INPUT
  */
-export function checkText(document: DocumentNode, source: string, variables: unknown): void {
+export function checkValues(document: DocumentNode, variables: unknown): void {
   checkValue(variables, 0);
-  // Only an escape can bring such a character into a literal.
-  if (source.includes("\\u")) visit(document, { StringValue: ({ value }) => checkValue(value, 0) });
+  let depth = 0;
+  const nested = {
+    enter: () => {
+      depth += 1;
+      checkDepth(depth);
+    },
+    leave: () => {
+      depth -= 1;
+    },
+  };
+  visit(document, {
+    StringValue: ({ value }) => checkString(value),
+    ObjectField: ({ name }) => checkName(name.value),
+    ListValue: nested,
+    ObjectValue: nested,
+  });
+}
+
+function checkString(text: string): void {
+  if (text.includes("\0")) throw badInput("A text contains a NUL character.");
+  if (!text.isWellFormed()) throw badInput("A text is not well-formed Unicode.");
+}
+
+function checkName(name: string): void {
+  checkString(name);
+  if (name === "__proto__" || name === "constructor") throw badInput(`A field may not be called ${name}.`);
+}
+
+function checkDepth(depth: number): void {
+  if (depth > limits.valueDepthMax) throw badInput(`A value is nested at most ${limits.valueDepthMax} deep.`);
 }
 
 function checkValue(value: unknown, depth: number): void {
-  if (typeof value === "string") {
-    if (value.includes("\0")) throw badInput("A text contains a NUL character.");
-    if (!value.isWellFormed()) throw badInput("A text is not well-formed Unicode.");
-    return;
-  }
+  if (typeof value === "string") checkString(value);
   if (typeof value !== "object" || value === null) return;
-  if (depth >= limits.valueDepthMax) throw badInput(`A value is nested at most ${limits.valueDepthMax} deep.`);
+  checkDepth(depth + 1);
   for (const [name, item] of Object.entries(value)) {
-    if (name === "__proto__" || name === "constructor") throw badInput(`A field may not be called ${name}.`);
-    checkValue(name, depth);
+    checkName(name);
     checkValue(item, depth + 1);
   }
 }

@@ -35,8 +35,15 @@ export const GraphQLTime = new GraphQLScalarType<Date, string>({
   extensions: {},
 });
 
+const json = GraphQLJSON.toConfig();
+
 export const GraphQLAnyJson = new GraphQLScalarType({
-  ...GraphQLJSON.toConfig(),
+  ...json,
   description: "Any JSON value.",
+  // Objects of a literal have no prototype, which drizzle cannot store.
+  parseLiteral: (node, variables) => {
+    const value = json.parseLiteral(node, variables);
+    return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+  },
   extensions: {},
 });

@@ -4,7 +4,7 @@ import { ApolloServerPluginLandingPageLocalDefault } from "@apollo/server/plugin
 import type { GraphQLFormattedError, GraphQLSchema } from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { catalogue, type ErrorCode } from "../errors.ts";
-import { checkText, limits, validationRules } from "../graphql/hardening.ts";
+import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
 import { formatFault, headersOf, toPublicFault } from "./format-error.ts";
 
@@ -31,7 +31,11 @@ export function createApollo({ schema, log, introspection, sandbox, plugins }: A
     allowBatchedHttpRequests: false,
     parseOptions: { maxTokens: limits.tokensMax },
     validationRules: validationRules(schema),
-    formatError: (formatted, error) => formatFault(toPublicFault(error), formatted.path),
+    formatError: (formatted, error) => {
+      const fault = formatFault(toPublicFault(error), formatted.path);
+      // Apollo hides the suggestions of its validation only; a variable that does not fit its type gets them too.
+      return introspection ? fault : { ...fault, message: fault.message.replace(/ ?Did you mean .+\?$/s, "") };
+    },
     plugins: [landingPage, answers(log), ...plugins],
   });
 }
@@ -40,7 +44,7 @@ export function createApollo({ schema, log, introspection, sandbox, plugins }: A
 function answers(log: Logger): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async ({ contextValue: context }) => ({
-      didResolveOperation: async ({ document, source, request }) => checkText(document, source, request.variables),
+      didResolveOperation: async ({ document, request }) => checkValues(document, request.variables),
       didEncounterErrors: async ({ errors }) => {
         for (const error of errors) {
           const { unexpected, code } = toPublicFault(error);
@@ -50,8 +54,9 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
             log.error({ err: error.originalError ?? error, requestId: context.requestId, code }, "request failed");
         }
       },
-      willSendResponse: async ({ response }) => {
+      willSendResponse: async ({ request, response }) => {
         if (response.body.kind !== "single") return;
+        response.http.headers.set("content-type", contentTypeFor(request.http?.headers.get("accept")));
         const { singleResult } = response.body;
         if (context.credits) singleResult.extensions = { ...singleResult.extensions, credits: context.credits };
         if (!singleResult.errors) return;
@@ -65,6 +70,12 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
       },
     }),
   };
+}
+
+/** Chosen here, because Apollo would refuse an `accept` that it cannot meet after the call was made and paid for. */
+function contentTypeFor(accept = ""): string {
+  const asked = "application/graphql-response+json";
+  return `${accept.includes(asked) ? asked : "application/json"}; charset=utf-8`;
 }
 
 function withRequestId(error: GraphQLFormattedError, requestId: string): GraphQLFormattedError {

@@ -2,6 +2,7 @@ import type { FastifyRequest } from "fastify";
 import type { AuthService } from "../auth/service.ts";
 import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
+import { asUnavailable } from "../db/errors.ts";
 import { AppError } from "../errors.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import type { KeyIdentity } from "../keys/identity.ts";
@@ -34,8 +35,9 @@ export class Callers {
         : await this.#keys.identify(credential, ip);
       return { viewer };
     } catch (error) {
-      if (error instanceof AppError) return { refusal: error };
-      throw error;
+      // A failure of ours is a refusal too: it is then told, masked and logged where every other one is.
+      const fault = asUnavailable(error);
+      return { refusal: fault instanceof AppError ? fault : new AppError("INTERNAL", { cause: error }) };
     }
   }
 }

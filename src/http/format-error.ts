@@ -38,11 +38,11 @@ export function toPublicFault(error: unknown): PublicFault {
       return publish("BAD_USER_INPUT", error.message);
     }
   }
-  return { ...publish("INTERNAL", catalogue.INTERNAL.message), unexpected: true };
+  return publish("INTERNAL", catalogue.INTERNAL.message);
 }
 
 function publish(code: ErrorCode, message: string, details: Record<string, unknown> = {}): PublicFault {
-  const unexpected = code === "UNAVAILABLE" || code === "PROVIDER_FAILED" || code === "PROVIDER_TIMEOUT";
+  const unexpected = catalogue[code].status >= 500;
   return { code, message, status: catalogue[code].status, details, unexpected };
 }
 

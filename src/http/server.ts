@@ -41,6 +41,7 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newRequestId(),
     return503OnClosing: true,
+    frameworkErrors: (error, request, reply) => sendFault(toRequestFault(error), request, reply, log),
   }) as unknown as FastifyInstance;
   // Only JSON is an operation; a form or plain text is what a hostile page can send without asking first.
   server.removeContentTypeParser("text/plain");
@@ -78,10 +79,12 @@ export function addRoutes(server: FastifyInstance, { apollo, callers, sandbox, c
     context: (request, reply) => callers.context(request, goneSignal(reply)),
   });
   server.post("/graphql", { preHandler: async ({ body }) => checkBody(body) }, handler);
-  server.get("/graphql", { preHandler: async ({ headers }) => checkBrowser(sandbox, headers.accept) }, handler);
+  server.get("/graphql", { preHandler: async ({ headers }) => showPage(sandbox, headers) }, handler);
   server.get("/healthz", async () => ({ status: "ok" }));
   server.get("/readyz", async () => {
-    await checkReady();
+    await checkReady().catch((cause: unknown) => {
+      throw new AppError("UNAVAILABLE", { details: { retryAfter: 1 }, cause });
+    });
     return { status: "ready" };
   });
 }
@@ -94,9 +97,10 @@ function goneSignal({ raw }: FastifyReply): AbortSignal {
   return controller.signal;
 }
 
-/** Apollo would run a query in a URL, where it ends up in histories and logs. */
-function checkBrowser(sandbox: boolean, accept: string | undefined): void {
-  if (!sandbox || !accept?.includes("text/html")) throw badInput("Send operations with POST.");
+/** Apollo would run a query in a URL, where it ends up in histories and logs, for whoever prefers JSON to a page. */
+function showPage(sandbox: boolean, headers: FastifyRequest["headers"]): void {
+  if (!sandbox || !headers.accept?.includes("text/html")) throw badInput("Send operations with POST.");
+  headers.accept = "text/html";
 }
 
 function checkBody(body: unknown): void {
@@ -130,7 +134,8 @@ function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply,
   if (fault.unexpected) log.error({ err: error, requestId: request.id, code: fault.code }, "request failed");
   const { message, extensions } = formatFault(fault);
   const errors = [{ message, extensions: { ...extensions, requestId: request.id } }];
-  return reply.code(fault.status).headers(headersOf(extensions)).send({ errors });
+  const headers = { ...headersOf(extensions), "x-request-id": request.id };
+  return reply.code(fault.status).headers(headers).send({ errors });
 }
 
 /** For what is no HTTP: there is no request to answer, so the answer is written to the socket. */
