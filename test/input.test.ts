@@ -34,7 +34,7 @@ describe("the input of generate works", () => {
     const texts = [
       "<|endoftext|>",
       "'; drop table requests; --",
-      "${process.env}",
+      "{{constructor.constructor}}",
       "=cmd()",
       "\u202e\u200b",
       "line\r\nline",

@@ -1,0 +1,183 @@
+import { readFileSync } from "node:fs";
+import {
+  buildASTSchema,
+  type GraphQLField,
+  type GraphQLInputType,
+  type GraphQLObjectType,
+  getNamedType,
+  isEnumType,
+  isInputObjectType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isRequiredArgument,
+  isRequiredInputField,
+  Kind,
+  parse,
+} from "graphql";
+import { beforeAll, describe, expect, it } from "vitest";
+import { dumpDatabase, touched } from "./dump.ts";
+import { useServer } from "./harness.ts";
+
+const server = useServer();
+
+const schema = buildASTSchema(parse(readFileSync(new URL("../schema/schema.graphql", import.meta.url), "utf8")));
+const rootTypes = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
+const rootFields = rootTypes.flatMap((type) =>
+  Object.values(type?.getFields() ?? {}).map((field) => ({ type, field })),
+);
+
+/** What anyone may call. A field that is added without a guard fails this test until it is named here. */
+const publicFields = ["login", "refreshSession"];
+
+type Field = GraphQLField<unknown, unknown>;
+
+/** The value of an argument of a directive on a field; "" when it has the directive without it. */
+function declared({ astNode }: Field, name: string, argument = "requires"): string | undefined {
+  const directive = astNode?.directives?.find((one) => one.name.value === name);
+  if (!directive) return undefined;
+  const value = directive.arguments?.find((one) => one.name.value === argument)?.value;
+  return value && (value.kind === Kind.STRING || value.kind === Kind.INT) ? value.value : "";
+}
+
+/** A value that fits a type; what a field means is not needed, because who calls is judged before it. */
+function valueFor(type: GraphQLInputType): unknown {
+  if (isNonNullType(type)) return valueFor(type.ofType);
+  if (isListType(type)) return [valueFor(type.ofType)];
+  if (isEnumType(type)) return type.getValues()[0]?.name;
+  if (isInputObjectType(type)) {
+    const required = Object.values(type.getFields()).filter(isRequiredInputField);
+    return Object.fromEntries(required.map((field) => [field.name, valueFor(field.type)]));
+  }
+  const scalars: Record<string, unknown> = { Int: 1, Float: 1, Boolean: true, Decimal: "1", JSON: {} };
+  return scalars[type.name] ?? (type.name === "DateTime" ? new Date().toISOString() : "x");
+}
+
+/** An operation that calls one root field with whatever it requires. */
+function callOf({ name, args, type }: Field, operation: "query" | "mutation"): { query: string; variables: object } {
+  const required = args.filter(isRequiredArgument);
+  const declarations = required.map((arg) => `$${arg.name}: ${arg.type}`).join(", ");
+  const given = required.map((arg) => `${arg.name}: $${arg.name}`).join(", ");
+  const inBrackets = (text: string) => (text ? `(${text})` : "");
+  const selection = isLeafType(getNamedType(type)) ? "" : "{ __typename }";
+  const query = `${operation} ${inBrackets(declarations)} { ${name}${inBrackets(given)} ${selection} }`;
+  return { query, variables: Object.fromEntries(required.map((arg) => [arg.name, valueFor(arg.type)])) };
+}
+
+const roles = ["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"];
+const calls = rootFields
+  .filter(({ type, field }) => type !== schema.getSubscriptionType() && !publicFields.includes(field.name))
+  .map(({ type, field }) => ({
+    name: field.name,
+    role: declared(field, "role"),
+    ...callOf(field, type === schema.getMutationType() ? "mutation" : "query"),
+  }));
+const guarded = calls.filter(({ role }) => role !== undefined && role !== "MEMBER");
+
+describe("permissions work", () => {
+  it("as the schema says: every root field names who may call it, or is public on purpose", () => {
+    const open = rootFields.filter(({ field }) =>
+      ["role", "scope", "authenticated"].every((name) => declared(field, name) === undefined),
+    );
+    expect(open.map(({ field }) => field.name).sort()).toEqual(publicFields);
+  });
+
+  it("and every public field is limited by address", () => {
+    for (const name of publicFields) {
+      const field = (schema.getMutationType() as GraphQLObjectType).getFields()[name] as Field;
+      expect(Number(declared(field, "rateLimit", "limit"))).toBeLessThanOrEqual(60);
+    }
+  });
+
+  it("and every paid field needs a scope and has a limit", () => {
+    const paid = rootFields.filter(({ field }) => declared(field, "cost") !== undefined);
+    expect(paid.map(({ field }) => field.name)).toContain("generate");
+    for (const { field } of paid)
+      expect([declared(field, "scope"), declared(field, "rateLimit", "limit")]).not.toContain(undefined);
+  });
+
+  it("and roles are names that exist", () => {
+    for (const { field } of rootFields) {
+      const role = declared(field, "role");
+      if (role !== undefined) expect(["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"]).toContain(role);
+    }
+  });
+
+  it("for those who have the role, from the least that is enough", async () => {
+    const { token } = await server.staff("OPERATOR");
+    const { accountId, apiKeyId: id } = await server.customer();
+    const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }";
+    await server.ok(create, { input: { name: "x", accountId } }, { token });
+    for (const name of ["disableApiKey", "enableApiKey", "revokeApiKey"]) {
+      await server.ok(`mutation ($id: ID!) { ${name}(id: $id) { status } }`, { id }, { token });
+    }
+  });
+});
+
+describe("permissions refuse", () => {
+  /** One set of callers for all rows, because each person costs two slow hashes. */
+  const callers: Record<string, object> = {};
+  beforeAll(async () => {
+    const { key, accountId } = await server.customer({ scopes: ["generate", "embed", "usage:read", "models:read"] });
+    callers["key"] = { key };
+    callers["MEMBER"] = { token: (await server.person("MEMBER", accountId)).token };
+    for (const role of ["ANALYST", "OPERATOR", "ADMIN"] as const)
+      callers[role] = { token: (await server.staff(role)).token };
+    await server.ok("{ me { kind } }", {}, { key });
+  });
+
+  it.each(guarded)(
+    "$name to keys and to everyone below $role, and nothing moves",
+    async ({ query, variables, role = "" }) => {
+      const before = await dumpDatabase(server.database, touched);
+      for (const caller of ["key", ...roles.slice(0, roles.indexOf(role))]) {
+        const { status } = await server.refused("FORBIDDEN", query, variables, callers[caller]);
+        expect(status).toBe(403);
+      }
+      expect(await dumpDatabase(server.database, touched)).toEqual(before);
+    },
+  );
+
+  it.each(calls)("$name to whoever brings no credential, or a wrong one", async ({ query, variables }) => {
+    const before = await dumpDatabase(server.database, touched);
+    for (const as of [{}, { key: "a-text-that-nobody-ever-brought" }, { token: "eyJhbGciOiJub25lIn0.e30.AAAA" }]) {
+      const { status } = await server.refused("UNAUTHENTICATED", query, variables, as);
+      expect(status).toBe(401);
+    }
+    expect(await dumpDatabase(server.database, touched)).toEqual(before);
+  });
+});
+
+describe("permissions protect", () => {
+  it("logout: a key has no session to end", async () => {
+    const { key } = await server.customer();
+    await server.refused("FORBIDDEN", "mutation { logout }", {}, { key });
+    await server.ok("{ me { kind } }", {}, { key });
+  });
+
+  it("against a role of one's own choosing: nothing in a request but the credential says who calls", async () => {
+    const { key } = await server.customer();
+    const query = 'mutation { createAccount(input: { name: "x" }) { id } }';
+    const response = await server.post(
+      JSON.stringify({ query, extensions: { role: "OWNER", viewer: { role: "OWNER" } } }),
+      {
+        "x-api-key": key,
+        "x-role": "OWNER",
+        "x-user-id": "owner@example.com",
+      },
+    );
+    expect(response.status).toBe(403);
+  });
+
+  it("a change that is refused beside one that is allowed: each field is asked on its own", async () => {
+    const { token } = await server.staff("ADMIN");
+    const email = `${Math.random().toString(36).slice(2)}@example.com`;
+    const query = `mutation {
+      createAccount(input: { name: "x" }) { id }
+      createUser(input: { email: "${email}", password: "a password", role: OWNER }) { id }
+    }`;
+    const { body } = await server.call(query, {}, { token });
+    expect(body.errors?.[0]).toMatchObject({ path: ["createUser"], extensions: { code: "FORBIDDEN" } });
+    expect(await server.database.sql`select 1 from users where email = ${email}`).toHaveLength(0);
+  });
+});
