@@ -22,12 +22,14 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       order by w.account_id, w.id for update
     ), closed as (
       update holds h set state = case when item.charge > 0 then 'settled' else 'released' end, closed_at = now()
-      from item join wallet on wallet.account_id = item."accountId"
-      where h.account_id = item."accountId" and h.id = item."holdId" and h.state = 'open' and h.wallet_id = wallet.id
-      returning item.ord, item."entryId", h.*, least(item.charge, h.amount) as charged, wallet.balance
+      from item
+      where h.account_id = item."accountId" and h.id = item."holdId" and h.state = 'open'
+        and (select count(*) from wallet) >= 0
+      returning item.ord, item."entryId", h.*, least(item.charge, h.amount) as charged
     ), running as (
-      select *, balance - sum(charged) over (partition by account_id, wallet_id order by ord)::bigint as balance_after
-      from closed
+      select c.*, w.balance - sum(c.charged) over (partition by c.account_id, c.wallet_id order by c.ord)::bigint
+        as balance_after
+      from closed c join wallet w on w.account_id = c.account_id and w.id = c.wallet_id
     ), moved as (
       update wallets w set balance = w.balance - total.charged, held = w.held - total.amount,
         unburnt = w.unburnt + total.charged
