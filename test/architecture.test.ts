@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
-import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { findViolations, type RuleName, rules, type TreeFile } from "./architecture.ts";
@@ -367,7 +366,4 @@ describe("what the rules allow", () => {
     });
     expect(report(files)).toEqual([]);
   });
-});
-
-describe("the engine", () => {
 });
