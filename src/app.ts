@@ -3,6 +3,8 @@ import { fastifyApolloDrainPlugin } from "@as-integrations/fastify";
 import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
 import { AccountsResolver, UserAccountResolver } from "./accounts/resolver.ts";
 import { AccountsService } from "./accounts/service.ts";
+import { AuditResolver } from "./audit/resolver.ts";
+import { AuditService } from "./audit/service.ts";
 import { accessChecks } from "./auth/access.ts";
 import { AuthResolver, MeResolver } from "./auth/resolver.ts";
 import { AuthService } from "./auth/service.ts";
@@ -18,6 +20,7 @@ import {
   MyWalletResolver,
 } from "./credits/resolver.ts";
 import { CreditsService } from "./credits/service.ts";
+import { ChangeFeed } from "./db/change-feed.ts";
 import { Database } from "./db/client.ts";
 import { startEmbedded } from "./db/embedded.ts";
 import { migrateDatabase } from "./db/migrate.ts";
@@ -30,9 +33,13 @@ import { withCost } from "./graphql/directives/cost.ts";
 import { withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { createApollo } from "./http/apollo.ts";
 import { Callers } from "./http/context.ts";
+import { limitAnswers } from "./http/limit-answers.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { KeyIdentity } from "./keys/identity.ts";
 import { KeysResolver, MyKeyResolver } from "./keys/resolver.ts";
+import { Rotation } from "./keys/rotation.ts";
+import { RotationResolver } from "./keys/rotation-resolver.ts";
+import { RunningCalls } from "./keys/running.ts";
 import { KeysService } from "./keys/service.ts";
 import { Corrections } from "./ledger/corrections.ts";
 import { Doctor } from "./ledger/doctor.ts";
@@ -40,7 +47,13 @@ import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
 import { Sweeper } from "./ledger/sweeper.ts";
 import { Wallets } from "./ledger/wallets.ts";
-import { counted } from "./limits/counted.ts";
+import { Concurrency } from "./limits/concurrency.ts";
+import { requestLimits } from "./limits/counted.ts";
+import { Denials } from "./limits/denials.ts";
+import { Limiters } from "./limits/limiters.ts";
+import { connectRedis } from "./limits/redis.ts";
+import { DenialsResolver } from "./limits/resolver.ts";
+import { LimitsService } from "./limits/service.ts";
 import type { Logger } from "./log.ts";
 import { Discovery } from "./models/discovery.ts";
 import { createProviders } from "./models/providers/registry.ts";
@@ -81,26 +94,34 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
   const sweeper = new Sweeper(db, wallets, log);
   const doctor = new Doctor(db, log);
+  const audit = new AuditService(db);
+  const { record } = audit;
   const auth = new AuthService(db, new Tokens(secrets.signingKey));
   const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId));
   const identity = new KeyIdentity(db, secrets, onError);
   const environment = config.production ? "live" : "test";
-  const keys = new KeysService({ db, accounts, wallets, identity, peppers: secrets, environment });
+  const running = new RunningCalls(db, onError);
+  const keys = new KeysService({ db, accounts, wallets, identity, peppers: secrets, environment, record });
+  const rotation = new Rotation({ db, identity, peppers: secrets, environment, record });
   const providers = createProviders(config);
   const models = new ModelsService(db, providers);
   const credits = new CreditsService(db, wallets, new Corrections(db, wallets));
   const budgets = new BudgetsService(db);
   const usage = new UsageService(db);
   const idempotency = new Idempotency(db, new Sealer(secrets.answerKey));
+  const limiting = openLimits(config, db, log);
+  const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;
   const leaseSeconds = config.providerTimeoutMs / 1000 + leaseGraceSeconds;
-  const generation = new GenerationService({ db, models, journal, idempotency, inputBytesMax, leaseSeconds, onError });
+  const spine = { db, models, journal, limits, idempotency, inputBytesMax, leaseSeconds, onError };
+  const generation = new GenerationService(spine);
   const resolvers = [
     new AuthResolver(auth),
     new MeResolver(auth),
     new AccountsResolver(accounts),
     new UserAccountResolver(accounts),
     new KeysResolver(keys, accounts),
+    new RotationResolver(rotation),
     new MyKeyResolver(keys),
     new ModelsResolver(models),
     new CreditsResolver(credits),
@@ -108,33 +129,69 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new AccountCreditsResolver(credits, budgets),
     new MyWalletResolver(credits),
     new ApiKeyWalletResolver(credits),
+    new DenialsResolver(limits),
+    new AuditResolver(audit),
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
     new GenerationResolver(generation, keys),
   ];
-  return {
-    auth,
-    accounts,
-    keys,
-    models,
-    providers,
-    generation,
-    identity,
-    sweeper,
-    doctor,
-    schema: buildApiSchema(resolvers),
-  };
+  const schema = buildApiSchema(resolvers);
+  const background = { sweeper, doctor, running, limiting };
+  return { auth, accounts, keys, models, providers, generation, identity, ...background, schema };
 }
 
+function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {
+  const redis = redisUrl
+    ? connectRedis(redisUrl, (connected) => {
+        if (connected) log.info("limits are shared by way of Redis");
+        else log.warn("Redis is gone: each replica keeps its share of the limits");
+      })
+    : undefined;
+  const options = { redis, replicas };
+  const limiters = new Limiters(options);
+  const concurrency = new Concurrency(options);
+  const denials = new Denials(db, (error) => log.error({ err: error }, "denials could not be counted"));
+  const close = async () => {
+    concurrency.stop();
+    await denials.flush();
+    redis?.disconnect();
+  };
+  return { limiters, concurrency, denials, close };
+}
+
+type Limiting = ReturnType<typeof openLimits>;
+
+type Guarded = { schema: GraphQLSchema; generation: GenerationService; limiting: Limiting };
+
 /** Puts the guards in front of the resolvers; the last one wrapped is the first one asked. */
-function guard(schema: GraphQLSchema, generation: GenerationService): GraphQLSchema {
+function guard({ schema, generation, limiting }: Guarded): GraphQLSchema {
   const paid = withCost<Context>(schema, generation);
-  const limited = withRateLimit<Context>(paid, counted);
+  const limited = withRateLimit<Context>(paid, requestLimits(limiting.limiters, limiting.denials));
   return lexicographicSortSchema(withAccess<Context>(limited, accessChecks));
 }
 
+/** Hears what other replicas change, and makes this one act on it. */
+function followChanges(directUrl: string, { identity, running }: Changing, onError: (error: unknown) => void) {
+  return new ChangeFeed({
+    url: directUrl,
+    onError,
+    onChange({ kind, id, version }) {
+      if (kind !== "key") return;
+      identity.forget(id, version);
+      if (running.has(id)) void running.look();
+    },
+    onGap() {
+      identity.forgetAll();
+      void running.look();
+    },
+  });
+}
+
+type Changing = Pick<ReturnType<typeof compose>, "identity" | "running">;
+
 interface OpenDatabase {
   db: Database;
+  directUrl: string;
   close: () => Promise<void>;
 }
 
@@ -148,13 +205,14 @@ async function openDatabase(config: Config, log: Logger, onStatement: Overrides[
     await db.close();
     await embedded?.stop();
   };
+  const directUrl = config.databaseDirectUrl ?? url;
   try {
-    await migrateDatabase(url);
+    await migrateDatabase(directUrl);
   } catch (error) {
     await close();
     throw error;
   }
-  return { db, close };
+  return { db, directUrl, close };
 }
 
 export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
@@ -167,25 +225,30 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
   }
 }
 
-async function assemble(config: Config, log: Logger, { db, close: closeDatabase }: OpenDatabase): Promise<App> {
-  const { auth, accounts, keys, models, providers, generation, identity, sweeper, doctor, schema } = compose(
-    config,
-    loadSecrets(config),
-    db,
-    log,
-  );
+async function assemble(
+  config: Config,
+  log: Logger,
+  { db, directUrl, close: closeDatabase }: OpenDatabase,
+): Promise<App> {
+  const parts = compose(config, loadSecrets(config), db, log);
+  const { auth, accounts, keys, models, providers, identity, sweeper, doctor, running, limiting } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
-  const plugins = [fastifyApolloDrainPlugin(server)];
-  const apollo = createApollo({ schema: guard(schema, generation), log, introspection, sandbox, plugins });
+  const counting = limitAnswers(({ identity: { viewer } }, code) => {
+    if (viewer?.kind === "API_KEY") limiting.denials.count(viewer, code);
+  });
+  const plugins = [fastifyApolloDrainPlugin(server), counting];
+  const apollo = createApollo({ schema: guard(parts), log, introspection, sandbox, plugins });
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);
   addRoutes(server, { apollo, callers: new Callers(auth, identity), sandbox, checkReady });
   const ollama = providers.get("ollama");
+  const feed = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
   const discovery = ollama && new Discovery(ollama, models, log);
   return {
     async listen() {
+      await feed.start();
       const address = await server.listen({ host: config.host, port: config.port });
       discovery?.start();
       sweeper.start();
@@ -200,6 +263,9 @@ async function assemble(config: Config, log: Logger, { db, close: closeDatabase 
       await server.close();
       doctor.stop();
       await sweeper.stop();
+      await limiting.close();
+      running.stop();
+      await feed.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeDatabase();
     },

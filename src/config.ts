@@ -42,7 +42,16 @@ const environment = z.object({
     .string()
     .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
     .optional(),
+  DATABASE_DIRECT_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
+    .optional(),
   DATABASE_POOL_SIZE: wholeNumber(2, 200).default(10),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, "must start with redis:// or rediss://")
+    .optional(),
+  REPLICAS: wholeNumber(1, 1000).default(1),
   DATA_DIR: z.string().min(1).default(".tollgate"),
   SERVER_SECRET: z.string().optional(),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
@@ -100,6 +109,8 @@ export interface Config {
   publicUrl: string | undefined;
   /** Undefined means the embedded PostgreSQL in `dataDir`. */
   databaseUrl: string | undefined;
+  /** Reaches PostgreSQL itself where `databaseUrl` is a pooler: migrations and notifications need it. */
+  databaseDirectUrl: string | undefined;
   databasePoolSize: number;
   dataDir: string;
   /** Undefined only outside production, where they are then generated into `dataDir`. */
@@ -113,6 +124,10 @@ export interface Config {
   introspection: boolean;
   ollamaBaseUrl: string;
   services: Service[];
+  /** Where replicas count together; undefined means that each counts for itself. */
+  redisUrl: string | undefined;
+  /** How many replicas share each limit while Redis is gone. */
+  replicas: number;
   /** UTF-8 bytes of one prompt with all its messages. */
   inputBytesMax: number;
   providerTimeoutMs: number;
@@ -169,6 +184,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     port: env.PORT,
     publicUrl: env.PUBLIC_URL,
     databaseUrl: env.DATABASE_URL,
+    databaseDirectUrl: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL,
     databasePoolSize: env.DATABASE_POOL_SIZE,
     dataDir: env.DATA_DIR,
     serverSecret: env.SERVER_SECRET,
@@ -184,6 +200,8 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
       const apiKey = raw[`${name.toUpperCase().replaceAll("-", "_")}_API_KEY`];
       return { name, baseUrl, ...(apiKey && { apiKey }) };
     }),
+    redisUrl: env.REDIS_URL,
+    replicas: env.REPLICAS,
     inputBytesMax: env.INPUT_BYTES_MAX,
     providerTimeoutMs: env.PROVIDER_TIMEOUT_SECONDS * 1000,
   };

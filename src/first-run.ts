@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { AccountsService } from "./accounts/service.ts";
 import type { AuthService } from "./auth/service.ts";
+import { systemOrigin } from "./auth/viewer.ts";
 import type { Config } from "./config.ts";
 import type { Database } from "./db/client.ts";
 import type { KeysService } from "./keys/service.ts";
@@ -44,7 +45,11 @@ async function create({ config, auth, accounts, keys }: Parts): Promise<FirstRun
   const password = adminPassword ?? randomBytes(12).toString("base64url");
   await auth.ensureOwner(email, password);
   const account = await accounts.create("Default");
-  const { secret } = await keys.create(actor, { name: "demo", accountId: account.id, credits: demoCredits });
+  const { secret } = await keys.create(systemOrigin("first-run"), {
+    name: "demo",
+    accountId: account.id,
+    credits: demoCredits,
+  });
   await accounts.makeDefault(account.id);
   return { email, generatedPassword: adminPassword === undefined ? password : undefined, key: secret };
 }

@@ -65,6 +65,7 @@ const doors: Door[] = [
     packages: ["fastify", "@fastify/*", "@as-integrations/*", "@apollo/server"],
     files: ["http/**", "graphql/**", "app.ts"],
   },
+  { packages: ["ioredis"], files: ["limits/**"] },
   { packages: ["zod"], files: ["config.ts", "models/providers/**", "**/*schema*.ts"] },
   { packages: ["reflect-metadata"], files: ["main.ts", "cli.ts", "app.ts", "graphql/**"] },
   { packages: ["pino"], files: ["http/**", "app.ts", "main.ts", "log.ts"] },

@@ -29,10 +29,6 @@ const contract = readFileSync(new URL("contract.graphql", import.meta.url), "utf
  */
 const comesLater = [
   "Mutation.embed",
-  "Mutation.endSecret",
-  "Mutation.rotateApiKey",
-  "Mutation.updateApiKey",
-  "Query.auditEvents",
   "Query.quote",
   "Subscription",
   "GenerationEvent",

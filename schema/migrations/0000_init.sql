@@ -32,6 +32,7 @@ CREATE TABLE "api_keys" (
 	"requests_per_minute" integer,
 	"tokens_per_minute" integer,
 	"max_concurrency" integer,
+	"limit_mode" text DEFAULT 'ENFORCE' NOT NULL,
 	"daily_budget_nano_usd" bigint,
 	"monthly_budget_nano_usd" bigint,
 	"daily_budget_micro_credits" bigint,
@@ -41,9 +42,34 @@ CREATE TABLE "api_keys" (
 	"last_used_at" timestamp with time zone,
 	"created_by" text NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"changed_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"version" integer DEFAULT 1 NOT NULL,
 	CONSTRAINT "api_keys_account_id_id_pk" PRIMARY KEY("account_id","id"),
 	CONSTRAINT "api_keys_status" CHECK ("api_keys"."status" in ('ACTIVE', 'DISABLED', 'REVOKED'))
+);
+--> statement-breakpoint
+CREATE TABLE "audit_events" (
+	"seq" bigint PRIMARY KEY NOT NULL,
+	"id" uuid NOT NULL,
+	"created_at" timestamp with time zone NOT NULL,
+	"actor" text NOT NULL,
+	"ip" text,
+	"http_request_id" text,
+	"action" text NOT NULL,
+	"object" text NOT NULL,
+	"account_id" uuid,
+	"before" json,
+	"after" json,
+	"previous_hash" text NOT NULL,
+	"hash" text NOT NULL,
+	CONSTRAINT "audit_events_id_unique" UNIQUE("id")
+);
+--> statement-breakpoint
+CREATE TABLE "audit_head" (
+	"id" integer PRIMARY KEY NOT NULL,
+	"seq" bigint NOT NULL,
+	"hash" text NOT NULL,
+	CONSTRAINT "audit_head_one_row" CHECK ("audit_head"."id" = 1)
 );
 --> statement-breakpoint
 CREATE TABLE "budget_windows" (
@@ -87,6 +113,16 @@ CREATE TABLE "credit_lots" (
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "credit_lots_account_id_id_pk" PRIMARY KEY("account_id","id"),
 	CONSTRAINT "credit_lots_remaining" CHECK ("credit_lots"."remaining" between 0 and "credit_lots"."granted")
+);
+--> statement-breakpoint
+CREATE TABLE "denials_minutely" (
+	"account_id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"minute" timestamp with time zone NOT NULL,
+	"code" text NOT NULL,
+	"shadow" boolean DEFAULT false NOT NULL,
+	"count" integer NOT NULL,
+	CONSTRAINT "denials_minutely_account_id_api_key_id_minute_code_shadow_pk" PRIMARY KEY("account_id","api_key_id","minute","code","shadow")
 );
 --> statement-breakpoint
 CREATE TABLE "hold_budgets" (
@@ -298,6 +334,8 @@ ALTER TABLE "users" ADD CONSTRAINT "users_account_id_accounts_id_fk" FOREIGN KEY
 CREATE UNIQUE INDEX "accounts_one_default" ON "accounts" USING btree ("is_default") WHERE "accounts"."is_default";--> statement-breakpoint
 CREATE INDEX "alerts_created_at" ON "alerts" USING btree ("created_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "api_keys_id" ON "api_keys" USING btree ("id");--> statement-breakpoint
+CREATE INDEX "audit_events_object" ON "audit_events" USING btree ("object","id");--> statement-breakpoint
+CREATE INDEX "audit_events_account" ON "audit_events" USING btree ("account_id","id");--> statement-breakpoint
 CREATE INDEX "credit_entries_wallet" ON "credit_entries" USING btree ("account_id","wallet_id","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "credit_entries_idempotency" ON "credit_entries" USING btree ("account_id","wallet_id","idempotency_key") WHERE "credit_entries"."idempotency_key" is not null;--> statement-breakpoint
 CREATE INDEX "credit_lots_left" ON "credit_lots" USING btree ("account_id","wallet_id") WHERE "credit_lots"."remaining" > 0;--> statement-breakpoint

@@ -34,6 +34,9 @@ export interface KeyViewer {
   models: readonly string[] | null;
   requestsPerMinute: number | null;
   budgets: readonly Budget[];
+  tokensPerMinute: number | null;
+  maxConcurrency: number | null;
+  limitMode: "ENFORCE" | "SHADOW";
 }
 
 export type Viewer = UserViewer | KeyViewer;
@@ -53,6 +56,8 @@ export interface Context {
   ip: string;
   /** Aborted when the client goes away before its answer. */
   signal: AbortSignal;
+  /** What is left of the narrowest window that a field of the operation was counted in. */
+  rateLimit?: { limit: number; remaining: number; resetSeconds: number; windowSeconds: number };
   /** What the paid field of the operation came to, once it is settled. */
   credits?: { reserved: string; charged: string; balance: string };
 }
@@ -77,6 +82,21 @@ export function personOf(context: Pick<Context, "identity">): UserViewer {
 export function boundAccount(viewer: Viewer): string | undefined {
   if (viewer.kind === "API_KEY") return viewer.accountId;
   return viewer.role === "MEMBER" ? (viewer.accountId ?? undefined) : undefined;
+}
+
+/** Who makes a change and from where. Both are null for what the server or its operator does by itself. */
+export interface Origin {
+  actor: string;
+  ip: string | null;
+  requestId: string | null;
+}
+
+export function originOf(context: Pick<Context, "identity" | "ip" | "requestId">): Origin {
+  return { actor: actorOf(viewerOf(context)), ip: context.ip, requestId: context.requestId };
+}
+
+export function systemOrigin(name: string): Origin {
+  return { actor: `system:${name}`, ip: null, requestId: null };
 }
 
 /** How a change is attributed in the ledger, e.g. `user:0190…`. */

@@ -5,6 +5,7 @@ import {
   date,
   index,
   integer,
+  json,
   jsonb,
   pgTable,
   primaryKey,
@@ -83,12 +84,18 @@ export const apiKeys = pgTable(
     requestsPerMinute: integer("requests_per_minute"),
     tokensPerMinute: integer("tokens_per_minute"),
     maxConcurrency: integer("max_concurrency"),
+    /** SHADOW refuses nothing and counts what it would have refused. */
+    limitMode: text("limit_mode", { enum: ["ENFORCE", "SHADOW"] })
+      .notNull()
+      .default("ENFORCE"),
     ...budgets(),
     metadata: jsonb("metadata"),
     expiresAt: instant("expires_at"),
     lastUsedAt: instant("last_used_at"),
     createdBy: text("created_by").notNull(),
     createdAt: createdAt(),
+    /** When what the key may do was changed last; use does not count. */
+    changedAt: instant("changed_at").notNull().defaultNow(),
     /** Raised by every change, so that a cache can tell which copy is newer. */
     version: integer("version").notNull().default(1),
   },
@@ -113,6 +120,54 @@ export const keySecrets = pgTable(
     lastUsedAt: instant("last_used_at"),
   },
   (t) => [unique("key_secrets_digest").on(t.digest), index("key_secrets_key").on(t.apiKeyId)],
+);
+
+export const denialsMinutely = pgTable(
+  "denials_minutely",
+  {
+    accountId: uuid("account_id").notNull(),
+    apiKeyId: uuid("api_key_id").notNull(),
+    minute: instant("minute").notNull(),
+    code: text("code").notNull(),
+    /** Counted only: the call went through. */
+    shadow: boolean("shadow").notNull().default(false),
+    count: integer("count").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.apiKeyId, t.minute, t.code, t.shadow] })],
+);
+
+/** Rows are only ever added: a trigger refuses anything else. Each hash covers its row and the hash before it. */
+export const auditEvents = pgTable(
+  "audit_events",
+  {
+    seq: exact("seq").primaryKey(),
+    id: uuid("id").notNull().unique(),
+    createdAt: instant("created_at").notNull(),
+    actor: text("actor").notNull(),
+    ip: text("ip"),
+    httpRequestId: text("http_request_id"),
+    action: text("action").notNull(),
+    /** What was changed, as an id of the wire: `key_…`. */
+    object: text("object").notNull(),
+    accountId: uuid("account_id"),
+    /** `json`, not `jsonb`: the hash covers the text, whose order must stay. */
+    before: json("before"),
+    after: json("after"),
+    previousHash: text("previous_hash").notNull(),
+    hash: text("hash").notNull(),
+  },
+  (t) => [index("audit_events_object").on(t.object, t.id), index("audit_events_account").on(t.accountId, t.id)],
+);
+
+/** One row: the end of the chain. Locking it gives events their order; it also shows if the last events are missing. */
+export const auditHead = pgTable(
+  "audit_head",
+  {
+    id: integer("id").primaryKey(),
+    seq: exact("seq").notNull(),
+    hash: text("hash").notNull(),
+  },
+  (t) => [check("audit_head_one_row", sql`${t.id} = 1`)],
 );
 
 export const models = pgTable("models", {

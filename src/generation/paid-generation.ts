@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
+import type { Admission } from "../limits/service.ts";
 import { costOf, creditsOf, type Tariff } from "../models/price.ts";
 import type { FinishReason, ProviderAnswer, ProviderCall, TokenUsage } from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
@@ -16,6 +17,7 @@ import { type Generation, type Told, toGeneration } from "./types.ts";
 export interface OpenedGeneration {
   context: Context;
   journal: Journal;
+  admission: Admission;
   model: CallableModel;
   call: ProviderCall;
   tariff: Tariff;
@@ -80,8 +82,9 @@ export class PaidGeneration implements PaidCall {
   }
 
   async #end(ending: Ending, told?: Told): Promise<Generation> {
-    const { context, journal, hold } = this.#opened;
+    const { context, journal, admission, hold } = this.#opened;
     const settlement = this.#settlement(ending, told?.text);
+    admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
     const { closed, charged, balance } = await journal.settle(settlement);
     const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
     if (closed && ending.status !== "FAILED") {

@@ -25,6 +25,12 @@ export interface Reserved {
   createdAt: Date;
 }
 
+/** The most tokens that a call can use, in and out together. */
+export function mostTokens({ call, maxOutputTokens }: Order, model: CallableModel): number {
+  const inputTokens = inputTokensUpperBound(call.messages, call.responseFormat);
+  return inputTokens + Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
+}
+
 /** How often a reservation is cut to a balance that other calls are drawing on at the same time. */
 const triesMax = 3;
 

@@ -7,12 +7,13 @@ import { newId } from "../ids.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency.ts";
 import type { Journal } from "../ledger/journal.ts";
+import type { Admission, LimitsService } from "../limits/service.ts";
 import type { ProviderAnswer } from "../models/providers/provider.ts";
 import type { ModelsService } from "../models/service.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
-import { type Reservation, reserve } from "./reservation.ts";
+import { mostTokens, type Reservation, reserve } from "./reservation.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 import { toGeneration } from "./types.ts";
 
@@ -25,6 +26,7 @@ export interface GenerationOptions {
   models: ModelsService;
   journal: Journal;
   idempotency: Idempotency;
+  limits: LimitsService;
   inputBytesMax: number;
   /** How long a hold outlives its last sign of life, in seconds. */
   leaseSeconds: number;
@@ -78,15 +80,18 @@ export class GenerationService implements Meter<Context> {
   }
 
   async #pay(reservation: Reservation): Promise<PaidGeneration> {
-    const { journal, idempotency, onError } = this.#options;
+    const { journal, idempotency, limits, onError } = this.#options;
     const { context, key, order, model, tariff, holdId } = reservation;
     const idempotent = order.idempotencyKey !== undefined;
+    let admission: Admission | undefined;
     try {
+      admission = await limits.admit(key, mostTokens(order, model));
       const { hold, maxOutputTokens, createdAt } = await reserve(journal, reservation);
       const call = { ...order.call, model: model.providerModel, maxOutputTokens };
       const seal = idempotent ? (text: string) => idempotency.seal(text) : undefined;
-      return new PaidGeneration({ context, journal, model, call, tariff, hold, createdAt, seal, onError });
+      return new PaidGeneration({ context, journal, admission, model, call, tariff, hold, createdAt, seal, onError });
     } catch (error) {
+      admission?.release();
       // Nothing was called, so the key is free for a call that can be paid for.
       if (idempotent) await idempotency.withdraw({ accountId: key.accountId, holdId }).catch(onError);
       throw error;

@@ -59,7 +59,10 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
     server.register(cors, {
       origin: corsOrigins,
       methods: ["GET", "POST"],
-      exposedHeaders: ["x-request-id", "retry-after"],
+      exposedHeaders: [
+        ...["x-request-id", "retry-after"],
+        ...["ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+      ],
       maxAge: 600,
     });
   }

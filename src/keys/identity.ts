@@ -5,13 +5,13 @@ import { AppError } from "../errors.ts";
 import { budgetsOf } from "./budgets.ts";
 import { digestKey, isKeyText, type Peppers, verifyKey } from "./secret.ts";
 import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
+import { trustedMs } from "./trust.ts";
 
 /**
  * Who is behind a key text. A read of the database is trusted for five seconds and only reads fill the cache, so a
  * request in flight cannot bring a revoked key back. What depends on time is judged at each use, by the database's
  * clock: the one that was read, plus the time that has passed since on a clock that cannot be set.
  */
-const trustedMs = 5_000;
 const touchEveryMs = 60_000;
 const cacheSizeMax = 50_000;
 
@@ -26,6 +26,8 @@ export class KeyIdentity {
   readonly #peppers: Peppers;
   readonly #onError: (error: unknown) => void;
   readonly #known = new Map<string, Known>();
+  /** Where in `#known` the secrets of a key are. */
+  readonly #digests = new Map<string, Set<string>>();
   readonly #reading = new Map<string, Promise<Known | undefined>>();
   /** Ids of secrets whose bcrypt hash was compared in this process; from then on the digest is proof enough. */
   readonly #verified = new Set<string>();
@@ -44,15 +46,23 @@ export class KeyIdentity {
     if (!known) throw new AppError("UNAUTHENTICATED");
     judge(known, ip);
     this.#touch(known);
-    const { id, accountId, walletId, scopes, models, requestsPerMinute } = known.key;
-    const { budgets } = known;
-    return { kind: "API_KEY", apiKeyId: id, accountId, walletId, scopes, models, requestsPerMinute, budgets };
+    return toViewer(known);
   }
 
-  /** Forgets what was read of a key, so that a change made here is seen by the next call. */
-  forget(apiKeyId: string): void {
-    for (const [digest, { key }] of this.#known) if (key.id === apiKeyId) this.#known.delete(digest);
+  /** Forgets what was read of a key before it came to this version, so that the next call sees the change. */
+  forget(apiKeyId: string, version: number): void {
+    for (const digest of this.#digests.get(apiKeyId) ?? []) {
+      const known = this.#known.get(digest);
+      if (known && known.key.version < version) this.#known.delete(digest);
+    }
     // A read under way may have started before the change; its result must not be kept.
+    this.#reading.clear();
+  }
+
+  /** For when changes may have been missed. */
+  forgetAll(): void {
+    this.#known.clear();
+    this.#digests.clear();
     this.#reading.clear();
   }
 
@@ -92,8 +102,9 @@ export class KeyIdentity {
       this.#known.delete(cacheKey);
       return;
     }
-    if (this.#known.size >= cacheSizeMax) this.#known.clear();
+    if (this.#known.size >= cacheSizeMax) this.forgetAll();
     this.#known.set(cacheKey, read);
+    this.#digests.set(read.key.id, (this.#digests.get(read.key.id) ?? new Set()).add(cacheKey));
   }
 
   /** Off the caller's path, and at most once a minute for a secret. */
@@ -104,6 +115,13 @@ export class KeyIdentity {
     this.#touchedAtMs.set(secret.id, now);
     touchSecret(this.#db.orm, secret).catch(this.#onError);
   }
+}
+
+function toViewer({ key, budgets }: Known): KeyViewer {
+  const { id: apiKeyId, accountId, walletId, scopes, models, ...terms } = key;
+  const { requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode } = terms;
+  const limits = { requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode };
+  return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, models, ...limits, budgets };
 }
 
 function judge({ key, secret, databaseNow, readAtMs, allowed }: Known, ip: string): void {

@@ -2,21 +2,13 @@ import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver
 import type { AccountsService } from "../accounts/service.ts";
 import { Account, toAccount } from "../accounts/types.ts";
 import { Me } from "../auth/types.ts";
-import { actorOf, type Context, personOf, viewerOf } from "../auth/viewer.ts";
+import { type Context, originOf, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { fromWire, readWire } from "../ids.ts";
+import { ApiKeyFilter, CreateApiKeyInput, UpdateApiKeyInput } from "./input-types.ts";
 import type { KeysService } from "./service.ts";
-import {
-  ApiKey,
-  ApiKeyConnection,
-  ApiKeyFilter,
-  ApiKeySecret,
-  CreateApiKeyInput,
-  IssuedApiKey,
-  toApiKey,
-  toApiKeySecret,
-} from "./types.ts";
+import { ApiKey, ApiKeyConnection, ApiKeySecret, IssuedApiKey, toApiKey, toApiKeySecret } from "./types.ts";
 
 @Resolver(() => Me)
 export class MyKeyResolver {
@@ -51,8 +43,20 @@ export class KeysResolver {
     @Ctx() context: Context,
   ): Promise<IssuedApiKey> {
     const accountId = input.accountId == null ? undefined : fromWire("acc", input.accountId);
-    const { key, secret } = await this.#keys.create(actorOf(viewerOf(context)), { ...input, accountId });
+    const { key, secret } = await this.#keys.create(originOf(context), { ...input, accountId });
     return { apiKey: toApiKey(key), secret };
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => ApiKey, {
+    description: "Changes what a key may do. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT once revoked.",
+  })
+  async updateApiKey(
+    @Arg("id", () => ID) id: string,
+    @Arg("input", () => UpdateApiKeyInput) input: UpdateApiKeyInput,
+    @Ctx() context: Context,
+  ): Promise<ApiKey> {
+    return toApiKey(await this.#keys.update(originOf(context), personOf(context), fromWire("key", id), input));
   }
 
   @Directive('@role(requires: "OPERATOR")')
@@ -60,7 +64,8 @@ export class KeysResolver {
     description: "Stops a key until it is enabled. Fails with NOT_FOUND, or CONFLICT once revoked.",
   })
   async disableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
-    return toApiKey(await this.#keys.setStatus(personOf(context), fromWire("key", id), "DISABLED"));
+    const keyId = fromWire("key", id);
+    return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "DISABLED"));
   }
 
   @Directive('@role(requires: "OPERATOR")')
@@ -68,7 +73,8 @@ export class KeysResolver {
     description: "Lets a disabled key work again. Fails with NOT_FOUND, or CONFLICT once revoked.",
   })
   async enableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
-    return toApiKey(await this.#keys.setStatus(personOf(context), fromWire("key", id), "ACTIVE"));
+    const keyId = fromWire("key", id);
+    return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "ACTIVE"));
   }
 
   @Directive('@role(requires: "OPERATOR")')
@@ -76,7 +82,8 @@ export class KeysResolver {
     description: "Stops a key for ever. Fails with NOT_FOUND, or CONFLICT if it was revoked before.",
   })
   async revokeApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
-    return toApiKey(await this.#keys.setStatus(personOf(context), fromWire("key", id), "REVOKED"));
+    const keyId = fromWire("key", id);
+    return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "REVOKED"));
   }
 
   @Directive('@role(requires: "MEMBER")')

@@ -65,12 +65,17 @@ const broughtCost = 10;
 const gate = new Gate(2, 1000);
 
 /** bcrypt reads at most 72 bytes, so it is given a digest of fixed length and never the key itself. */
-export function hashKey(text: string, { hashPepper }: Peppers): Promise<string> {
+function hashKey(text: string, { hashPepper }: Peppers): Promise<string> {
   return gate.run(() => hash(hashInput(text, hashPepper), minted.test(text) ? mintedCost : broughtCost));
 }
 
 export function verifyKey(text: string, stored: string, { hashPepper }: Peppers): Promise<boolean> {
   return gate.run(() => compare(hashInput(text, hashPepper), stored));
+}
+
+/** What is kept of a key text. */
+export async function storedForm(text: string, peppers: Peppers) {
+  return { digest: digestKey(text, peppers), hash: await hashKey(text, peppers), last4: visibleParts(text).last4 };
 }
 
 function hashInput(text: string, pepper: Buffer): string {

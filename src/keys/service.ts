@@ -1,25 +1,17 @@
-import { BlockList, isIP } from "node:net";
 import type { AccountsService } from "../accounts/service.ts";
-import { defaultScopes, scopes as knownScopes } from "../auth/access.ts";
-import { boundAccount, type UserViewer, type Viewer } from "../auth/viewer.ts";
+import type { RecordChange } from "../auth/change.ts";
+import { boundAccount, type Origin, type UserViewer, type Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { newId } from "../ids.ts";
-import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import { newId, toWire } from "../ids.ts";
+import { parseCredits } from "../ledger/amount.ts";
 import type { Wallets } from "../ledger/wallets.ts";
 import type { KeyIdentity } from "./identity.ts";
-import {
-  checkBroughtKey,
-  digestKey,
-  hashKey,
-  type KeyEnvironment,
-  mintKey,
-  type Peppers,
-  visibleParts,
-} from "./secret.ts";
+import { toAudit } from "./key-audit.ts";
+import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
 import {
   insertKey,
   insertSecret,
@@ -27,34 +19,23 @@ import {
   type KeyRow,
   keysById,
   listKeys,
-  type NewKey,
+  lockKey,
   type SecretRow,
   secretsByKey,
   updateKey,
 } from "./store.ts";
+import { type KeyTerms, readChange, readTerms } from "./terms.ts";
 
 /**
  * The life of API keys. A key keeps its id, wallet and history for life; its secret is shown once, at issue, and only
- * digests of it are stored.
+ * digests of it are stored. Every change is recorded in its own transaction and told to every replica.
  */
-export interface KeyOrder {
+export interface KeyOrder extends KeyTerms {
   name: string;
   accountId?: string | undefined;
   credits?: string | null | undefined;
   sharedWallet?: boolean | null | undefined;
   key?: string | null | undefined;
-  scopes?: string[] | null | undefined;
-  models?: string[] | null | undefined;
-  allowedIps?: string[] | null | undefined;
-  requestsPerMinute?: number | null | undefined;
-  tokensPerMinute?: number | null | undefined;
-  maxConcurrency?: number | null | undefined;
-  dailyBudgetUsd?: string | null | undefined;
-  monthlyBudgetUsd?: string | null | undefined;
-  dailyBudgetCredits?: string | null | undefined;
-  monthlyBudgetCredits?: string | null | undefined;
-  expiresAt?: Date | null | undefined;
-  metadata?: unknown;
 }
 
 export interface IssuedKey {
@@ -69,7 +50,10 @@ export interface KeysOptions {
   identity: KeyIdentity;
   peppers: Peppers;
   environment: KeyEnvironment;
+  record: RecordChange;
 }
+
+const statusActions = { ACTIVE: "key.enable", DISABLED: "key.disable", REVOKED: "key.revoke" } as const;
 
 export class KeysService {
   readonly #options: KeysOptions;
@@ -82,49 +66,45 @@ export class KeysService {
     this.secretsByKey = (ids) => secretsByKey(options.db.orm, ids);
   }
 
-  async create(actor: string, order: KeyOrder): Promise<IssuedKey> {
-    const { db, accounts, wallets, peppers, environment } = this.#options;
+  async create(origin: Origin, order: KeyOrder): Promise<IssuedKey> {
+    const { db, accounts, wallets, peppers, environment, record } = this.#options;
+    const { actor } = origin;
     const terms = readTerms(order);
-    const credits = parseCredits(order.credits ?? "0", "credits");
-    if (credits < 0n) throw badInput("credits cannot be negative.", { field: "credits" });
-    const account = await accounts.find(order.accountId);
+    const amount = parseCredits(order.credits ?? "0", "credits");
+    if (amount < 0n) throw badInput("credits cannot be negative.", { field: "credits" });
+    const { id: accountId } = await accounts.find(order.accountId);
     if (order.key != null) checkBroughtKey(order.key);
     const secret = order.key ?? mintKey(environment);
-    const visible = visibleParts(secret);
-    const stored = { digest: digestKey(secret, peppers), hash: await hashKey(secret, peppers), last4: visible.last4 };
+    const stored = await storedForm(secret, peppers);
     const id = newId();
-    const owner = { accountId: account.id, apiKeyId: id };
     try {
       const key = await db.transaction(async (tx) => {
-        const walletId = await wallets.forKey(tx, account.id, order.sharedWallet ?? false);
+        const walletId = await wallets.forKey(tx, accountId, order.sharedWallet ?? false);
         const row = await insertKey(tx, {
           ...terms,
-          ...visible,
-          id,
-          accountId: account.id,
-          walletId,
-          createdBy: actor,
+          ...visibleParts(secret),
+          ...{ id, accountId, walletId, createdBy: actor },
         });
-        await insertSecret(tx, { id: newId(), ...owner, ...stored });
-        if (credits > 0n) {
-          await wallets.grant(tx, { accountId: account.id, walletId, amount: credits, actor, reason: "first credits" });
-        }
+        checkNotExpired(row);
+        await insertSecret(tx, { id: newId(), accountId, apiKeyId: id, ...stored });
+        if (amount > 0n) await wallets.grant(tx, { accountId, walletId, amount, actor, reason: "first credits" });
+        const after = { ...toAudit(row), credits: order.credits ?? "0" };
+        await record(tx, origin, { action: "key.create", object: toWire("key", id), accountId, after });
         return row;
       });
       return { key, secret };
     } catch (error) {
-      if (isUniqueViolation(error))
-        throw new AppError("CONFLICT", { message: "This key text is in use.", cause: error });
-      throw error;
+      throw asKeyInUse(error);
     }
   }
 
-  async setStatus(viewer: UserViewer, id: string, status: KeyRow["status"]): Promise<KeyRow> {
-    const { db, identity } = this.#options;
-    const key = await updateKey(db.orm, { id, accountId: boundAccount(viewer) }, { status });
-    if (!key) return this.#refuseChange(viewer, id);
-    identity.forget(id);
-    return key;
+  update(origin: Origin, viewer: UserViewer, id: string, terms: KeyTerms): Promise<KeyRow> {
+    const change = readChange(terms);
+    return this.#change(origin, viewer, id, "key.update", change, change.expiresAt ? checkNotExpired : undefined);
+  }
+
+  setStatus(origin: Origin, viewer: UserViewer, id: string, status: KeyRow["status"]): Promise<KeyRow> {
+    return this.#change(origin, viewer, id, statusActions[status], { status });
   }
 
   async find(viewer: Viewer, id: string): Promise<KeyRow | undefined> {
@@ -143,73 +123,41 @@ export class KeysService {
     return cutPage(rows, page.limit);
   }
 
-  async #refuseChange(viewer: Viewer, id: string): Promise<never> {
-    if (await this.find(viewer, id)) throw new AppError("CONFLICT", { message: "A revoked key cannot be changed." });
-    throw new AppError("NOT_FOUND");
+  async #change(
+    origin: Origin,
+    viewer: UserViewer,
+    id: string,
+    action: string,
+    change: Parameters<typeof updateKey>[2],
+    check: (after: KeyRow) => void = () => {},
+  ): Promise<KeyRow> {
+    const { db, identity, record } = this.#options;
+    const key = await db.transaction(async (tx) => {
+      const before = changeable(await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+      const after = await updateKey(tx, before, change);
+      check(after);
+      const { accountId } = after;
+      const sides = { before: toAudit(before), after: toAudit(after) };
+      await record(tx, origin, { action, object: toWire("key", id), accountId, ...sides });
+      return after;
+    });
+    identity.forget(key.id, key.version);
+    return key;
   }
 }
 
-const nameLengthMax = 200;
-const listLengthMax = 200;
-const metadataBytesMax = 16_384;
-
-type Terms = Omit<NewKey, "id" | "accountId" | "walletId" | "createdBy" | "prefix" | "last4">;
-
-/** @throws BAD_USER_INPUT naming the first field that is wrong */
-function readTerms(order: KeyOrder): Terms {
-  const name = order.name.trim();
-  if (name.length === 0 || name.length > nameLengthMax) throw badInput(`name has 1 to ${nameLengthMax} characters.`);
-  for (const field of ["requestsPerMinute", "tokensPerMinute", "maxConcurrency"] as const) {
-    if ((order[field] ?? 1) < 1) throw badInput(`${field} is at least 1.`, { field });
-  }
-  if (order.expiresAt && order.expiresAt.getTime() <= Date.now()) throw badInput("expiresAt must be in the future.");
-  if (Buffer.byteLength(JSON.stringify(order.metadata ?? null)) > metadataBytesMax)
-    throw badInput("metadata is too large.");
-  return {
-    name,
-    scopes: readScopes(order.scopes),
-    models: readList(order.models, "models", (model) => model.length > 0 && model.length <= nameLengthMax),
-    allowedIps: readList(order.allowedIps, "allowedIps", isAddressRange),
-    requestsPerMinute: order.requestsPerMinute ?? null,
-    tokensPerMinute: order.tokensPerMinute ?? null,
-    maxConcurrency: order.maxConcurrency ?? null,
-    dailyBudgetNanoUsd: readBudget(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
-    monthlyBudgetNanoUsd: readBudget(parseUsd, order.monthlyBudgetUsd, "monthlyBudgetUsd"),
-    dailyBudgetMicroCredits: readBudget(parseCredits, order.dailyBudgetCredits, "dailyBudgetCredits"),
-    monthlyBudgetMicroCredits: readBudget(parseCredits, order.monthlyBudgetCredits, "monthlyBudgetCredits"),
-    expiresAt: order.expiresAt ?? null,
-    metadata: order.metadata ?? null,
-  };
+/** @throws NOT_FOUND, or CONFLICT for a revoked key: that state is final */
+export function changeable(key: KeyRow | undefined): KeyRow {
+  if (!key) throw new AppError("NOT_FOUND");
+  if (key.status === "REVOKED") throw new AppError("CONFLICT", { message: "A revoked key cannot be changed." });
+  return key;
 }
 
-function readScopes(given: string[] | null | undefined): string[] {
-  const list = given ?? defaultScopes;
-  const unknown = list.find((scope) => !(knownScopes as string[]).includes(scope));
-  if (unknown !== undefined) throw badInput(`"${unknown}" is no scope. Scopes: ${knownScopes.join(", ")}.`);
-  return [...new Set(list)];
+export function asKeyInUse(error: unknown): unknown {
+  if (!isUniqueViolation(error)) return error;
+  return new AppError("CONFLICT", { message: "This key text is in use.", cause: error });
 }
 
-function readList(list: string[] | null | undefined, field: string, valid: (item: string) => boolean): string[] | null {
-  if (list == null) return null;
-  if (list.length > listLengthMax) throw badInput(`${field} has at most ${listLengthMax} items.`, { field });
-  const wrong = list.find((item) => !valid(item));
-  if (wrong !== undefined) throw badInput(`${field} has an item that is not valid.`, { field, item: wrong });
-  return list;
-}
-
-function readBudget(parse: typeof parseUsd, text: string | null | undefined, field: string): bigint | null {
-  if (text == null) return null;
-  const budget = parse(text, field);
-  if (budget < 0n) throw badInput(`${field} cannot be negative.`, { field });
-  return budget;
-}
-
-function isAddressRange(text: string): boolean {
-  const [address = "", bits, ...rest] = text.split("/");
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  if (bits === undefined) return true;
-  if (!/^\d{1,3}$/.test(bits) || Number(bits) > (family === 6 ? 128 : 32)) return false;
-  new BlockList().addSubnet(address, Number(bits), family === 6 ? "ipv6" : "ipv4");
-  return true;
+function checkNotExpired({ expired }: KeyRow): void {
+  if (expired) throw badInput("expiresAt must be in the future.", { field: "expiresAt" });
 }

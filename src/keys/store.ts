@@ -1,11 +1,11 @@
-import { and, desc, eq, inArray, lt, ne, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, lt, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { accounts, apiKeys, keySecrets } from "../db/tables.ts";
 
 /** `expired` is judged by the database's clock. */
 export type KeyRow = typeof apiKeys.$inferSelect & { expired: boolean };
 export type SecretRow = typeof keySecrets.$inferSelect;
-export type NewKey = Omit<typeof apiKeys.$inferInsert, "status" | "version" | "createdAt" | "lastUsedAt">;
+export type NewKey = Omit<typeof apiKeys.$inferInsert, "status" | "version" | "createdAt" | "lastUsedAt" | "changedAt">;
 export type NewSecret = Pick<SecretRow, "id" | "accountId" | "apiKeyId" | "last4" | "digest" | "hash">;
 
 const expired = sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)`;
@@ -23,6 +23,7 @@ const columns = {
   requestsPerMinute: apiKeys.requestsPerMinute,
   tokensPerMinute: apiKeys.tokensPerMinute,
   maxConcurrency: apiKeys.maxConcurrency,
+  limitMode: apiKeys.limitMode,
   dailyBudgetNanoUsd: apiKeys.dailyBudgetNanoUsd,
   monthlyBudgetNanoUsd: apiKeys.monthlyBudgetNanoUsd,
   dailyBudgetMicroCredits: apiKeys.dailyBudgetMicroCredits,
@@ -32,6 +33,7 @@ const columns = {
   lastUsedAt: apiKeys.lastUsedAt,
   createdBy: apiKeys.createdBy,
   createdAt: apiKeys.createdAt,
+  changedAt: apiKeys.changedAt,
   version: apiKeys.version,
   expired,
 };
@@ -128,22 +130,53 @@ function hasStatus(status: KeyFilter["status"]): SQL | undefined {
   return status === "ACTIVE" ? and(eq(apiKeys.status, status), sql`not ${expired}`) : eq(apiKeys.status, status);
 }
 
-/** Revoked is final: a key in that state is never found for a change. */
-export async function updateKey(
+/** The key, kept as it is until the transaction ends, so that what is decided about it stays true. */
+export async function lockKey(
   tx: Executor,
-  key: { accountId?: string | undefined; id: string },
-  change: Partial<NewKey> & { status?: KeyRow["status"] },
+  { id, accountId }: { id: string; accountId?: string | undefined },
 ): Promise<KeyRow | undefined> {
   const [row] = await tx
-    .update(apiKeys)
-    .set({ ...change, version: sql`${apiKeys.version} + 1` })
-    .where(
-      and(
-        eq(apiKeys.id, key.id),
-        key.accountId === undefined ? undefined : eq(apiKeys.accountId, key.accountId),
-        ne(apiKeys.status, "REVOKED"),
-      ),
-    )
-    .returning(columns);
+    .select(columns)
+    .from(apiKeys)
+    .where(and(eq(apiKeys.id, id), accountId === undefined ? undefined : eq(apiKeys.accountId, accountId)))
+    .for("update");
   return row;
+}
+
+/** The new version also tells every replica (a trigger of the change feed). */
+export async function updateKey(
+  tx: Executor,
+  { accountId, id }: { accountId: string; id: string },
+  change: Partial<NewKey> & { status?: KeyRow["status"] },
+): Promise<KeyRow> {
+  const [row] = await tx
+    .update(apiKeys)
+    .set({ ...change, version: sql`${apiKeys.version} + 1`, changedAt: sql`now()` })
+    .where(and(eq(apiKeys.accountId, accountId), eq(apiKeys.id, id)))
+    .returning(columns);
+  return row as KeyRow;
+}
+
+/** The secrets that work now, newest first. */
+export function liveSecrets(tx: Executor, key: { id: string }): Promise<SecretRow[]> {
+  const { apiKeyId, validTo, id } = keySecrets;
+  return tx
+    .select()
+    .from(keySecrets)
+    .where(and(eq(apiKeyId, key.id), sql`coalesce(${validTo} > now(), true)`))
+    .orderBy(desc(id));
+}
+
+/** Brings the end of a key's secrets, or of one of them, forward; never back. Answers those that there are. */
+export function endSecrets(
+  tx: Executor,
+  key: { id: string },
+  { secretId, overlapSeconds }: { secretId?: string; overlapSeconds: number },
+): Promise<{ id: string }[]> {
+  const { apiKeyId, validTo, id } = keySecrets;
+  return tx
+    .update(keySecrets)
+    .set({ validTo: sql`least(${validTo}, now() + make_interval(secs => ${overlapSeconds}))` })
+    .where(and(eq(apiKeyId, key.id), secretId === undefined ? undefined : eq(id, secretId)))
+    .returning({ id });
 }

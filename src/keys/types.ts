@@ -1,9 +1,10 @@
-import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
+import { trustedMs } from "./trust.ts";
 
 export enum ApiKeyStatus {
   ACTIVE = "ACTIVE",
@@ -19,6 +20,19 @@ registerEnumType(ApiKeyStatus, {
     DISABLED: { description: "Not now; an admin can enable it again." },
     REVOKED: { description: "Never again." },
     EXPIRED: { description: "Its `expiresAt` has passed." },
+  },
+});
+
+export enum LimitMode {
+  ENFORCE = "ENFORCE",
+  SHADOW = "SHADOW",
+}
+registerEnumType(LimitMode, {
+  name: "LimitMode",
+  description: "What happens to a call past a key's limits of requests, tokens or concurrency.",
+  valuesConfig: {
+    ENFORCE: { description: "It is refused with RATE_LIMITED." },
+    SHADOW: { description: "It goes through and is counted in `denials`, to try a limit out before it bites." },
   },
 });
 
@@ -60,6 +74,9 @@ export class ApiKey {
   @Field(() => Int, { nullable: true, description: "Calls at once; null means no limit." })
   maxConcurrency!: number | null;
 
+  @Field(() => LimitMode, { description: "Whether calls past the key's limits are refused or only counted." })
+  limitMode!: `${LimitMode}`;
+
   @Field(() => GraphQLDecimal, {
     nullable: true,
     description: "Provider cost a day (UTC), in USD; null means no limit.",
@@ -89,6 +106,15 @@ export class ApiKey {
 
   @Field(() => Date, { description: "When the key was created." })
   createdAt!: Date;
+
+  @Field(() => Date, { description: "When what the key may do was changed last; using it is no change." })
+  changedAt!: Date;
+
+  @Field(() => Date, {
+    description:
+      "When the last change is in force on every replica at the latest: 5 seconds after `changedAt`, even if the notification is lost. Commonly it is within 0.1 seconds.",
+  })
+  effectiveBy!: Date;
 
   /** For the edges: ids as the database has them. */
   row!: { id: string; accountId: string; walletId: string };
@@ -124,90 +150,6 @@ export class IssuedApiKey {
   secret!: string;
 }
 
-@InputType({ description: "A new key." })
-export class CreateApiKeyInput {
-  @Field(() => String, { description: "1 to 200 characters." })
-  name!: string;
-
-  @Field(() => ID, { nullable: true, description: "Whose key it is; the default account when absent." })
-  accountId?: string | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    defaultValue: "0",
-    description: "Credits that it starts with; not below 0.",
-  })
-  credits?: string | null;
-
-  @Field(() => Boolean, {
-    nullable: true,
-    defaultValue: false,
-    description: "Draw on the account's shared wallet instead of a wallet of its own.",
-  })
-  sharedWallet?: boolean | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
-      "A key text of your own, 20 to 200 visible ASCII characters; minted when absent. Fails with CONFLICT if in use.",
-  })
-  key?: string | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: 'What the key may do; ["generate", "embed", "usage:read"] when absent.',
-  })
-  scopes?: string[] | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: "Names of the models that it may call; every model when absent.",
-  })
-  models?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: "Addresses or CIDR ranges, IPv4 or IPv6; any when absent." })
-  allowedIps?: string[] | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1." })
-  requestsPerMinute?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1." })
-  tokensPerMinute?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1." })
-  maxConcurrency?: number | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
-  dailyBudgetUsd?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
-  monthlyBudgetUsd?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
-  dailyBudgetCredits?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
-  monthlyBudgetCredits?: string | null;
-
-  @Field(() => Date, { nullable: true, description: "Must be in the future." })
-  expiresAt?: Date | null;
-
-  @Field(() => GraphQLAnyJson, { nullable: true, description: "At most 16 KiB." })
-  metadata?: unknown;
-}
-
-@InputType({ description: "Which keys to list." })
-export class ApiKeyFilter {
-  @Field(() => ID, { nullable: true, description: "Of this account only." })
-  accountId?: string | null;
-
-  @Field(() => String, { nullable: true, description: "Part of the name, in any case; at least 1 character." })
-  name?: string | null;
-
-  @Field(() => ApiKeyStatus, { nullable: true, description: "In this state only." })
-  status?: `${ApiKeyStatus}` | null;
-}
-
 export const ApiKeyConnection = connectionOf(ApiKey, "ApiKey");
 
 export function toApiKey(row: KeyRow): ApiKey {
@@ -219,6 +161,7 @@ export function toApiKey(row: KeyRow): ApiKey {
     monthlyBudgetUsd: optional(formatUsd, row.monthlyBudgetNanoUsd),
     dailyBudgetCredits: optional(formatCredits, row.dailyBudgetMicroCredits),
     monthlyBudgetCredits: optional(formatCredits, row.monthlyBudgetMicroCredits),
+    effectiveBy: new Date(row.changedAt.getTime() + trustedMs),
     row: { id: row.id, accountId: row.accountId, walletId: row.walletId },
   };
 }

@@ -1,8 +1,29 @@
 import type { Context } from "../auth/viewer.ts";
-import type { Counted } from "../graphql/directives/rate-limit.ts";
+import type { RateLimiting, WindowState } from "../graphql/directives/rate-limit.ts";
+import type { Denials } from "./denials.ts";
+import type { Limiters } from "./limiters.ts";
 
-/** Whom a call counts for: its key, else its user, else its address. */
-export function counted({ identity: { viewer }, ip }: Context): Counted {
+/** What stands behind `@rateLimit`: whom a call counts for, where it is counted, and what becomes of the figures. */
+export function requestLimits(limiters: Limiters, denials: Denials): RateLimiting<Context> {
+  return {
+    count: counted,
+    limiter: (window) => limiters.insured("requests", window),
+    refuses: ({ identity: { viewer } }) => viewer?.kind !== "API_KEY" || viewer.limitMode === "ENFORCE",
+    onAllowed(context, state) {
+      const { viewer } = context.identity;
+      const past = state.remaining === 0 && state.used > state.limit;
+      if (past && viewer?.kind === "API_KEY") denials.count(viewer, "RATE_LIMITED", true);
+      if (!context.rateLimit || narrower(state, context.rateLimit)) context.rateLimit = state;
+    },
+  };
+}
+
+function narrower(state: WindowState, other: NonNullable<Context["rateLimit"]>): boolean {
+  return state.remaining < other.remaining;
+}
+
+/** Its key, else its user, else its address. */
+function counted({ identity: { viewer }, ip }: Context) {
   if (viewer === undefined) return { caller: `ip:${ip}`, perMinute: null };
   if (viewer.kind === "USER") return { caller: `user:${viewer.userId}`, perMinute: null };
   return { caller: `key:${viewer.apiKeyId}`, perMinute: viewer.requestsPerMinute };

@@ -1,6 +1,6 @@
 import { DirectiveLocation, GraphQLDirective, GraphQLInt, GraphQLNonNull, type GraphQLSchema } from "graphql";
-import { rateLimitDirective } from "graphql-rate-limit-directive";
-import { type RateLimiterAbstract, RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
+import { type RateLimitArgs, rateLimitDirective } from "graphql-rate-limit-directive";
+import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { AppError } from "../../errors.ts";
 
 const amount = { type: new GraphQLNonNull(GraphQLInt) };
@@ -19,30 +19,67 @@ export interface Counted {
   perMinute: number | null;
 }
 
+export interface WindowState {
+  limit: number;
+  /** With this call; above `limit` when it was let through all the same. */
+  used: number;
+  remaining: number;
+  resetSeconds: number;
+  windowSeconds: number;
+}
+
+export interface RateLimiting<C> {
+  count: (context: C) => Counted;
+  /** A counter of that many points in that many seconds, the same one for the same arguments. */
+  limiter: (window: { points: number; durationSeconds: number }) => RateLimiterAbstract;
+  /** Told what is left after each call that was let through. */
+  onAllowed: (context: C, state: WindowState) => void;
+  /** Whether a call past its limit is refused; false lets it through. */
+  refuses: (context: C) => boolean;
+}
+
 const ownLimitMark = "|";
 const ownLimitDurationSeconds = 60;
 
 /** The directive of the package, with a counter for each caller and field instead of one for each field. */
-export function withRateLimit<C>(schema: GraphQLSchema, count: (context: C) => Counted): GraphQLSchema {
+export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C>): GraphQLSchema {
+  const { count, limiter, onAllowed, refuses } = limiting;
+  const windowOf = (context: C, declared: RateLimitArgs) => {
+    const { perMinute } = count(context);
+    return perMinute === null ? declared : { limit: perMinute, duration: ownLimitDurationSeconds };
+  };
   const { rateLimitDirectiveTransformer } = rateLimitDirective<C, object>({
     keyGenerator: (_declared, _source, _args, context, info) => {
       const { caller, perMinute } = count(context);
       // A limit of the caller's own spans all fields: two paid fields must not double what was agreed.
-      if (perMinute !== null) return `${caller}${ownLimitMark}${perMinute}`;
-      return `${info.parentType.name}.${info.fieldName}:${caller}`;
+      const key = perMinute === null ? `${info.parentType.name}.${info.fieldName}:${caller}` : caller;
+      return [key, perMinute ?? "", refuses(context) ? "" : "counted only"].join(ownLimitMark);
+    },
+    setState: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context) => {
+      const { limit, duration } = windowOf(context, declared);
+      const remaining = Math.max(0, limit - consumedPoints);
+      onAllowed(context, {
+        limit,
+        used: consumedPoints,
+        remaining,
+        resetSeconds: Math.ceil(msBeforeNext / 1000),
+        windowSeconds: duration,
+      });
     },
     onLimit: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context) => {
-      const limit = count(context).perMinute ?? declared.limit;
+      const { limit } = windowOf(context, declared);
       throw new AppError("RATE_LIMITED", {
         details: {
+          limited: "requests",
           limit,
           used: Math.min(consumedPoints, limit),
           retryAfter: Math.max(1, Math.ceil(msBeforeNext / 1000)),
           resetAt: new Date(Date.now() + msBeforeNext).toISOString(),
+          liftedBy: "an admin, with updateApiKey",
         },
       });
     },
-    limiterClass: OwnLimitLimiter,
+    limiterClass: routedTo(limiter),
   });
   return rateLimitDirectiveTransformer(schema);
 }
@@ -51,20 +88,19 @@ export function withRateLimit<C>(schema: GraphQLSchema, count: (context: C) => C
  * The package fixes the points of a limiter when the schema is built. A caller with a limit of its own is therefore
  * sent, by the mark in its key, to a limiter of that many points.
  */
-class OwnLimitLimiter extends RateLimiterMemory {
-  readonly #byPerMinute = new Map<number, RateLimiterAbstract>();
-
-  override consume(key: string, points = 1): Promise<RateLimiterRes> {
-    const [, perMinute] = key.split(ownLimitMark);
-    return perMinute === undefined ? super.consume(key, points) : this.#own(Number(perMinute)).consume(key, points);
-  }
-
-  #own(perMinute: number): RateLimiterAbstract {
-    let limiter = this.#byPerMinute.get(perMinute);
-    if (!limiter) {
-      limiter = new RateLimiterMemory({ keyPrefix: "own", points: perMinute, duration: ownLimitDurationSeconds });
-      this.#byPerMinute.set(perMinute, limiter);
+function routedTo(limiter: RateLimiting<never>["limiter"]): typeof RateLimiterAbstract {
+  return class extends RateLimiterMemory {
+    override async consume(routed: string, points = 1): Promise<RateLimiterRes> {
+      const [key = "", perMinute, countedOnly] = routed.split(ownLimitMark);
+      const window = perMinute
+        ? { points: Number(perMinute), durationSeconds: ownLimitDurationSeconds }
+        : { points: this.points, durationSeconds: this.duration };
+      return limiter(window)
+        .consume(key, points)
+        .catch((refusal: unknown) => {
+          if (countedOnly && refusal instanceof RateLimiterRes) return refusal;
+          throw refusal;
+        });
     }
-    return limiter;
-  }
+  } as unknown as typeof RateLimiterAbstract;
 }

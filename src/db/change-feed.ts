@@ -1,0 +1,98 @@
+import { setTimeout as delay } from "node:timers/promises";
+import postgres from "postgres";
+
+/**
+ * What other replicas changed, told by the database at the moment of the commit (a trigger of the change feed). The
+ * connection is one of its own, straight to PostgreSQL: a pooler in transaction mode would swallow what it hears.
+ */
+export interface ChangeFeedOptions {
+  url: string;
+  onChange: (change: ObjectChange) => void;
+  /** The feed begins to hear (again); what was told before may have been missed. */
+  onGap: () => void;
+  onError: (error: unknown) => void;
+}
+
+export interface ObjectChange {
+  kind: string;
+  id: string;
+  version: number;
+}
+
+const channel = "tollgate_changes";
+const retryMsMin = 50;
+const retryMsMax = 1000;
+
+export class ChangeFeed {
+  readonly #options: ChangeFeedOptions;
+  #sql: postgres.Sql | undefined;
+  #closed = Promise.resolve();
+  #stopping = new AbortController();
+  #running = Promise.resolve();
+
+  constructor(options: ChangeFeedOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the feed hears for the first time, or has failed to once; it goes on trying. */
+  async start(): Promise<void> {
+    const first = this.#listen();
+    this.#running = this.#keepListening(first);
+    await first.catch(() => {});
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#sql?.end({ timeout: 1 });
+    await this.#running;
+  }
+
+  async #keepListening(first: Promise<void>): Promise<void> {
+    let attempt = first;
+    for (let retryMs = retryMsMin; !this.#stopping.signal.aborted; ) {
+      try {
+        await attempt;
+        retryMs = retryMsMin;
+        await this.#closed;
+      } catch (error) {
+        if (!this.#stopping.signal.aborted) this.#options.onError(error);
+      }
+      await delay(retryMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      retryMs = Math.min(2 * retryMs, retryMsMax);
+      if (!this.#stopping.signal.aborted) attempt = this.#listen();
+    }
+    await attempt.catch(() => {});
+  }
+
+  async #listen(): Promise<void> {
+    await this.#sql?.end({ timeout: 0 });
+    const { url, onGap, onError } = this.#options;
+    this.#closed = new Promise((resolve) => {
+      this.#sql = postgres(url, {
+        max: 1,
+        idle_timeout: 0,
+        max_lifetime: null,
+        keep_alive: 10,
+        connect_timeout: 5,
+        fetch_types: false,
+        connection: { application_name: "tollgate-changes" },
+        onnotice: () => {},
+        onclose: () => resolve(),
+        onnotify: (_channel: string, payload: string) => this.#hear(payload),
+      } as postgres.Options<Record<string, never>>);
+    });
+    try {
+      await this.#sql?.unsafe(`listen ${channel}`);
+    } catch (error) {
+      onError(error);
+      throw error;
+    }
+    // Only now: whatever is read from here on is either newer than what was missed, or will be told.
+    onGap();
+  }
+
+  #hear(payload: string): void {
+    const [kind = "", id = "", version] = payload.split(":");
+    this.#options.onChange({ kind, id, version: Number(version) });
+  }
+}

@@ -1,0 +1,54 @@
+import { Arg, Ctx, Directive, ID, Int, Mutation, Resolver } from "type-graphql";
+import { type Context, originOf, personOf } from "../auth/viewer.ts";
+import { fromWire } from "../ids.ts";
+import type { Rotation } from "./rotation.ts";
+import { ApiKey, IssuedApiKey, toApiKey } from "./types.ts";
+
+const dayInSeconds = 86_400;
+
+@Resolver()
+export class RotationResolver {
+  readonly #rotation: Rotation;
+
+  constructor(rotation: Rotation) {
+    this.#rotation = rotation;
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => IssuedApiKey, {
+    description:
+      "Gives a key a new secret, which is in this answer and nowhere else. The key keeps its id, credits, limits and history. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT once revoked or with 10 secrets at work.",
+  })
+  async rotateApiKey(
+    @Arg("id", () => ID) id: string,
+    @Arg("overlapSeconds", () => Int, {
+      nullable: true,
+      defaultValue: dayInSeconds,
+      description: "How long the old secrets still work: 0 (at once, for a leak) to 2592000 seconds (30 days).",
+    })
+    overlapSeconds: number | null,
+    @Arg("key", () => String, {
+      nullable: true,
+      description: "A key text of your own, 20 to 200 visible ASCII characters; minted when absent.",
+    })
+    text: string | null,
+    @Ctx() context: Context,
+  ): Promise<IssuedApiKey> {
+    const order = { overlapSeconds: overlapSeconds ?? dayInSeconds, key: text };
+    const issued = await this.#rotation.rotate(originOf(context), personOf(context), fromWire("key", id), order);
+    return { apiKey: toApiKey(issued.key), secret: issued.secret };
+  }
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Mutation(() => ApiKey, {
+    description: "Ends one secret of a key now. Fails with NOT_FOUND, or CONFLICT if it has ended or is the only one.",
+  })
+  async endSecret(
+    @Arg("id", () => ID) id: string,
+    @Arg("secretId", () => ID) secretId: string,
+    @Ctx() context: Context,
+  ): Promise<ApiKey> {
+    const secret = fromWire("sec", secretId);
+    return toApiKey(await this.#rotation.endSecret(originOf(context), personOf(context), fromWire("key", id), secret));
+  }
+}

@@ -1,0 +1,69 @@
+import type { Database } from "../db/client.ts";
+import { AppError } from "../errors.ts";
+import { keysById } from "./store.ts";
+
+/**
+ * Calls that are running, by the key that pays for them. A call whose key is revoked, disabled or expires is ended
+ * within two seconds: at once when the change is heard, and by a look at the database every second in any case.
+ */
+export type EndCall = (reason: AppError) => void;
+
+const lookEveryMs = 1000;
+
+export class RunningCalls {
+  readonly #db: Database;
+  readonly #onError: (error: unknown) => void;
+  readonly #byKey = new Map<string, Set<EndCall>>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking = false;
+
+  constructor(db: Database, onError: (error: unknown) => void) {
+    this.#db = db;
+    this.#onError = onError;
+  }
+
+  /** `end` is called at most once. The function that is returned takes the call off the list when it is over. */
+  add(apiKeyId: string, end: EndCall): () => void {
+    const calls = this.#byKey.get(apiKeyId) ?? new Set();
+    this.#byKey.set(apiKeyId, calls.add(end));
+    this.#timer ??= setInterval(() => void this.look(), lookEveryMs).unref();
+    return () => {
+      calls.delete(end);
+      if (calls.size === 0 && this.#byKey.get(apiKeyId) === calls) this.#byKey.delete(apiKeyId);
+      if (this.#byKey.size === 0) this.stop();
+    };
+  }
+
+  has(apiKeyId: string): boolean {
+    return this.#byKey.has(apiKeyId);
+  }
+
+  /** Ends the calls of keys that may not be used any more. */
+  async look(): Promise<void> {
+    if (this.#looking || this.#byKey.size === 0) return;
+    this.#looking = true;
+    try {
+      const keys = await keysById(this.#db.orm, [...this.#byKey.keys()]);
+      for (const { id, status, expired } of keys.values()) {
+        if (status === "REVOKED") this.#end(id, "KEY_REVOKED");
+        else if (status === "DISABLED") this.#end(id, "KEY_DISABLED");
+        else if (expired) this.#end(id, "KEY_EXPIRED");
+      }
+    } catch (error) {
+      this.#onError(error);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #end(apiKeyId: string, code: "KEY_REVOKED" | "KEY_DISABLED" | "KEY_EXPIRED"): void {
+    const calls = this.#byKey.get(apiKeyId);
+    this.#byKey.delete(apiKeyId);
+    for (const end of calls ?? []) end(new AppError(code));
+  }
+}

@@ -1,0 +1,114 @@
+import { BlockList, isIP } from "node:net";
+import { defaultScopes, scopes as knownScopes } from "../auth/access.ts";
+import { badInput } from "../errors.ts";
+import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import type { NewKey } from "./store.ts";
+
+/** What an admin may agree on with the holder of a key: read and judged here, whichever door it came through. */
+export interface KeyTerms {
+  name?: string | null | undefined;
+  scopes?: string[] | null | undefined;
+  models?: string[] | null | undefined;
+  allowedIps?: string[] | null | undefined;
+  requestsPerMinute?: number | null | undefined;
+  tokensPerMinute?: number | null | undefined;
+  maxConcurrency?: number | null | undefined;
+  limitMode?: "ENFORCE" | "SHADOW" | null | undefined;
+  dailyBudgetUsd?: string | null | undefined;
+  monthlyBudgetUsd?: string | null | undefined;
+  dailyBudgetCredits?: string | null | undefined;
+  monthlyBudgetCredits?: string | null | undefined;
+  expiresAt?: Date | null | undefined;
+  metadata?: unknown;
+}
+
+const nameLengthMax = 200;
+const listLengthMax = 200;
+const metadataBytesMax = 16_384;
+
+/** The terms of a key as the database has them. `expiresAt` is judged when it is written, by the database's clock. */
+export type Terms = Omit<NewKey, "id" | "accountId" | "walletId" | "createdBy" | "prefix" | "last4" | "changedAt">;
+
+/** @throws BAD_USER_INPUT naming the first field that is wrong */
+export function readTerms(order: KeyTerms & { name: string }): Terms {
+  return { scopes: defaultScopes, ...readChange(order), name: readName(order.name) };
+}
+
+/** Only the fields that are there: null takes a limit away, absence leaves it. */
+export function readChange(change: KeyTerms): Partial<Terms> {
+  const limit = (value: number | null, field: string) => {
+    if (value !== null && value < 1) throw badInput(`${field} is at least 1.`, { field });
+    return value;
+  };
+  const has = <V, R>(value: V | undefined, read: (value: V) => R) => (value === undefined ? undefined : read(value));
+  const terms = {
+    name: has(change.name, readName),
+    scopes: has(change.scopes, readScopes),
+    models: has(change.models, (list) => readList(list, "models", isModelName)),
+    allowedIps: has(change.allowedIps, (list) => readList(list, "allowedIps", isAddressRange)),
+    requestsPerMinute: has(change.requestsPerMinute, (value) => limit(value, "requestsPerMinute")),
+    tokensPerMinute: has(change.tokensPerMinute, (value) => limit(value, "tokensPerMinute")),
+    maxConcurrency: has(change.maxConcurrency, (value) => limit(value, "maxConcurrency")),
+    limitMode: has(change.limitMode, (mode) => mode ?? "ENFORCE"),
+    dailyBudgetNanoUsd: has(change.dailyBudgetUsd, (text) => readBudget(parseUsd, text, "dailyBudgetUsd")),
+    monthlyBudgetNanoUsd: has(change.monthlyBudgetUsd, (text) => readBudget(parseUsd, text, "monthlyBudgetUsd")),
+    dailyBudgetMicroCredits: has(change.dailyBudgetCredits, (text) => readCreditBudget(text, "dailyBudgetCredits")),
+    monthlyBudgetMicroCredits: has(change.monthlyBudgetCredits, (text) =>
+      readCreditBudget(text, "monthlyBudgetCredits"),
+    ),
+    expiresAt: has(change.expiresAt, (at) => at),
+    metadata: has(change.metadata, readMetadata),
+  };
+  return Object.fromEntries(Object.entries(terms).filter(([, value]) => value !== undefined));
+}
+
+function readName(text: string | null): string {
+  const name = text?.trim() ?? "";
+  if (name.length === 0 || name.length > nameLengthMax) throw badInput(`name has 1 to ${nameLengthMax} characters.`);
+  return name;
+}
+
+function isModelName(model: string): boolean {
+  return model.length > 0 && model.length <= nameLengthMax;
+}
+
+function readMetadata(metadata: unknown): unknown {
+  if (Buffer.byteLength(JSON.stringify(metadata ?? null)) > metadataBytesMax) throw badInput("metadata is too large.");
+  return metadata;
+}
+
+function readScopes(given: string[] | null): string[] {
+  const list = given ?? defaultScopes;
+  const unknown = list.find((scope) => !(knownScopes as string[]).includes(scope));
+  if (unknown !== undefined) throw badInput(`"${unknown}" is no scope. Scopes: ${knownScopes.join(", ")}.`);
+  return [...new Set(list)];
+}
+
+function readList(list: string[] | null, field: string, valid: (item: string) => boolean): string[] | null {
+  if (list === null) return null;
+  if (list.length > listLengthMax) throw badInput(`${field} has at most ${listLengthMax} items.`, { field });
+  const wrong = list.find((item) => !valid(item));
+  if (wrong !== undefined) throw badInput(`${field} has an item that is not valid.`, { field, item: wrong });
+  return list;
+}
+
+function readCreditBudget(text: string | null, field: string): bigint | null {
+  return readBudget(parseCredits, text, field);
+}
+
+function readBudget(parse: typeof parseUsd, text: string | null, field: string): bigint | null {
+  if (text === null) return null;
+  const budget = parse(text, field);
+  if (budget < 0n) throw badInput(`${field} cannot be negative.`, { field });
+  return budget;
+}
+
+function isAddressRange(text: string): boolean {
+  const [address = "", bits, ...rest] = text.split("/");
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  if (bits === undefined) return true;
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > (family === 6 ? 128 : 32)) return false;
+  new BlockList().addSubnet(address, Number(bits), family === 6 ? "ipv6" : "ipv4");
+  return true;
+}

@@ -1,0 +1,103 @@
+import type { Redis } from "ioredis";
+import { newId } from "../ids.ts";
+import type { LimitersOptions } from "./limiters.ts";
+
+/**
+ * How many calls of a key run at once. With Redis each running call is a lease of 10 seconds that its process renews,
+ * so that a process that dies gives its places back by doing nothing. Times are those of Redis' clock.
+ */
+export interface Place {
+  granted: boolean;
+  used: number;
+  release(): void;
+}
+
+const leaseMs = 10_000;
+const renewEveryMs = 3_000;
+
+const clock = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)";
+const acquireScript = `${clock}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local used = redis.call('ZCARD', KEYS[1])
+if used >= tonumber(ARGV[2]) then return {0, used} end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return {1, used + 1}`;
+// It also puts back what a restart of Redis lost.
+const renewScript = `${clock}
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])`;
+
+export class Concurrency {
+  readonly #options: LimitersOptions;
+  readonly #leases = new Map<string, Set<string>>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: LimitersOptions) {
+    this.#options = options;
+  }
+
+  async acquire(key: string, limit: number): Promise<Place> {
+    const { redis } = this.#options;
+    const lease = newId();
+    const decided = (redis && (await this.#ask(redis, key, lease, limit))) ?? this.#decide(key, limit);
+    if (!decided.granted) return { ...decided, release: () => {} };
+    this.#keep(key, lease);
+    return { ...decided, release: () => this.#release(key, lease) };
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Undefined when Redis does not answer. */
+  async #ask(redis: Redis, key: string, lease: string, limit: number) {
+    if (redis.status !== "ready") return undefined;
+    try {
+      const [granted, used] = (await redis.eval(acquireScript, 1, name(key), lease, limit, leaseMs)) as [
+        number,
+        number,
+      ];
+      return { granted: granted === 1, used };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #decide(key: string, limit: number) {
+    const { redis, replicas, onLocal } = this.#options;
+    if (redis) onLocal?.();
+    const share = redis ? Math.max(1, Math.floor(limit / replicas)) : limit;
+    const used = this.#leases.get(key)?.size ?? 0;
+    return used < share ? { granted: true, used: used + 1 } : { granted: false, used };
+  }
+
+  #keep(key: string, lease: string): void {
+    this.#leases.set(key, (this.#leases.get(key) ?? new Set()).add(lease));
+    if (this.#options.redis) this.#timer ??= setInterval(() => this.#renew(), renewEveryMs).unref();
+  }
+
+  #release(key: string, lease: string): void {
+    const leases = this.#leases.get(key);
+    if (!leases?.delete(lease)) return;
+    if (leases.size === 0) this.#leases.delete(key);
+    const { redis } = this.#options;
+    // A release that is lost is made up for by the end of the lease.
+    if (redis?.status === "ready") redis.zrem(name(key), lease).catch(() => {});
+    if (this.#leases.size === 0) this.stop();
+  }
+
+  #renew(): void {
+    const { redis } = this.#options;
+    if (redis?.status !== "ready") return;
+    for (const [key, leases] of this.#leases) {
+      redis.eval(renewScript, 1, name(key), leaseMs, ...leases).catch(() => {});
+    }
+  }
+}
+
+/** The braces keep all that belongs to one key on one node of a Redis cluster. */
+function name(key: string): string {
+  return `tollgate:running:{${key}}`;
+}

@@ -1,0 +1,41 @@
+import type { Database } from "../db/client.ts";
+import { addDenials, type DenialCount } from "./store.ts";
+
+/**
+ * Counts what was refused, by key, code and minute. Counting touches memory only: the database is written in the
+ * background, and a process that dies loses the last seconds of these counts and nothing that money hangs on.
+ */
+const flushEveryMs = 2_000;
+const waitingMax = 10_000;
+
+export class Denials {
+  readonly #db: Database;
+  readonly #onError: (error: unknown) => void;
+  #waiting = new Map<string, DenialCount>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(db: Database, onError: (error: unknown) => void) {
+    this.#db = db;
+    this.#onError = onError;
+  }
+
+  count(key: { accountId: string; apiKeyId: string }, code: string, shadow = false): void {
+    const minute = new Date(Math.floor(Date.now() / 60_000) * 60_000);
+    const id = `${key.apiKeyId} ${code} ${shadow} ${minute.getTime()}`;
+    const known = this.#waiting.get(id);
+    if (known) known.count += 1;
+    else if (this.#waiting.size < waitingMax) {
+      const { accountId, apiKeyId } = key;
+      this.#waiting.set(id, { accountId, apiKeyId, code, shadow, minute, count: 1 });
+    }
+    this.#timer ??= setTimeout(() => void this.flush(), flushEveryMs).unref();
+  }
+
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const counted = [...this.#waiting.values()];
+    this.#waiting = new Map();
+    if (counted.length > 0) await addDenials(this.#db.orm, counted).catch(this.#onError);
+  }
+}

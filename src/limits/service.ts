@@ -1,0 +1,107 @@
+import type { KeyViewer } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { AppError } from "../errors.ts";
+import type { Concurrency } from "./concurrency.ts";
+import type { Denials } from "./denials.ts";
+import type { Limiters } from "./limiters.ts";
+import { type DenialCount, denialsOf } from "./store.ts";
+
+/**
+ * May this key call now: how many of its calls run at once, and how many tokens a minute they use. Tokens are taken
+ * before the call by the most that it can use and put right after it. A key in shadow mode is never refused: what
+ * would have been is counted.
+ */
+export interface Admission {
+  /** The call is over: its tokens are put right and its place is free. Only the first of `settle` and `release` acts. */
+  settle(tokens: number): void;
+  /** The call used nothing. */
+  release(): void;
+}
+
+export interface LimitsOptions {
+  db: Database;
+  limiters: Limiters;
+  concurrency: Concurrency;
+  denials: Denials;
+}
+
+type LimitedKey = Pick<KeyViewer, "apiKeyId" | "accountId" | "tokensPerMinute" | "maxConcurrency" | "limitMode">;
+
+const minute = 60;
+const liftedBy = "an admin, with updateApiKey";
+
+export class LimitsService {
+  readonly #options: LimitsOptions;
+
+  constructor(options: LimitsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws RATE_LIMITED with what is limited, used, and when it resets */
+  async admit(key: LimitedKey, tokensMax: number): Promise<Admission> {
+    const place = await this.#place(key);
+    try {
+      const correct = await this.#tokens(key, tokensMax);
+      let over = false;
+      const end = (tokens: number) => {
+        if (over) return;
+        over = true;
+        place?.release();
+        correct?.(tokens);
+      };
+      return { settle: end, release: () => end(0) };
+    } catch (error) {
+      place?.release();
+      throw error;
+    }
+  }
+
+  denialsOf(key: { accountId: string; id: string }, hours: number): Promise<DenialCount[]> {
+    return denialsOf(this.#options.db.orm, key, { hours, limit: denialsMax });
+  }
+
+  async #place(key: LimitedKey) {
+    const { maxConcurrency: limit, apiKeyId } = key;
+    if (limit === null) return undefined;
+    const place = await this.#options.concurrency.acquire(apiKeyId, limit);
+    // A place is free again when a running call ends, which nobody can foretell.
+    if (!place.granted)
+      this.#refuse(key, { limited: "maxConcurrency", limit, used: place.used, msBeforeReset: undefined });
+    return place;
+  }
+
+  async #tokens(key: LimitedKey, tokensMax: number) {
+    const { tokensPerMinute: limit, apiKeyId } = key;
+    if (limit === null) return undefined;
+    // A call that could use more than the whole limit takes all of it, or it could never run.
+    const reserved = Math.min(tokensMax, limit);
+    const window = { points: limit, durationSeconds: minute };
+    const taken = await this.#options.limiters.take("tokens", apiKeyId, reserved, window);
+    const { used, msBeforeReset } = taken;
+    if (!taken.granted) {
+      this.#refuse(key, { limited: "tokensPerMinute", limit, used, msBeforeReset, required: reserved });
+      return undefined;
+    }
+    return (tokens: number) => taken.correct(tokens - reserved);
+  }
+
+  #refuse(key: LimitedKey, { msBeforeReset, ...figures }: Refusal): void {
+    if (key.limitMode === "SHADOW") {
+      this.#options.denials.count(key, "RATE_LIMITED", true);
+      return;
+    }
+    const retryAfter = Math.max(1, Math.ceil((msBeforeReset ?? 0) / 1000));
+    const resetAt = msBeforeReset === undefined ? null : new Date(Date.now() + msBeforeReset).toISOString();
+    throw new AppError("RATE_LIMITED", { details: { ...figures, retryAfter, resetAt, liftedBy } });
+  }
+}
+
+const denialsMax = 1000;
+
+interface Refusal {
+  limited: "maxConcurrency" | "tokensPerMinute";
+  limit: number;
+  used: number;
+  required?: number;
+  msBeforeReset: number | undefined;
+}

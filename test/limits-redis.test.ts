@@ -1,0 +1,183 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createDatabase, type TestDatabase } from "./database.ts";
+import { type Replica, startReplica, stopReplica } from "./replicas.ts";
+import { type Standin, startStandin } from "./standins/openai.ts";
+
+/** P12, F14 and F15: three replicas as processes of their own count together by way of a real Redis, or without it. */
+const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
+const owner = { email: "owner@example.com", password: "correct horse battery" };
+
+describe.skipIf(!hasRedis)("three replicas", () => {
+  let database: TestDatabase;
+  let provider: Standin;
+  let redis: ChildProcess;
+  let redisPort = 0;
+  let directory = "";
+  let token = "";
+  let env: Record<string, string> = {};
+  const replicas: Replica[] = [];
+
+  async function startRedis(): Promise<void> {
+    redis = spawn("redis-server", [
+      "--port",
+      String(redisPort),
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--dir",
+      directory,
+    ]);
+    await new Promise<void>((resolve) => {
+      redis.stdout?.on("data", (text: Buffer) => text.includes("Ready to accept connections") && resolve());
+    });
+  }
+
+  async function killRedis(): Promise<void> {
+    const gone = new Promise((resolve) => redis.once("exit", resolve));
+    redis.kill("SIGKILL");
+    await gone;
+  }
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "tollgate-redis-"));
+    redisPort = await freePort();
+    provider = await startStandin(() => {});
+    [database] = await Promise.all([createDatabase(), startRedis()]);
+    env = {
+      DATABASE_URL: database.url,
+      DATA_DIR: directory,
+      SERVER_SECRET: "what every replica of this test is given",
+      REDIS_URL: `redis://127.0.0.1:${redisPort}`,
+      REPLICAS: "3",
+      OPENAI_COMPATIBLE_SERVICES: `held=${provider.url}/v1`,
+      ADMIN_EMAIL: owner.email,
+      ADMIN_PASSWORD: owner.password,
+    };
+    replicas.push(...(await Promise.all([startReplica(env), startReplica(env), startReplica(env)])));
+    const login = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
+    token = (await send(0, login, { input: owner })).body.data.login.accessToken;
+    await send(0, 'mutation { upsertModel(input: { name: "held", provider: "held" }) { id } }');
+    await send(0, 'mutation { setModelPrice(input: { model: "held" }) { version } }');
+  }, 90_000);
+
+  afterAll(async () => {
+    await Promise.all(replicas.map(stopReplica));
+    await killRedis();
+    await provider.close();
+    await database.drop();
+    await rm(directory, { recursive: true, force: true });
+  }, 60_000);
+
+  async function send(replica: number, query: string, variables: object = {}, key?: string) {
+    const credential = key ? { "x-api-key": key } : token ? { authorization: `Bearer ${token}` } : {};
+    const response = await fetch(`${replicas[replica]?.url}/graphql`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...credential },
+      body: JSON.stringify({ query, variables }),
+    });
+    // biome-ignore lint/suspicious/noExplicitAny: a test knows the shape that its own operation asks for.
+    return { status: response.status, body: (await response.json()) as any };
+  }
+
+  async function issueKey(limits: object): Promise<string> {
+    const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }";
+    const input = { name: "limited", credits: "100000", ...limits };
+    return (await send(0, create, { input })).body.data.createApiKey.secret;
+  }
+
+  const generate = (replica: number, key: string, model = "echo") =>
+    send(
+      replica,
+      `mutation { generate(input: { model: "${model}", prompt: "hi", maxOutputTokens: 50 }) { id } }`,
+      {},
+      key,
+    );
+
+  async function allowedOf(calls: number, key: string): Promise<number> {
+    const answers = await Promise.all(Array.from({ length: calls }, (_item, i) => generate(i % 3, key)));
+    expect(answers.every(({ status }) => status === 200 || status === 429)).toBe(true);
+    return answers.filter(({ status }) => status === 200).length;
+  }
+
+  it("allow together exactly the requests of a limit", async () => {
+    expect(await allowedOf(120, await issueKey({ requestsPerMinute: 30 }))).toBe(30);
+  });
+
+  it("allow together no more tokens than a limit", async () => {
+    const key = await issueKey({ tokensPerMinute: 2000 });
+    await allowedOf(120, key);
+    const [row] = await database.sql`
+      select sum(r.input_tokens + r.output_tokens)::int as used
+      from requests r join api_keys k on k.id = r.api_key_id where k.last4 = ${key.slice(-4)}`;
+    expect(row?.["used"]).toBeGreaterThan(0);
+    expect(row?.["used"]).toBeLessThanOrEqual(2000);
+  });
+
+  it("allow together the calls at once of a limit, and a killed replica leaks none", { timeout: 60_000 }, async () => {
+    const key = await issueKey({ maxConcurrency: 3 });
+    const running = [0, 1, 2].map((replica) => generate(replica, key, "held").catch(() => undefined));
+    await provider.received(3);
+    for (const replica of [0, 1, 2]) expect((await generate(replica, key)).status).toBe(429);
+    replicas[2]?.process.kill("SIGKILL");
+    const killedAtMs = performance.now();
+    const next = async () => (await generate(0, key)).status;
+    await expect.poll(next, { timeout: 20_000, interval: 200 }).toBe(200);
+    // Its lease of 10 s was renewed at most 3 s before it was killed.
+    expect(performance.now() - killedAtMs).toBeLessThan(12_000);
+    // The two that still run keep their places beyond their first lease.
+    const third = generate(0, key, "held").catch(() => undefined);
+    await provider.received(4);
+    expect((await generate(1, key)).status).toBe(429);
+    replicas[2] = await startReplica(env);
+    void [running, third];
+  });
+
+  it("answer every call while Redis is killed and started again, and count together afterwards", {
+    timeout: 60_000,
+  }, async () => {
+    const key = await issueKey({ requestsPerMinute: 1_000_000, tokensPerMinute: 100_000_000, maxConcurrency: 1000 });
+    const statuses: number[] = [];
+    let slowestMs = 0;
+    let loading = true;
+    const load = [0, 1, 2, 0, 1, 2].map(async (replica) => {
+      while (loading) {
+        const startedAtMs = performance.now();
+        statuses.push((await generate(replica, key)).status);
+        slowestMs = Math.max(slowestMs, performance.now() - startedAtMs);
+      }
+    });
+    const more = async (count: number) => {
+      const from = statuses.length;
+      await expect.poll(() => statuses.length - from, { timeout: 20_000 }).toBeGreaterThan(count);
+    };
+    await more(50);
+    await killRedis();
+    await more(50);
+    // Each replica now keeps a third of the limit.
+    expect(await allowedOf(120, await issueKey({ requestsPerMinute: 30 }))).toBe(30);
+    expect((await generate(0, await issueKey({ maxConcurrency: 1 }))).status).toBe(200);
+    await startRedis();
+    await more(200);
+    loading = false;
+    await Promise.all(load);
+    console.log(`${statuses.length} calls while Redis was killed and restarted, slowest ${Math.round(slowestMs)} ms`);
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
+    await expect
+      .poll(async () => allowedOf(90, await issueKey({ requestsPerMinute: 12 })), { timeout: 15_000 })
+      .toBe(12);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createDatabase, type TestDatabase } from "./database.ts";
+import { Relay, type Replica, startReplica, stopReplica } from "./replicas.ts";
+
+/** P5, A9 and A11: what one replica changes, all refuse. Each replica is a process of its own. */
+const replicaCount = 8;
+/** `REVOCATIONS=300` is the full measurement. */
+const revocations = Number(process.env["REVOCATIONS"] ?? 40);
+const atOnce = 4;
+const owner = { email: "owner@example.com", password: "correct horse battery" };
+
+let database: TestDatabase;
+let relay: Relay;
+let token = "";
+const replicas: Replica[] = [];
+
+beforeAll(async () => {
+  database = await createDatabase();
+  const url = new URL(database.url);
+  relay = new Relay({ host: url.hostname, port: Number(url.port) });
+  await relay.open();
+  const direct = new URL(url);
+  direct.hostname = "127.0.0.1";
+  direct.port = String(relay.port);
+  const env = {
+    DATABASE_URL: database.url,
+    DATABASE_DIRECT_URL: direct.href,
+    DATABASE_POOL_SIZE: "6",
+    DATA_DIR: `/tmp/tollgate-replicas-${process.pid}`,
+    SERVER_SECRET: "what every replica of this test is given",
+    ADMIN_EMAIL: owner.email,
+    ADMIN_PASSWORD: owner.password,
+    LOG_LEVEL: "info",
+  };
+  replicas.push(...(await Promise.all(Array.from({ length: replicaCount }, () => startReplica(env)))));
+  const login = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
+  token = (await send(0, login, { input: owner })).body.data.login.accessToken;
+}, 120_000);
+
+afterAll(async () => {
+  await Promise.all(replicas.map(stopReplica));
+  await relay.cut();
+  await database.drop();
+}, 60_000);
+
+async function send(replica: number, query: string, variables: object, key?: string) {
+  const credential = key ? { "x-api-key": key } : token ? { authorization: `Bearer ${token}` } : {};
+  const response = await fetch(`${replicas[replica]?.url}/graphql`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...credential },
+    body: JSON.stringify({ query, variables }),
+  });
+  // biome-ignore lint/suspicious/noExplicitAny: a test knows the shape that its own operation asks for.
+  return { status: response.status, body: (await response.json()) as any };
+}
+
+async function issueKey(): Promise<{ id: string; key: string }> {
+  const create = 'mutation { createApiKey(input: { name: "k" }) { secret apiKey { id } } }';
+  const { secret, apiKey } = (await send(0, create, {})).body.data.createApiKey;
+  return { id: apiKey.id, key: secret };
+}
+
+const others = (replica: number) => replicas.map((_replica, i) => i).filter((i) => i !== replica);
+
+async function works(replica: number, key: string): Promise<boolean> {
+  const { status, body } = await send(replica, "{ me { kind } }", {}, key);
+  if (status === 401) expect(body.errors[0].extensions.code).toBe("KEY_REVOKED");
+  else expect(status).toBe(200);
+  return status === 200;
+}
+
+/** Revokes on one replica and answers how many ms after that answer each of the others refused. */
+async function revokeAndWatch(replica: number, { id, key }: { id: string; key: string }): Promise<number[]> {
+  for (const other of others(replica)) expect(await works(other, key)).toBe(true);
+  const { body } = await send(replica, "mutation ($id: ID!) { revokeApiKey(id: $id) { status } }", { id });
+  expect(body.data.revokeApiKey.status).toBe("REVOKED");
+  const revokedAtMs = performance.now();
+  return Promise.all(
+    others(replica).map(async (other) => {
+      while (await works(other, key));
+      return performance.now() - revokedAtMs;
+    }),
+  );
+}
+
+function summary(tookMs: number[]): { p50: number; p99: number; max: number } {
+  const sorted = tookMs.toSorted((a, b) => a - b);
+  const at = (share: number) => Math.round((sorted[Math.ceil(sorted.length * share) - 1] ?? 0) * 10) / 10;
+  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
+describe("a revoked key", () => {
+  it("is refused by every replica within a second", { timeout: 180_000 }, async () => {
+    const keys = [];
+    for (let i = 0; i < revocations; i++) keys.push(await issueKey());
+    const took: number[] = [];
+    for (let i = 0; i < revocations; i += atOnce) {
+      const batch = keys.slice(i, i + atOnce).map((key, j) => revokeAndWatch((i + j) % replicaCount, key));
+      took.push(...(await Promise.all(batch)).flat());
+    }
+    const { p50, p99, max } = summary(took);
+    console.log(`${revocations} revocations, ${took.length} refusals: p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`);
+    expect(took).toHaveLength(revocations * (replicaCount - 1));
+    expect(max).toBeLessThan(1000);
+  });
+
+  it("is refused within 5 s when nothing is heard, and at once when the connection is back", {
+    timeout: 60_000,
+  }, async () => {
+    const [deaf, mended] = [await issueKey(), await issueKey()];
+    await relay.cut();
+    const { p50, max } = summary(await revokeAndWatch(0, deaf));
+    console.log(`with the notifications cut: p50 ${p50} ms, max ${max} ms`);
+    expect(max).toBeLessThan(5000);
+    await relay.open();
+    await expect.poll(listening, { timeout: 10_000 }).toBe(replicaCount);
+    expect(summary(await revokeAndWatch(1, mended)).max).toBeLessThan(1000);
+  });
+});
+
+async function listening(): Promise<number> {
+  const [row] = await database.sql`
+    select count(*)::int as count from pg_stat_activity
+    where application_name = 'tollgate-changes' and datname = current_database() and query like 'listen%'`;
+  return row?.["count"];
+}
