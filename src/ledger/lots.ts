@@ -6,6 +6,8 @@ import { AppError } from "../errors.ts";
  *
  * A charge lowers the balance at once but is taken from lots only when a wallet is brought up to date. That changes
  * nothing, because the set of lots is the same in between, and it keeps lots out of the statement that every call pays.
+ *
+ * What running calls hold of a lot when it ends stays for them, and is spent before anything else.
  */
 export interface Lot {
   id: string;
@@ -34,8 +36,8 @@ export interface WalletState {
 }
 
 export interface Upkeep {
-  /** What is left of each lot whose remainder changed. */
-  remaining: Map<string, bigint>;
+  /** The lots that are not as they were. */
+  changed: Lot[];
   /** What ran out, by lot, above zero. */
   expired: { lotId: string; amount: bigint }[];
   /** What the refill rule puts in, zero for nothing. */
@@ -46,73 +48,88 @@ export interface Upkeep {
   dueAt: Date | null;
 }
 
-export function bringUpToDate({ balance, unburnt, lots, holds, rule }: WalletState, now: Date): Upkeep {
-  const left = burn(lots, unburnt);
+/** Spent before any other: the least of PostgreSQL's integers. */
+const endedPriority = -2_147_483_648;
+
+export function bringUpToDate({ balance, unburnt, lots: before, holds, rule }: WalletState, now: Date): Upkeep {
+  const lots = burn(before, unburnt);
   const expired: Upkeep["expired"] = [];
-  const end = (lot: Lot, held: bigint) => {
-    const amount = (left.get(lot.id) ?? 0n) - held;
-    if (amount <= 0n) return;
-    expired.push({ lotId: lot.id, amount });
-    left.set(lot.id, held);
+  const end = (lot: Lot, endsAt: Date) => {
+    const kept = heldOf(lot, { lots, holds, endsAt });
+    if (kept < lot.remaining) expired.push({ lotId: lot.id, amount: lot.remaining - kept });
+    lot.remaining = kept;
+    if (kept > 0n) Object.assign(lot, { priority: endedPriority, expiresAt: endsAt });
   };
-  for (const lot of lots) {
-    if (lot.expiresAt && lot.expiresAt <= now) end(lot, heldFrom(lot, { lots, left, holds, before: lot.expiresAt }));
-  }
+  const ending = lots.filter((lot) => hasEnded(lot, now));
+  for (const lot of ending.sort(byExpiry)) end(lot, lot.expiresAt ?? now);
   const due = rule !== undefined && rule.nextAt <= now;
   if (due && rule.mode === "REPLACE") {
-    for (const lot of lots) if (lot.isRefill) end(lot, heldFrom(lot, { lots, left, holds, before: now }));
+    for (const lot of lots) if (lot.isRefill && !hasEnded(lot, now)) end(lot, now);
   }
   const after = balance - expired.reduce((sum, { amount }) => sum + amount, 0n);
   const { refill, nextRefillAt } = due ? refillDue(rule, after, now) : { refill: 0n, nextRefillAt: rule?.nextAt };
-  const changed = lots.filter(({ id, remaining }) => left.get(id) !== remaining);
+  const unchanged = new Set(before.map(({ id, remaining, priority }) => `${id} ${remaining} ${priority}`));
   return {
-    remaining: new Map(changed.map(({ id }) => [id, left.get(id) ?? 0n])),
+    changed: lots.filter(({ id, remaining, priority }) => !unchanged.has(`${id} ${remaining} ${priority}`)),
     expired,
     refill,
     nextRefillAt,
     balance: after + refill,
-    dueAt: earliest([nextRefillAt, ...lots.map((lot) => ((left.get(lot.id) ?? 0n) > 0n ? lot.expiresAt : null))]),
+    dueAt: earliest([nextRefillAt, ...lots.map(({ remaining, expiresAt }) => (remaining > 0n ? expiresAt : null))]),
   };
 }
 
-/** What each lot has left once `amount` is taken in the order of spending. */
-function burn(lots: Lot[], amount: bigint): Map<string, bigint> {
-  const left = new Map<string, bigint>();
+/** The lots once `amount` is taken from them in the order of spending. */
+function burn(lots: Lot[], amount: bigint): Lot[] {
   let owed = amount;
-  for (const { id, remaining } of lots.toSorted(bySpending)) {
-    const taken = remaining < owed ? remaining : owed;
-    left.set(id, remaining - taken);
+  const left = lots.toSorted(bySpending).map((lot) => {
+    const taken = smaller(lot.remaining, owed);
     owed -= taken;
-  }
-  if (owed > 0n) throw new AppError("INTERNAL", { cause: new Error("a wallet spent more than was ever put into it") });
+    return { ...lot, remaining: lot.remaining - taken };
+  });
+  if (owed > 0n) throw new AppError("INTERNAL", { cause: new Error("a wallet spent more than it had") });
   return left;
 }
 
 interface Holding {
   lots: Lot[];
-  left: ReadonlyMap<string, bigint>;
   holds: WalletState["holds"];
-  before: Date;
+  endsAt: Date;
 }
 
-/** Calls that were running when a lot ended may still spend what they hold of it; later ones may not. */
-function heldFrom(lot: Lot, { lots, left, holds, before }: Holding): bigint {
-  let held = holds.filter(({ createdAt }) => createdAt < before).reduce((sum, { amount }) => sum + amount, 0n);
+/**
+ * Calls that were running when a lot ended may still spend what they hold of it; later ones may not. One that came in
+ * just before the wallet was brought up to date may hold of it as well: what is held is never taken out of a wallet.
+ */
+function heldOf(lot: Lot, { lots, holds, endsAt }: Holding): bigint {
+  const sum = (amounts: { amount: bigint }[]) => amounts.reduce((total, { amount }) => total + amount, 0n);
+  const others = lots.reduce((total, { remaining }) => total + remaining, -lot.remaining);
+  const least = sum(holds) - others;
+  let held = sum(holds.filter(({ createdAt }) => createdAt <= endsAt));
   for (const each of lots.toSorted(bySpending)) {
-    const remaining = left.get(each.id) ?? 0n;
-    const taken = remaining < held ? remaining : held;
-    if (each.id === lot.id) return taken;
-    held -= taken;
+    if (each === lot) break;
+    held -= smaller(each.remaining, held);
   }
-  return 0n;
+  return smaller(lot.remaining, held > least ? held : least);
+}
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function hasEnded({ expiresAt }: Lot, now: Date): boolean {
+  return expiresAt !== null && expiresAt <= now;
+}
+
+/** What never ends comes last. */
+function byExpiry(a: Lot, b: Lot): number {
+  const [first, second] = [a, b].map(({ expiresAt }) => expiresAt?.getTime() ?? Number.MAX_SAFE_INTEGER);
+  return (first ?? 0) - (second ?? 0);
 }
 
 function bySpending(a: Lot, b: Lot): number {
   return (
-    a.priority - b.priority ||
-    (a.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY) - (b.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY) ||
-    a.createdAt.getTime() - b.createdAt.getTime() ||
-    (a.id < b.id ? -1 : 1)
+    a.priority - b.priority || byExpiry(a, b) || a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1)
   );
 }
 
@@ -127,7 +144,7 @@ function refillDue(rule: RefillRule, balance: bigint, now: Date): { refill: bigi
   if (rule.mode === "REPLACE") return { refill: rule.amount, nextRefillAt };
   const room = (rule.cap ?? 0n) - balance;
   const wanted = rule.amount * periods;
-  const most = wanted < room ? wanted : room;
+  const most = smaller(wanted, room);
   return { refill: most > 0n ? most : 0n, nextRefillAt };
 }
 

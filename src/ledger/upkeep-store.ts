@@ -41,11 +41,15 @@ export async function findRefillRule(
   return rule;
 }
 
-export async function setRemaining(tx: Executor, accountId: string, lotId: string, remaining: bigint): Promise<void> {
+export async function saveLot(
+  tx: Executor,
+  accountId: string,
+  { id, remaining, priority, expiresAt }: Lot,
+): Promise<void> {
   await tx
     .update(creditLots)
-    .set({ remaining })
-    .where(and(eq(creditLots.accountId, accountId), eq(creditLots.id, lotId)));
+    .set({ remaining, priority, expiresAt })
+    .where(and(eq(creditLots.accountId, accountId), eq(creditLots.id, id)));
 }
 
 export type NewLot = Omit<Lot, "remaining" | "createdAt"> & { accountId: string; walletId: string; granted: bigint };

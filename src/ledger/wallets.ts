@@ -18,10 +18,10 @@ import {
   insertLot,
   lockWallet,
   markUpToDate,
+  saveLot,
   saveRefillRule,
   setLowBalance,
   setNextRefill,
-  setRemaining,
 } from "./upkeep-store.ts";
 
 /**
@@ -124,8 +124,8 @@ export class Wallets {
     const state = await lockWallet(tx, wallet);
     if (!state) return;
     const { accountId, id: walletId } = wallet;
-    const { remaining, expired, refill, nextRefillAt, dueAt } = bringUpToDate(state, state.now);
-    for (const [lotId, left] of remaining) await setRemaining(tx, accountId, lotId, left);
+    const { changed, expired, refill, nextRefillAt, dueAt } = bringUpToDate(state, state.now);
+    for (const lot of changed) await saveLot(tx, accountId, lot);
     const entry = { accountId, walletId, actor: upkeepActor, idempotencyKey: null };
     for (const { lotId, amount } of expired) {
       await writeEntry(tx, { ...entry, id: newId(), kind: "EXPIRY", amount: -amount, reason: null, correctsId: lotId });
