@@ -75,7 +75,7 @@ function toOpened({ granted, created_at, due, available, short, missing, budget 
   const again = granted ? undefined : due ? "WALLET_DUE" : missing ? "BUDGET_MISSING" : "AT_ONCE";
   const certain = granted || (!due && !missing && (short || budget !== null));
   const refusedBy =
-    budget && !short ? { ...budget, limit: BigInt(budget.limit), used: BigInt(budget.used) } : undefined;
+    !granted && budget && !short ? { ...budget, limit: BigInt(budget.limit), used: BigInt(budget.used) } : undefined;
   return {
     granted,
     available,
