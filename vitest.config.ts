@@ -5,6 +5,7 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: "graphql/index.js" }] },
   test: {
     include: ["test/**/*.test.ts"],
+    exclude: ["test/faults/**"],
     globalSetup: ["test/cluster.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,

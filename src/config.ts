@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import { z } from "zod";
+import { type Failpoint, parseFailpoint } from "./failpoint.ts";
 import { parseSigningKey } from "./secrets.ts";
 
 /** The only reader of the environment. Every variable is described in `.env.example` and in the README. */
@@ -32,6 +33,12 @@ const services = z
   )
   .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "names must differ")
   .refine((all) => all.every(({ name }) => name !== "echo" && name !== "ollama"), "echo and ollama are taken");
+
+const failpoint = z.string().transform((text, ctx) => {
+  const parsed = parseFailpoint(text);
+  if (!parsed) ctx.addIssue("is not a failpoint, such as after_hold_commit:kill");
+  return parsed;
+});
 
 const environment = z.object({
   NODE_ENV: z.enum(["development", "production", "test"]).default("development"),
@@ -65,6 +72,7 @@ const environment = z.object({
   OPENAI_COMPATIBLE_SERVICES: services.prefault(""),
   INPUT_BYTES_MAX: wholeNumber(1, 1_000_000).default(262_144),
   PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
+  TOLLGATE_FAILPOINT: failpoint.optional(),
 });
 
 function isSigningKey(text: string): boolean {
@@ -131,6 +139,8 @@ export interface Config {
   /** UTF-8 bytes of one prompt with all its messages. */
   inputBytesMax: number;
   providerTimeoutMs: number;
+  /** Where the fault suite lets the process die; never in production. */
+  failpoint: Failpoint | undefined;
 }
 
 export const environmentNames = Object.keys(environment.shape);
@@ -173,6 +183,7 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
     faults.push(`SERVER_SECRET: must have at least ${secretBytesMin} bytes`);
   } else if (placeholders.test(secret)) faults.push("SERVER_SECRET: looks like a placeholder");
   if (!env["JWT_PRIVATE_KEY"]) faults.push("JWT_PRIVATE_KEY: is required in production");
+  if (env["TOLLGATE_FAILPOINT"]) faults.push("TOLLGATE_FAILPOINT: is refused in production");
   return faults;
 }
 
@@ -204,5 +215,6 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     replicas: env.REPLICAS,
     inputBytesMax: env.INPUT_BYTES_MAX,
     providerTimeoutMs: env.PROVIDER_TIMEOUT_SECONDS * 1000,
+    failpoint: env.TOLLGATE_FAILPOINT,
   };
 }

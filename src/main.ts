@@ -1,5 +1,6 @@
 import { createApp } from "./app.ts";
 import { ConfigError, loadConfig } from "./config.ts";
+import { armFailpoint } from "./failpoint.ts";
 import { describeFirstRun } from "./first-run.ts";
 import { createLogger, type Logger } from "./log.ts";
 
@@ -8,6 +9,7 @@ const drainMsMax = 30_000;
 
 async function main(): Promise<void> {
   const config = loadConfig();
+  armFailpoint(config.failpoint);
   const log = createLogger({ level: config.logLevel, production: config.production });
   // From here on, so that a signal during the start does not leave a PostgreSQL behind.
   const ended = endRequested(log);

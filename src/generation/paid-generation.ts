@@ -1,5 +1,6 @@
 import type { Context } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
+import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
@@ -58,6 +59,7 @@ export class PaidGeneration implements PaidCall {
   }
 
   async settle(result: unknown): Promise<Generation> {
+    failpoint("after_provider_end");
     const { text, finishReason, usage, timeToFirstTokenMs = null } = result as ProviderAnswer;
     const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
     return this.#end(

@@ -1,6 +1,7 @@
 import { boundAccount, type Context, type KeyViewer, type Viewer, viewerOf } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
+import { failpoint } from "../failpoint.ts";
 import type { Answered, Cost, Meter } from "../graphql/directives/cost.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
@@ -55,7 +56,9 @@ export class GenerationService implements Meter<Context> {
   }
 
   ask({ model, call }: PaidGeneration, signal: AbortSignal): Promise<ProviderAnswer> {
-    return model.runner.generate(call, signal);
+    const answer = model.runner.generate(call, signal);
+    failpoint("after_dispatch");
+    return answer;
   }
 
   /** The answer of an earlier call with the same idempotency key, if there is one; else the key is this call's. */

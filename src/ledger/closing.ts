@@ -1,4 +1,5 @@
 import type { Database } from "../db/client.ts";
+import { failpoint } from "../failpoint.ts";
 import { closedBefore, closeHolds } from "./hold-store.ts";
 import type { SettlementEntry, SettleResult } from "./journal.ts";
 import { attempt, type BatchAttempt, fulfilled, rejected } from "./resilience.ts";
@@ -9,7 +10,11 @@ import { attempt, type BatchAttempt, fulfilled, rejected } from "./resilience.ts
  */
 export function closing(db: Database, repeatsLeft = 3): BatchAttempt<SettlementEntry, SettleResult> {
   return {
-    run: (batch) => closeHolds(db.sql, batch),
+    run: (batch) => {
+      const closed = closeHolds(db.sql, batch);
+      failpoint("after_settle_sent");
+      return closed;
+    },
     reread: async (batch) => {
       if (repeatsLeft === 0) return batch.map(() => rejected(new Error("the database could not be asked")));
       const repeated = await attempt(batch, closing(db, repeatsLeft - 1));

@@ -1,4 +1,5 @@
 import type { Database } from "../db/client.ts";
+import { failpoint } from "../failpoint.ts";
 import { newId } from "../ids.ts";
 import { Batcher, type BatcherLimits } from "./batcher.ts";
 import { closing } from "./closing.ts";
@@ -111,7 +112,9 @@ export class Journal {
 
   /** @throws UNAVAILABLE when the database cannot say that the hold stands; then nothing may be called */
   async reserve(hold: HoldRequest): Promise<HoldDecision> {
-    return this.#openings.add(hold);
+    const decision = await this.#openings.add(hold);
+    failpoint("after_hold_commit");
+    return decision;
   }
 
   /** A charge of zero releases the hold; anything more settles it. */
