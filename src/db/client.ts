@@ -13,6 +13,8 @@ export interface DatabaseOptions {
   onStatement?: ((text: string) => void) | undefined;
 }
 
+const reconnectSeconds = 0.05;
+
 /** One pool, seen two ways: drizzle for stores at large, plain prepared statements for the hot path. */
 export class Database {
   readonly sql: Sql;
@@ -24,6 +26,8 @@ export class Database {
       types: { bigint: postgres.BigInt },
       connection: { application_name: "tollgate", TimeZone: "UTC" },
       connect_timeout: 10,
+      // By default up to 20 seconds: a database that is back would be kept waiting.
+      backoff: () => reconnectSeconds * (0.5 + Math.random()),
       onnotice: () => {},
       ...(onStatement && { debug: (_connection: number, text: string) => onStatement(text) }),
     });
