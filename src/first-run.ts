@@ -44,7 +44,7 @@ async function create({ config, auth, accounts, keys }: Parts): Promise<FirstRun
   const { adminEmail: email, adminPassword } = config;
   const password = adminPassword ?? randomBytes(12).toString("base64url");
   await auth.ensureOwner(email, password);
-  const account = await accounts.create("Default");
+  const account = await accounts.create(systemOrigin("first-run"), "Default");
   const { secret } = await keys.create(systemOrigin("first-run"), {
     name: "demo",
     accountId: account.id,

@@ -1,6 +1,6 @@
 import { Arg, Ctx, Directive, FieldResolver, Mutation, Resolver, Root } from "type-graphql";
 import { User } from "../auth/types.ts";
-import type { Context } from "../auth/viewer.ts";
+import { type Context, originOf } from "../auth/viewer.ts";
 import type { AccountsService } from "./service.ts";
 import { Account, CreateAccountInput, toAccount } from "./types.ts";
 
@@ -14,8 +14,11 @@ export class AccountsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Account, { description: "Creates a customer with an empty shared wallet." })
-  async createAccount(@Arg("input", () => CreateAccountInput) { name }: CreateAccountInput): Promise<Account> {
-    return toAccount(await this.#accounts.create(name));
+  async createAccount(
+    @Arg("input", () => CreateAccountInput) { name }: CreateAccountInput,
+    @Ctx() context: Context,
+  ): Promise<Account> {
+    return toAccount(await this.#accounts.create(originOf(context), name));
   }
 }
 

@@ -1,7 +1,9 @@
+import type { RecordChange } from "../auth/change.ts";
+import type { Origin } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
-import { newId } from "../ids.ts";
+import { newId, toWire } from "../ids.ts";
 import { type AccountRow, accountsById, defaultAccount, insertAccount, markDefault } from "./store.ts";
 
 /**
@@ -17,19 +19,29 @@ export class AccountsService {
   readonly #openSharedWallet: OpenSharedWallet;
   readonly byId: LoadMany<AccountRow>;
 
-  constructor(db: Database, openSharedWallet: OpenSharedWallet) {
+  readonly #record: RecordChange;
+
+  constructor(db: Database, openSharedWallet: OpenSharedWallet, record: RecordChange) {
+    this.#record = record;
     this.#db = db;
     this.#openSharedWallet = openSharedWallet;
     this.byId = (ids) => accountsById(db.orm, ids);
   }
 
-  async create(name: string): Promise<AccountRow> {
+  async create(origin: Origin, name: string): Promise<AccountRow> {
     const label = name.trim();
     if (label.length === 0 || label.length > nameLengthMax)
       throw badInput(`name has 1 to ${nameLengthMax} characters.`);
     return this.#db.transaction(async (tx) => {
       const account = await insertAccount(tx, { id: newId(), name: label });
       await this.#openSharedWallet(tx, account.id);
+      const { id: accountId } = account;
+      await this.#record(tx, origin, {
+        action: "account.create",
+        object: toWire("acc", accountId),
+        accountId,
+        after: { name: label },
+      });
       return account;
     });
   }

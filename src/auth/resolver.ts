@@ -2,7 +2,7 @@ import { Arg, Ctx, Directive, FieldResolver, Mutation, Query, Resolver } from "t
 import { fromWire } from "../ids.ts";
 import type { AuthService, IssuedSession } from "./service.ts";
 import { CreateUserInput, LoginInput, Me, Session, toUser, User } from "./types.ts";
-import { type Context, personOf, viewerOf } from "./viewer.ts";
+import { type Context, originOf, personOf, viewerOf } from "./viewer.ts";
 
 @Resolver()
 export class AuthResolver {
@@ -37,9 +37,12 @@ export class AuthResolver {
 
   @Directive('@role(requires: "OWNER")')
   @Mutation(() => User, { description: "Creates a person. Fails with CONFLICT if the email is in use." })
-  async createUser(@Arg("input", () => CreateUserInput) input: CreateUserInput): Promise<User> {
+  async createUser(
+    @Arg("input", () => CreateUserInput) input: CreateUserInput,
+    @Ctx() context: Context,
+  ): Promise<User> {
     const accountId = input.accountId == null ? null : fromWire("acc", input.accountId);
-    return toUser(await this.#auth.createUser({ ...input, accountId }));
+    return toUser(await this.#auth.createUser(originOf(context), { ...input, accountId }));
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Database } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
-import { newId } from "../ids.ts";
+import { newId, toWire } from "../ids.ts";
+import type { RecordChange } from "./change.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
 import {
   endSession,
@@ -15,7 +16,7 @@ import {
   userOfSession,
 } from "./store.ts";
 import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "./tokens.ts";
-import type { RoleName, UserViewer } from "./viewer.ts";
+import { type Origin, type RoleName, systemOrigin, type UserViewer } from "./viewer.ts";
 
 /**
  * People and their sessions. An access token names a session, and both session and user are read at each request, so
@@ -42,19 +43,28 @@ export class AuthService {
   readonly #db: Database;
   readonly #tokens: Tokens;
 
-  constructor(db: Database, tokens: Tokens) {
+  readonly #record: RecordChange;
+
+  constructor(db: Database, tokens: Tokens, record: RecordChange) {
+    this.#record = record;
     this.#db = db;
     this.#tokens = tokens;
   }
 
-  async createUser({ email, password, role, name, accountId }: NewPerson): Promise<UserRow> {
+  async createUser(origin: Origin, { email, password, role, name, accountId }: NewPerson): Promise<UserRow> {
     if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254) throw badInput("email is not an address.");
     if ((name?.length ?? 0) > nameLengthMax) throw badInput(`name has at most ${nameLengthMax} characters.`);
     if (role === "MEMBER" && !accountId) throw badInput("A MEMBER needs an accountId.");
     const passwordHash = await hashPassword(password);
     const user = { id: newId(), email: email.toLowerCase(), name: name ?? null, role, passwordHash };
     try {
-      return await insertUser(this.#db.orm, { ...user, accountId: accountId ?? null });
+      return await this.#db.transaction(async (tx) => {
+        const row = await insertUser(tx, { ...user, accountId: accountId ?? null });
+        const after = { email: row.email, name: row.name, role };
+        const { id, accountId: bound } = row;
+        await this.#record(tx, origin, { action: "user.create", object: toWire("usr", id), accountId: bound, after });
+        return row;
+      });
     } catch (error) {
       const fault = databaseError(error)?.code;
       if (fault === "23505") throw new AppError("CONFLICT", { message: "This email is in use.", cause: error });
@@ -67,7 +77,7 @@ export class AuthService {
   async ensureOwner(email: string, password: string): Promise<void> {
     const user = await userByEmail(this.#db.orm, email);
     if (user) await setPasswordHash(this.#db.orm, user.id, await hashPassword(password));
-    else await this.createUser({ email, password, role: "OWNER" });
+    else await this.createUser(systemOrigin("first-run"), { email, password, role: "OWNER" });
   }
 
   async login(email: string, password: string): Promise<IssuedSession> {

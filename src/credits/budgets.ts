@@ -1,7 +1,10 @@
+import type { RecordChange } from "../auth/change.ts";
+import type { Origin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
-import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import { toWire } from "../ids.ts";
+import { formatCredits, formatUsd, parseCredits, parseUsd } from "../ledger/amount.ts";
 import { type AccountBudgets, accountBudgetsById, updateAccountBudgets } from "./store.ts";
 
 /**
@@ -19,22 +22,46 @@ export class BudgetsService {
   readonly #db: Database;
   readonly byAccount: LoadMany<AccountBudgets>;
 
-  constructor(db: Database) {
+  readonly #record: RecordChange;
+
+  constructor(db: Database, record: RecordChange) {
     this.#db = db;
+    this.#record = record;
     this.byAccount = (ids) => accountBudgetsById(db.orm, ids);
   }
 
   /** Replaces all four; what is absent has no limit. */
-  async set(accountId: string, order: BudgetOrder): Promise<AccountBudgets> {
+  async set(origin: Origin, accountId: string, order: BudgetOrder): Promise<AccountBudgets> {
     const budgets = {
       dailyBudgetNanoUsd: read(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
       monthlyBudgetNanoUsd: read(parseUsd, order.monthlyBudgetUsd, "monthlyBudgetUsd"),
       dailyBudgetMicroCredits: read(parseCredits, order.dailyBudgetCredits, "dailyBudgetCredits"),
       monthlyBudgetMicroCredits: read(parseCredits, order.monthlyBudgetCredits, "monthlyBudgetCredits"),
     };
-    if (!(await updateAccountBudgets(this.#db.orm, accountId, budgets))) throw new AppError("NOT_FOUND");
+    await this.#db.transaction(async (tx) => {
+      const before = (await accountBudgetsById(tx, [accountId])).get(accountId);
+      if (!before || !(await updateAccountBudgets(tx, accountId, budgets))) throw new AppError("NOT_FOUND");
+      const sides = { before: toAudit(before), after: toAudit(budgets) };
+      await this.#record(tx, origin, {
+        action: "account.setBudgets",
+        object: toWire("acc", accountId),
+        accountId,
+        ...sides,
+      });
+    });
     return budgets;
   }
+}
+
+function toAudit(budgets: AccountBudgets): object {
+  const { dailyBudgetNanoUsd, monthlyBudgetNanoUsd, dailyBudgetMicroCredits, monthlyBudgetMicroCredits } = budgets;
+  const text = (format: (amount: bigint) => string, amount: bigint | null) => (amount === null ? null : format(amount));
+  return {
+    dailyBudgetUsd: text(formatUsd, dailyBudgetNanoUsd),
+    monthlyBudgetUsd: text(formatUsd, monthlyBudgetNanoUsd),
+    dailyBudgetCredits: text(formatCredits, dailyBudgetMicroCredits),
+    monthlyBudgetCredits: text(formatCredits, monthlyBudgetMicroCredits),
+  };
 }
 
 function read(

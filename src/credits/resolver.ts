@@ -1,7 +1,7 @@
 import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
 import { Account } from "../accounts/types.ts";
 import { Me } from "../auth/types.ts";
-import { actorOf, type Context, personOf, viewerOf } from "../auth/viewer.ts";
+import { type Context, originOf, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
@@ -42,7 +42,7 @@ export class CreditsResolver {
   ): Promise<Wallet> {
     const apiKeyId = input.apiKeyId == null ? undefined : fromWire("key", input.apiKeyId);
     const walletId = input.walletId == null ? undefined : fromWire("wal", input.walletId);
-    return toWallet(await this.#credits.grant(actorOf(viewerOf(context)), { ...input, apiKeyId, walletId }));
+    return toWallet(await this.#credits.grant(originOf(context), { ...input, apiKeyId, walletId }));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -54,7 +54,7 @@ export class CreditsResolver {
     @Ctx() context: Context,
   ): Promise<Wallet> {
     const correction = { ...input, id: fromWire("gen", input.generationId) };
-    return toWallet(await this.#credits.refund(actorOf(viewerOf(context)), correction));
+    return toWallet(await this.#credits.refund(originOf(context), correction));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -66,21 +66,22 @@ export class CreditsResolver {
     @Ctx() context: Context,
   ): Promise<Wallet> {
     const correction = { ...input, id: fromWire("ent", input.entryId) };
-    return toWallet(await this.#credits.takeBack(actorOf(viewerOf(context)), correction));
+    return toWallet(await this.#credits.takeBack(originOf(context), correction));
   }
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Wallet, {
     description: "Makes credits come by themselves. Fails with BAD_USER_INPUT for rules that contradict.",
   })
-  async setRefill(@Arg("input", () => SetRefillInput) input: SetRefillInput): Promise<Wallet> {
-    return toWallet(await this.#credits.setRefill({ ...input, walletId: fromWire("wal", input.walletId) }));
+  async setRefill(@Arg("input", () => SetRefillInput) input: SetRefillInput, @Ctx() context: Context): Promise<Wallet> {
+    const order = { ...input, walletId: fromWire("wal", input.walletId) };
+    return toWallet(await this.#credits.setRefill(originOf(context), order));
   }
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Wallet, { description: "Ends a wallet's refills; what they put in stays." })
-  async removeRefill(@Arg("walletId", () => ID) walletId: string): Promise<Wallet> {
-    return toWallet(await this.#credits.removeRefill(fromWire("wal", walletId)));
+  async removeRefill(@Arg("walletId", () => ID) walletId: string, @Ctx() context: Context): Promise<Wallet> {
+    return toWallet(await this.#credits.removeRefill(originOf(context), fromWire("wal", walletId)));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -90,8 +91,9 @@ export class CreditsResolver {
   async setLowBalance(
     @Arg("walletId", () => ID) walletId: string,
     @Arg("credits", () => GraphQLDecimal, { nullable: true }) credits: string | null,
+    @Ctx() context: Context,
   ): Promise<Wallet> {
-    return toWallet(await this.#credits.setLowBalance(fromWire("wal", walletId), credits));
+    return toWallet(await this.#credits.setLowBalance(originOf(context), fromWire("wal", walletId), credits));
   }
 
   @Directive('@role(requires: "MEMBER")')
@@ -120,8 +122,10 @@ export class BudgetsResolver {
   })
   async setAccountBudgets(
     @Arg("input", () => SetAccountBudgetsInput) input: SetAccountBudgetsInput,
+    @Ctx() context: Context,
   ): Promise<AccountBudgets> {
-    return toAccountBudgets(await this.#budgets.set(fromWire("acc", input.accountId), input));
+    const accountId = fromWire("acc", input.accountId);
+    return toAccountBudgets(await this.#budgets.set(originOf(context), accountId, input));
   }
 }
 

@@ -1,9 +1,11 @@
-import { boundAccount, type Viewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
+import type { RecordChange } from "../auth/change.ts";
+import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
+import type { Database, Executor } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { Loaders, LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { parseCredits } from "../ledger/amount.ts";
+import { toWire } from "../ids.ts";
+import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Correction, Corrections } from "../ledger/corrections.ts";
 import type { RefillRule } from "../ledger/lots.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/store.ts";
@@ -46,10 +48,12 @@ export class CreditsService {
   readonly #db: Database;
   readonly #wallets: Wallets;
   readonly #corrections: Corrections;
+  readonly #record: RecordChange;
   readonly walletsById: LoadMany<WalletRow>;
   readonly sharedWallets: LoadMany<WalletRow>;
 
-  constructor(db: Database, wallets: Wallets, corrections: Corrections) {
+  constructor(db: Database, wallets: Wallets, corrections: Corrections, record: RecordChange) {
+    this.#record = record;
     this.#db = db;
     this.#wallets = wallets;
     this.#corrections = corrections;
@@ -57,7 +61,8 @@ export class CreditsService {
     this.sharedWallets = (accountIds) => wallets.sharedByAccount(accountIds);
   }
 
-  async grant(actor: string, grant: CreditGrant): Promise<WalletRow> {
+  async grant(origin: Origin, grant: CreditGrant): Promise<WalletRow> {
+    const { actor } = origin;
     const { apiKeyId, reason = null, idempotencyKey = null } = grant;
     const amount = readAmount(grant.credits, "credits");
     checkNotes({ reason, idempotencyKey });
@@ -74,38 +79,77 @@ export class CreditsService {
     if (!wallet) throw new AppError("NOT_FOUND");
     const { accountId, id } = wallet;
     const what = { amount, actor, reason, idempotencyKey, priority, expiresAt };
-    return this.#wallets.grantOnce({ accountId, walletId: id, ...what });
+    const after = { credits: formatCredits(amount), reason, idempotencyKey, priority, expiresAt };
+    return this.#wallets.grantOnce({ accountId, walletId: id, ...what }, (tx) =>
+      this.#recorded(tx, origin, wallet, "credits.grant", { after }),
+    );
   }
 
-  refund(actor: string, correction: CreditCorrection): Promise<WalletRow> {
-    return this.#corrections.refund(readCorrection(actor, correction));
+  refund(origin: Origin, correction: CreditCorrection): Promise<WalletRow> {
+    const { reason = null } = correction;
+    const generation = toWire("gen", correction.id);
+    return this.#corrections.refund(
+      readCorrection(origin.actor, correction),
+      (tx, { accountId, walletId: id, amount }) => {
+        const after = { credits: formatCredits(amount), generation, reason };
+        return this.#recorded(tx, origin, { accountId, id }, "credits.refund", { after });
+      },
+    );
   }
 
-  takeBack(actor: string, correction: CreditCorrection): Promise<WalletRow> {
-    return this.#corrections.takeBack(readCorrection(actor, correction));
+  takeBack(origin: Origin, correction: CreditCorrection): Promise<WalletRow> {
+    const { reason = null } = correction;
+    const entry = toWire("ent", correction.id);
+    return this.#corrections.takeBack(
+      readCorrection(origin.actor, correction),
+      (tx, { accountId, walletId: id, amount }) => {
+        const after = { credits: formatCredits(amount), entry, reason };
+        return this.#recorded(tx, origin, { accountId, id }, "credits.takeBack", { after });
+      },
+    );
   }
 
   /** Replaces the wallet's rule. The first refill is at `startsAt`, or at once. */
-  async setRefill({ walletId, every, mode, ...order }: RefillOrder): Promise<WalletRow> {
+  async setRefill(origin: Origin, { walletId, every, mode, ...order }: RefillOrder): Promise<WalletRow> {
     const amount = readAmount(order.credits, "credits");
     const cap = order.cap == null ? null : readAmount(order.cap, "cap");
     if (mode === "ADD" && cap === null) throw badInput("A refill that adds needs a cap.", { field: "cap" });
     if (mode === "REPLACE" && cap !== null) throw badInput("A refill that replaces has no cap.", { field: "cap" });
     if (cap !== null && cap < amount) throw badInput("cap is below credits, so no refill would fit.", { field: "cap" });
     const wallet = await this.#wallet(walletId);
-    await this.#wallets.setRefillRule(wallet, { every, mode, amount, cap, nextAt: order.startsAt ?? new Date() });
+    const rule = { every, mode, amount, cap, nextAt: order.startsAt ?? new Date() };
+    const after = { every, mode, credits: order.credits, cap: order.cap ?? null, nextAt: rule.nextAt };
+    await this.#wallets.setRefillRule(wallet, rule, (tx) =>
+      this.#recorded(tx, origin, wallet, "wallet.setRefill", { after }),
+    );
     return this.#wallet(walletId);
   }
 
-  async removeRefill(walletId: string): Promise<WalletRow> {
-    await this.#wallets.setRefillRule(await this.#wallet(walletId), undefined);
+  async removeRefill(origin: Origin, walletId: string): Promise<WalletRow> {
+    const wallet = await this.#wallet(walletId);
+    await this.#wallets.setRefillRule(wallet, undefined, (tx) =>
+      this.#recorded(tx, origin, wallet, "wallet.removeRefill", {}),
+    );
     return this.#wallet(walletId);
   }
 
-  async setLowBalance(walletId: string, credits: string | null): Promise<WalletRow> {
+  async setLowBalance(origin: Origin, walletId: string, credits: string | null): Promise<WalletRow> {
     const mark = credits === null ? null : readAmount(credits, "credits");
-    await this.#wallets.setLowBalance(await this.#wallet(walletId), mark);
+    const wallet = await this.#wallet(walletId);
+    await this.#wallets.setLowBalance(wallet, mark, (tx) =>
+      this.#recorded(tx, origin, wallet, "wallet.setLowBalance", { after: { credits } }),
+    );
     return this.#wallet(walletId);
+  }
+
+  #recorded(
+    tx: Executor,
+    origin: Origin,
+    { accountId, id }: { accountId: string; id: string },
+    action: string,
+    sides: { after?: object },
+  ): Promise<void> {
+    return this.#record(tx, origin, { action, object: toWire("wal", id), accountId, ...sides });
   }
 
   async #wallet(id: string): Promise<WalletRow> {

@@ -21,6 +21,12 @@ export interface Correction {
   idempotencyKey: string | null;
 }
 
+/** More to do in the transaction of a correction, which took or gave this many micro-credits. */
+export type WithinCorrection = (
+  tx: Executor,
+  made: { accountId: string; walletId: string; amount: bigint },
+) => Promise<void>;
+
 export class Corrections {
   readonly #db: Database;
   readonly #wallets: Wallets;
@@ -31,7 +37,7 @@ export class Corrections {
   }
 
   /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the charge */
-  async refund(correction: Correction): Promise<WalletRow> {
+  async refund(correction: Correction, within: WithinCorrection): Promise<WalletRow> {
     const request = await chargedRequest(this.#db.orm, correction.id);
     if (!request) throw new AppError("NOT_FOUND", { message: "No such generation." });
     const { accountId, walletId } = request;
@@ -42,11 +48,12 @@ export class Corrections {
       await addEntry(tx, { ...entry, requestId: request.id });
       const lot = { id, accountId, walletId, granted: amount, priority: defaultPriority };
       await insertLot(tx, { ...lot, expiresAt: null, isRefill: false });
+      await within(tx, { accountId, walletId, amount });
     });
   }
 
   /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the entry or free in the wallet */
-  async takeBack(correction: Correction): Promise<WalletRow> {
+  async takeBack(correction: Correction, within: WithinCorrection): Promise<WalletRow> {
     const entry = await entryById(this.#db.orm, correction.id);
     if (!entry) throw new AppError("NOT_FOUND", { message: "No such entry." });
     if (entry.amount <= 0n) throw badInput("Only credits that were put in can be taken back. Refund a charge instead.");
@@ -58,6 +65,7 @@ export class Corrections {
       const change = { id, accountId, walletId, kind: "ADJUSTMENT", amount: -amount, actor, reason } as const;
       await addEntry(tx, { ...change, idempotencyKey, correctsId: entry.id });
       await takeFromLot(tx, entry, amount);
+      await within(tx, { accountId, walletId, amount });
     });
   }
 

@@ -28,6 +28,10 @@ import {
  * Wallets and what is put into them. A balance changes only together with the credit entry that explains it, so
  * that it is always the sum of its entries; and it is always what the lots have left, less what is not yet burnt.
  */
+/** More to do in the transaction that moves credits, such as recording who asked for it. */
+export type Within = (tx: Executor) => Promise<void>;
+const nothingMore: Within = async () => {};
+
 export interface Grant {
   accountId: string;
   walletId: string;
@@ -97,12 +101,15 @@ export class Wallets {
    * Grants once for an idempotency key: the same grant again changes nothing.
    * @throws IDEMPOTENCY_MISMATCH when the key was used for another amount
    */
-  async grantOnce(grant: Grant): Promise<WalletRow> {
+  async grantOnce(grant: Grant, within = nothingMore): Promise<WalletRow> {
     const { accountId, walletId, idempotencyKey } = grant;
     const before = idempotencyKey && (await this.#repeated(grant, idempotencyKey));
     if (!before) {
       try {
-        await this.#db.transaction((tx) => this.grant(tx, grant));
+        await this.#db.transaction(async (tx) => {
+          await this.grant(tx, grant);
+          await within(tx);
+        });
       } catch (error) {
         // A twin was faster: the unique index let one of them through.
         const twin = databaseError(error)?.code === "23505";
@@ -140,16 +147,20 @@ export class Wallets {
     await markUpToDate(tx, wallet, dueAt);
   }
 
-  async setRefillRule(wallet: WalletRow, rule: RefillRule | undefined): Promise<void> {
+  async setRefillRule(wallet: WalletRow, rule: RefillRule | undefined, within = nothingMore): Promise<void> {
     await this.#db.transaction(async (tx) => {
       await this.upkeep(tx, wallet);
       await saveRefillRule(tx, wallet, rule);
       await this.upkeep(tx, wallet);
+      await within(tx);
     });
   }
 
-  setLowBalance(wallet: WalletRow, lowBalance: bigint | null): Promise<void> {
-    return setLowBalance(this.#db.orm, wallet, lowBalance);
+  async setLowBalance(wallet: WalletRow, lowBalance: bigint | null, within = nothingMore): Promise<void> {
+    await this.#db.transaction(async (tx) => {
+      await setLowBalance(tx, wallet, lowBalance);
+      await within(tx);
+    });
   }
 
   async #repeated({ accountId, walletId, amount }: Grant, idempotencyKey: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { Arg, Ctx, Directive, Mutation, Query, Resolver } from "type-graphql";
-import { actorOf, type Context, viewerOf } from "../auth/viewer.ts";
+import { type Context, originOf, viewerOf } from "../auth/viewer.ts";
 import type { ModelsService } from "./service.ts";
 import { Model, ModelPrice, SetModelPriceInput, toModel, toModelPrice, UpsertModelInput } from "./types.ts";
 
@@ -19,8 +19,11 @@ export class ModelsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Model, { description: "Adds or changes a model. A new one has no price and cannot be called yet." })
-  async upsertModel(@Arg("input", () => UpsertModelInput) input: UpsertModelInput): Promise<Model> {
-    return toModel(await this.#models.upsert(input));
+  async upsertModel(
+    @Arg("input", () => UpsertModelInput) input: UpsertModelInput,
+    @Ctx() context: Context,
+  ): Promise<Model> {
+    return toModel(await this.#models.upsert(originOf(context), input));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -31,6 +34,6 @@ export class ModelsResolver {
     @Arg("input", () => SetModelPriceInput) input: SetModelPriceInput,
     @Ctx() context: Context,
   ): Promise<ModelPrice> {
-    return toModelPrice(await this.#models.setPrice(actorOf(viewerOf(context)), input), input.model);
+    return toModelPrice(await this.#models.setPrice(originOf(context), input), input.model);
   }
 }

@@ -1,8 +1,9 @@
-import type { Viewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
+import type { RecordChange } from "../auth/change.ts";
+import type { Origin, Viewer } from "../auth/viewer.ts";
+import type { Database, Executor } from "../db/client.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
-import { newId } from "../ids.ts";
+import { newId, toWire } from "../ids.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
 import type { Provider } from "./providers/provider.ts";
 import {
@@ -61,7 +62,10 @@ export class ModelsService {
   #catalogue: Promise<Catalogue> | undefined;
   #expiresAtMs = 0;
 
-  constructor(db: Database, providers: ReadonlyMap<string, Provider>) {
+  readonly #record: RecordChange;
+
+  constructor(db: Database, providers: ReadonlyMap<string, Provider>, record: RecordChange) {
+    this.#record = record;
     this.#db = db;
     this.#providers = providers;
   }
@@ -91,41 +95,48 @@ export class ModelsService {
     return { ...model, price, runner };
   }
 
-  async upsert(change: ModelChange): Promise<PricedModel> {
+  async upsert(origin: Origin, change: ModelChange): Promise<PricedModel> {
     checkModel(change);
     const before = await modelByName(this.#db.orm, change.name);
     const provider = change.provider ?? before?.provider;
     if (!provider || !this.#providers.has(provider)) {
       throw badInput(`provider must be one of: ${[...this.#providers.keys()].join(", ")}.`, { field: "provider" });
     }
-    const model = await upsertModel(this.#db.orm, {
-      id: newId(),
-      name: change.name,
-      provider,
-      providerModel: change.providerModel ?? before?.providerModel ?? change.name,
-      description: change.description ?? before?.description ?? null,
-      contextLength: change.contextLength ?? before?.contextLength ?? null,
-      maxOutputTokens: change.maxOutputTokens ?? before?.maxOutputTokens ?? defaultMaxOutputTokens,
-      enabled: change.enabled ?? before?.enabled ?? true,
+    const model = await this.#db.transaction(async (tx) => {
+      const after = await upsertModel(tx, {
+        id: newId(),
+        name: change.name,
+        provider,
+        providerModel: change.providerModel ?? before?.providerModel ?? change.name,
+        description: change.description ?? before?.description ?? null,
+        contextLength: change.contextLength ?? before?.contextLength ?? null,
+        maxOutputTokens: change.maxOutputTokens ?? before?.maxOutputTokens ?? defaultMaxOutputTokens,
+        enabled: change.enabled ?? before?.enabled ?? true,
+      });
+      await this.#recorded(tx, origin, before ? "model.update" : "model.create", after, {
+        before: before ?? null,
+        after,
+      });
+      return after;
     });
     this.#expiresAtMs = 0;
     const catalogue = await this.#read();
     return { ...model, price: priceNow(catalogue, model.id) };
   }
 
-  async setPrice(actor: string, change: PriceChange): Promise<PriceRow> {
+  async setPrice(origin: Origin, change: PriceChange): Promise<PriceRow> {
     const model = await modelByName(this.#db.orm, change.model);
     if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
     const { effectiveFrom = null } = change;
     if (effectiveFrom && effectiveFrom.getTime() < Date.now()) throw badInput("effectiveFrom cannot be in the past.");
     try {
       const rates = readRates(change);
-      return await insertPrice(this.#db.orm, {
-        id: newId(),
-        modelId: model.id,
-        createdBy: actor,
-        effectiveFrom,
-        ...rates,
+      const price = { id: newId(), modelId: model.id, createdBy: origin.actor, effectiveFrom, ...rates };
+      return await this.#db.transaction(async (tx) => {
+        const row = await insertPrice(tx, price);
+        const after = { ...change, version: row.version, effectiveFrom: row.effectiveFrom };
+        await this.#recorded(tx, origin, "model.setPrice", model, { after });
+        return row;
       });
     } catch (error) {
       if (isUniqueViolation(error)) throw new AppError("CONFLICT", { cause: error });
@@ -145,10 +156,21 @@ export class ModelsService {
       if (isNew) {
         const rates = readRates({ model: name });
         await insertPrice(tx, { id: newId(), modelId: id, createdBy: actor, effectiveFrom: null, ...rates });
+        await this.#recorded(tx, { actor, ip: null, requestId: null }, "model.create", { id }, { after: row });
       }
       return isNew;
     });
     if (added) this.#expiresAtMs = 0;
+  }
+
+  #recorded(
+    tx: Executor,
+    origin: Origin,
+    action: string,
+    { id }: { id: string },
+    sides: { before?: object | null; after: object },
+  ): Promise<void> {
+    return this.#record(tx, origin, { action, object: toWire("mod", id), accountId: null, ...sides });
   }
 
   #read(): Promise<Catalogue> {

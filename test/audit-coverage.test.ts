@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { generate, useServer } from "./harness.ts";
+
+/** Every mutation of the schema is in one of these tables, so that a new one cannot go unrecorded by oversight. */
+const server = useServer();
+
+/** They change nothing that an admin decides; credits that they spend stand in the ledger. */
+const unrecorded = ["generate", "login", "refreshSession", "logout"];
+
+interface Case {
+  run: (customer: Awaited<ReturnType<typeof server.customer>>) => Promise<unknown>;
+  action: string;
+}
+
+const onKey =
+  (call: string): Case["run"] =>
+  ({ apiKeyId }) =>
+    server.ok(`mutation ($id: ID!) { ${call} }`, { id: apiKeyId });
+const onWallet =
+  (call: string): Case["run"] =>
+  ({ walletId }) =>
+    server.ok(`mutation ($id: ID!) { ${call} }`, { id: walletId });
+
+const recorded: Record<string, Case> = {
+  createApiKey: { run: async () => {}, action: "key.create" },
+  updateApiKey: { run: onKey('updateApiKey(id: $id, input: { name: "n" }) { id }'), action: "key.update" },
+  rotateApiKey: { run: onKey("rotateApiKey(id: $id) { secret }"), action: "key.rotate" },
+  endSecret: {
+    action: "key.endSecret",
+    async run({ apiKeyId: id }) {
+      const rotate = "mutation ($id: ID!) { rotateApiKey(id: $id) { apiKey { secrets { id } } } }";
+      const { secrets } = (await server.ok(rotate, { id })).rotateApiKey.apiKey;
+      const end = "mutation ($id: ID!, $secretId: ID!) { endSecret(id: $id, secretId: $secretId) { id } }";
+      await server.ok(end, { id, secretId: secrets[1].id });
+    },
+  },
+  disableApiKey: { run: onKey("disableApiKey(id: $id) { id }"), action: "key.disable" },
+  enableApiKey: { run: onKey("enableApiKey(id: $id) { id }"), action: "key.enable" },
+  revokeApiKey: { run: onKey("revokeApiKey(id: $id) { id }"), action: "key.revoke" },
+  grantCredits: {
+    run: onWallet('grantCredits(input: { walletId: $id, credits: "1" }) { id }'),
+    action: "credits.grant",
+  },
+  refundCredits: {
+    action: "credits.refund",
+    async run({ key }) {
+      const { id } = (await server.ok(generate, { input: { model: "echo", prompt: "hi" } }, { key })).generate;
+      await server.ok("mutation ($id: ID!) { refundCredits(input: { generationId: $id }) { id } }", { id });
+    },
+  },
+  takeBackCredits: {
+    action: "credits.takeBack",
+    async run({ walletId }) {
+      const { nodes } = (
+        await server.ok("query ($id: ID!) { creditEntries(walletId: $id) { nodes { id } } }", { id: walletId })
+      ).creditEntries;
+      await server.ok("mutation ($id: ID!) { takeBackCredits(input: { entryId: $id }) { id } }", { id: nodes[0].id });
+    },
+  },
+  setRefill: {
+    run: onWallet('setRefill(input: { walletId: $id, every: DAY, mode: REPLACE, credits: "5" }) { id }'),
+    action: "wallet.setRefill",
+  },
+  removeRefill: { run: onWallet("removeRefill(walletId: $id) { id }"), action: "wallet.removeRefill" },
+  setLowBalance: {
+    run: onWallet('setLowBalance(walletId: $id, credits: "5") { id }'),
+    action: "wallet.setLowBalance",
+  },
+  setAccountBudgets: {
+    action: "account.setBudgets",
+    run: ({ accountId: id }) =>
+      server.ok(
+        'mutation ($id: ID!) { setAccountBudgets(input: { accountId: $id, dailyBudgetUsd: "1" }) { dailyBudgetUsd } }',
+        { id },
+      ),
+  },
+  createAccount: { run: async () => {}, action: "account.create" },
+  createUser: { run: ({ accountId }) => server.person("MEMBER", accountId), action: "user.create" },
+  upsertModel: {
+    run: () => server.ok('mutation { upsertModel(input: { name: "audited", provider: "echo" }) { id } }'),
+    action: "model.create",
+  },
+  setModelPrice: {
+    run: () => server.ok('mutation { setModelPrice(input: { model: "echo", multiplier: "1" }) { version } }'),
+    action: "model.setPrice",
+  },
+};
+
+describe("every mutation", () => {
+  it("is in a table here", async () => {
+    const { fields } = (await server.ok("{ __schema { mutationType { fields { name } } } }")).__schema.mutationType;
+    const named = [...Object.keys(recorded), ...unrecorded].toSorted();
+    expect(fields.map(({ name }: { name: string }) => name).toSorted()).toEqual(named);
+  });
+
+  it.each(Object.entries(recorded))("%s is recorded with who did it", async (_name, { run, action }) => {
+    const customer = await server.customer();
+    await run(customer);
+    const [event] = await server.database.sql`
+      select actor, ip, after from audit_events where action = ${action} order by seq desc limit 1`;
+    expect(event?.["actor"]).toMatch(/^user:/);
+    expect(event?.["ip"]).toMatch(/^(127\.0\.0\.1|::1)$/);
+    const [gap] = await server.database.sql`select max(seq) - count(*) as gap from audit_events`;
+    expect(gap?.["gap"]).toBe(0n);
+  });
+});
