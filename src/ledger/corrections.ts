@@ -27,6 +27,8 @@ export type WithinCorrection = (
   made: { accountId: string; walletId: string; amount: bigint },
 ) => Promise<void>;
 
+const nothingMore: WithinCorrection = async () => {};
+
 export class Corrections {
   readonly #db: Database;
   readonly #wallets: Wallets;
@@ -37,7 +39,7 @@ export class Corrections {
   }
 
   /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the charge */
-  async refund(correction: Correction, within: WithinCorrection): Promise<WalletRow> {
+  async refund(correction: Correction, within = nothingMore): Promise<WalletRow> {
     const request = await chargedRequest(this.#db.orm, correction.id);
     if (!request) throw new AppError("NOT_FOUND", { message: "No such generation." });
     const { accountId, walletId } = request;
@@ -53,7 +55,7 @@ export class Corrections {
   }
 
   /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the entry or free in the wallet */
-  async takeBack(correction: Correction, within: WithinCorrection): Promise<WalletRow> {
+  async takeBack(correction: Correction, within = nothingMore): Promise<WalletRow> {
     const entry = await entryById(this.#db.orm, correction.id);
     if (!entry) throw new AppError("NOT_FOUND", { message: "No such entry." });
     if (entry.amount <= 0n) throw badInput("Only credits that were put in can be taken back. Refund a charge instead.");
