@@ -24,17 +24,24 @@ import { ChangeFeed } from "./db/change-feed.ts";
 import { Database } from "./db/client.ts";
 import { startEmbedded } from "./db/embedded.ts";
 import { migrateDatabase } from "./db/migrate.ts";
+import type { ErrorCode } from "./errors.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
+import { EmbedResolver } from "./generation/embed-resolver.ts";
+import { EmbeddingMeter } from "./generation/embedding.ts";
 import { GenerationResolver } from "./generation/resolver.ts";
 import { GenerationService } from "./generation/service.ts";
+import { GenerationStreamResolver } from "./generation/stream-resolver.ts";
 import { buildApiSchema } from "./graphql/build-schema.ts";
 import { withAccess } from "./graphql/directives/access.ts";
-import { withCost } from "./graphql/directives/cost.ts";
+import { type Meters, withCost } from "./graphql/directives/cost.ts";
 import { withRateLimit } from "./graphql/directives/rate-limit.ts";
+import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { createApollo } from "./http/apollo.ts";
 import { Callers } from "./http/context.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
+import { Operations } from "./http/operations.ts";
 import { addRoutes, createServer } from "./http/server.ts";
+import { Sockets } from "./http/sockets.ts";
 import { KeyIdentity } from "./keys/identity.ts";
 import { KeysResolver, MyKeyResolver } from "./keys/resolver.ts";
 import { Rotation } from "./keys/rotation.ts";
@@ -45,6 +52,7 @@ import { Corrections } from "./ledger/corrections.ts";
 import { Doctor } from "./ledger/doctor.ts";
 import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
+import { Leases } from "./ledger/leases.ts";
 import { Sweeper } from "./ledger/sweeper.ts";
 import { Wallets } from "./ledger/wallets.ts";
 import { Concurrency } from "./limits/concurrency.ts";
@@ -87,6 +95,9 @@ export interface App {
 
 /** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
 const leaseGraceSeconds = 30;
+/** A stream's hold lives on signs of life alone, so what a dead process had reserved for it is soon free again. */
+const streamLeaseSeconds = 45;
+const renewEveryMs = 10_000;
 
 export function compose(config: Config, secrets: Secrets, db: Database, log: Logger) {
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
@@ -113,8 +124,11 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;
   const leaseSeconds = config.providerTimeoutMs / 1000 + leaseGraceSeconds;
-  const spine = { db, models, journal, limits, idempotency, inputBytesMax, leaseSeconds, onError };
+  const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
+  const spine = { db, models, journal, limits, idempotency, inputBytesMax, leaseSeconds, leases, onError };
   const generation = new GenerationService(spine);
+  const embedding = new EmbeddingMeter(generation, inputBytesMax);
+  const meters = { calls: { generate: generation, embed: embedding }, streams: { generateStream: generation } };
   const resolvers = [
     new AuthResolver(auth),
     new MeResolver(auth),
@@ -134,10 +148,12 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
     new GenerationResolver(generation, keys),
+    new GenerationStreamResolver(),
+    new EmbedResolver(),
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, running, limiting };
-  return { auth, accounts, keys, models, providers, generation, identity, ...background, schema };
+  const background = { sweeper, doctor, running, limiting, leases };
+  return { auth, accounts, keys, models, providers, meters, identity, ...background, schema };
 }
 
 function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {
@@ -161,13 +177,16 @@ function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {
 
 type Limiting = ReturnType<typeof openLimits>;
 
-type Guarded = { schema: GraphQLSchema; generation: GenerationService; limiting: Limiting };
+type Guarded = { schema: GraphQLSchema; meters: Meters<Context>; limiting: Limiting };
 
 /** Puts the guards in front of the resolvers; the last one wrapped is the first one asked. */
-function guard({ schema, generation, limiting }: Guarded): GraphQLSchema {
-  const paid = withCost<Context>(schema, generation);
-  const limited = withRateLimit<Context>(paid, requestLimits(limiting.limiters, limiting.denials));
-  return lexicographicSortSchema(withAccess<Context>(limited, accessChecks));
+function guard({ schema, meters, limiting }: Guarded): GraphQLSchema {
+  const guarded = guardingStarts(schema, (open) => {
+    const paid = withCost(open, meters);
+    const limited = withRateLimit<Context>(paid, requestLimits(limiting.limiters, limiting.denials));
+    return withAccess<Context>(limited, accessChecks);
+  });
+  return lexicographicSortSchema(guarded);
 }
 
 /** Hears what other replicas change, and makes this one act on it. */
@@ -231,18 +250,22 @@ async function assemble(
   { db, directUrl, close: closeDatabase }: OpenDatabase,
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log);
-  const { auth, accounts, keys, models, providers, identity, sweeper, doctor, running, limiting } = parts;
+  const { auth, accounts, keys, models, providers, identity, sweeper, doctor, running, limiting, leases } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
-  const counting = limitAnswers(({ identity: { viewer } }, code) => {
+  const onDenied = ({ identity: { viewer } }: Context, code: ErrorCode) => {
     if (viewer?.kind === "API_KEY") limiting.denials.count(viewer, code);
-  });
-  const plugins = [fastifyApolloDrainPlugin(server), counting];
-  const apollo = createApollo({ schema: guard(parts), log, introspection, sandbox, plugins });
+  };
+  const plugins = [fastifyApolloDrainPlugin(server), limitAnswers(onDenied)];
+  const schema = guard(parts);
+  const callers = new Callers(auth, identity);
+  const operations = new Operations({ schema, log, introspection, onDenied });
+  const sockets = new Sockets({ operations, callers });
+  const apollo = createApollo({ schema, log, introspection, sandbox, plugins });
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);
-  addRoutes(server, { apollo, callers: new Callers(auth, identity), sandbox, checkReady });
+  addRoutes(server, { apollo, callers, operations, sockets, sandbox, checkReady });
   const ollama = providers.get("ollama");
   const feed = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
   const discovery = ollama && new Discovery(ollama, models, log);
@@ -259,10 +282,11 @@ async function assemble(
     },
     async close() {
       discovery?.stop();
-      await apollo.stop();
+      await Promise.all([sockets.close(), apollo.stop()]);
       await server.close();
       doctor.stop();
       await sweeper.stop();
+      await leases.idle();
       await limiting.close();
       running.stop();
       await feed.stop();

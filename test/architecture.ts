@@ -66,6 +66,7 @@ const doors: Door[] = [
     files: ["http/**", "graphql/**", "app.ts"],
   },
   { packages: ["ioredis"], files: ["limits/**"] },
+  { packages: ["ws", "graphql-ws"], files: ["http/**"] },
   { packages: ["zod"], files: ["config.ts", "models/providers/**", "**/*schema*.ts"] },
   { packages: ["reflect-metadata"], files: ["main.ts", "cli.ts", "app.ts", "graphql/**"] },
   { packages: ["pino"], files: ["http/**", "app.ts", "main.ts", "log.ts"] },

@@ -363,7 +363,7 @@ describe("usage", () => {
       }),
     );
     const format = { type: "json_schema" as const, schema: { type: "object" } };
-    expect(usage.inputTokensUpperBound([], format)).toBe(8 + '{"type":"object"}'.length);
+    expect(usage.inputTokensUpperBound([], { responseFormat: format })).toBe(8 + '{"type":"object"}'.length);
   });
 
   it.each([

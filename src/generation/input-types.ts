@@ -1,32 +1,9 @@
-import { Field, Float, ID, InputType, Int, registerEnumType } from "type-graphql";
+import { Field, Float, ID, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
+import { MessageInput, ToolInput } from "./message-types.ts";
 import type { GenerationSearch } from "./store.ts";
 import { GenerationStatus } from "./types.ts";
-
-export enum MessageRole {
-  SYSTEM = "SYSTEM",
-  USER = "USER",
-  ASSISTANT = "ASSISTANT",
-}
-registerEnumType(MessageRole, {
-  name: "MessageRole",
-  description: "Who says a message.",
-  valuesConfig: {
-    SYSTEM: { description: "Instructions for the model." },
-    USER: { description: "The person or program that asks." },
-    ASSISTANT: { description: "What the model said before." },
-  },
-});
-
-@InputType({ description: "One message of a conversation." })
-export class MessageInput {
-  @Field(() => MessageRole, { description: "Who says it." })
-  role!: `${MessageRole}`;
-
-  @Field(() => String, { description: "What is said." })
-  content!: string;
-}
 
 @InputType({ description: "A call of a model." })
 export class GenerateInput {
@@ -71,6 +48,15 @@ export class GenerateInput {
     description: '`{"type":"json_schema","schema":{…}}` or `{"type":"json"}`.',
   })
   responseFormat?: unknown;
+
+  @Field(() => [ToolInput], { nullable: true, description: "Tools that the model may ask for, at most 64." })
+  tools?: ToolInput[] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "`auto` (as when absent), `none`, `required`, or the name of the one tool to ask for.",
+  })
+  toolChoice?: string | null;
 
   @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
   tags?: string[] | null;

@@ -1,7 +1,9 @@
 import { AppError } from "../errors.ts";
 import { checkLabels, checkSampling, readPrompt, readResponseFormat } from "../guard/input.ts";
-import type { ProviderCall } from "../models/providers/provider.ts";
-import type { GenerateInput, MessageRole } from "./input-types.ts";
+import { checkToolTurns, readTools } from "../guard/tools.ts";
+import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts";
+import type { GenerateInput } from "./input-types.ts";
+import type { MessageInput, MessageRole } from "./message-types.ts";
 
 /** What a caller asked for, checked: nothing after this looks at the input again. */
 export interface Order {
@@ -13,7 +15,7 @@ export interface Order {
   idempotencyKey: string | undefined;
 }
 
-const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant" } as const satisfies Record<
+const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant", TOOL: "tool" } as const satisfies Record<
   `${MessageRole}`,
   string
 >;
@@ -24,9 +26,11 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
   if (input.quoteId != null) throw new AppError("NOT_FOUND", { message: "No such quote." });
   checkSampling(input);
   checkLabels({ tags: tags ?? [], endUser: endUser ?? null });
-  const turns = input.messages?.map(({ role, content }) => ({ role: roles[role], content }));
+  const turns = input.messages?.map(toTurn);
+  checkToolTurns(turns ?? []);
   const messages = readPrompt({ prompt, system, messages: turns }, inputBytesMax);
   const responseFormat = readResponseFormat(input.responseFormat);
+  const tools = readTools(input.tools, input.toolChoice, inputBytesMax);
   return {
     model,
     call: {
@@ -36,10 +40,20 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
       ...(stop != null && { stop }),
       ...(seed != null && { seed }),
       ...(responseFormat && { responseFormat }),
+      ...tools,
     },
     maxOutputTokens: input.maxOutputTokens ?? undefined,
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,
     idempotencyKey: input.idempotencyKey ?? undefined,
+  };
+}
+
+function toTurn({ role, content, toolCalls, toolCallId }: MessageInput): ChatMessage {
+  return {
+    role: roles[role],
+    content,
+    ...(toolCalls?.length && { toolCalls: toolCalls.map((call) => ({ ...call })) }),
+    ...(toolCallId != null && { toolCallId }),
   };
 }

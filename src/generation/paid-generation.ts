@@ -6,9 +6,16 @@ import { formatCredits } from "../ledger/amount.ts";
 import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
 import type { Admission } from "../limits/service.ts";
 import { costOf, creditsOf, type Tariff } from "../models/price.ts";
-import type { FinishReason, ProviderAnswer, ProviderCall, TokenUsage } from "../models/providers/provider.ts";
+import type {
+  FinishReason,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderEvent,
+  TokenUsage,
+} from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
 import type { GenerationRow } from "./store.ts";
+import { writeAnswer } from "./stored-answer.ts";
 import { type Generation, type Told, toGeneration } from "./types.ts";
 
 /**
@@ -38,6 +45,8 @@ interface Ending {
   timeToFirstTokenMs: number | null;
 }
 
+export type StreamEnding = Omit<Ending, "charge">;
+
 const nothingUsed: TokenUsage = {
   inputTokens: 0,
   cachedInputTokens: 0,
@@ -60,11 +69,11 @@ export class PaidGeneration implements PaidCall {
 
   async settle(result: unknown): Promise<Generation> {
     failpoint("after_provider_end");
-    const { text, finishReason, usage, timeToFirstTokenMs = null } = result as ProviderAnswer;
+    const { text, toolCalls, finishReason, usage, timeToFirstTokenMs = null } = result as ProviderAnswer;
     const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
     return this.#end(
       { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
-      { text, replayed: false },
+      { text, toolCalls, replayed: false },
     );
   }
 
@@ -83,9 +92,30 @@ export class PaidGeneration implements PaidCall {
     throw left ? new AppError("UNAVAILABLE", { message: "The client left before the answer.", cause: error }) : error;
   }
 
+  /** The answer as it is written. */
+  stream(signal: AbortSignal): AsyncIterable<ProviderEvent> {
+    return this.model.runner.stream(this.call, signal);
+  }
+
+  /** For a call that ended in another way than `settle` and `fail` know: what was used is charged. */
+  end(ending: StreamEnding, told: Omit<Told, "replayed">): Promise<Generation> {
+    const nothing = ending.status === "FAILED" || ending.usage.outputTokens + ending.usage.inputTokens === 0;
+    const charge =
+      nothing && ending.status !== "COMPLETED" ? 0n : creditsOf(this.#opened.tariff, this.model.price, ending.usage);
+    return this.#end({ ...ending, charge }, { ...told, replayed: false });
+  }
+
+  get holdKey(): { accountId: string; id: string } {
+    return this.#opened.hold;
+  }
+
+  elapsedMs(): number {
+    return Math.round(performance.now() - this.#startedAtMs);
+  }
+
   async #end(ending: Ending, told?: Told): Promise<Generation> {
     const { context, journal, admission, hold } = this.#opened;
-    const settlement = this.#settlement(ending, told?.text);
+    const settlement = this.#settlement(ending, told);
     admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
     const { closed, charged, balance } = await journal.settle(settlement);
     const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
@@ -99,7 +129,7 @@ export class PaidGeneration implements PaidCall {
     return toGeneration(row, told);
   }
 
-  #settlement({ usage, ...ending }: Ending, text: string | undefined): Settlement {
+  #settlement({ usage, ...ending }: Ending, told: Told | undefined): Settlement {
     const { seal, hold } = this.#opened;
     const { accountId, id } = hold;
     const { source, ...tokens } = usage;
@@ -110,9 +140,10 @@ export class PaidGeneration implements PaidCall {
       ...tokens,
       usageSource: source,
       idempotent: seal !== undefined,
-      answer: seal && text !== undefined ? seal(text) : null,
+      // What broke off is no answer to give again: the same call may be made anew.
+      answer: seal && told && ending.status === "COMPLETED" ? seal(writeAnswer(told)) : null,
       costNanoUsd: costOf(this.model.price, usage),
-      latencyMs: Math.round(performance.now() - this.#startedAtMs),
+      latencyMs: this.elapsedMs(),
     };
   }
 

@@ -40,7 +40,7 @@ const triesMax = 3;
  */
 export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
   const { order, model, tariff, key } = request;
-  const inputTokens = inputTokensUpperBound(order.call.messages, order.call.responseFormat);
+  const inputTokens = inputTokensUpperBound(order.call.messages, order.call);
   let outputTokens = Math.min(order.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
   for (let tries = 1; ; tries++) {
     const hold = holdRequest(request, { inputTokens, outputTokens });

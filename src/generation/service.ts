@@ -2,21 +2,24 @@ import { boundAccount, type Context, type KeyViewer, type Viewer, viewerOf } fro
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
-import type { Answered, Cost, Meter } from "../graphql/directives/cost.ts";
+import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/cost.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency.ts";
 import type { Journal } from "../ledger/journal.ts";
+import type { Leases } from "../ledger/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
 import type { ProviderAnswer } from "../models/providers/provider.ts";
-import type { ModelsService } from "../models/service.ts";
+import type { CallableModel, ModelsService } from "../models/service.ts";
 import type { GenerateInput } from "./input-types.ts";
-import { readOrder } from "./order.ts";
+import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
 import { mostTokens, type Reservation, reserve } from "./reservation.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
-import { toGeneration } from "./types.ts";
+import { readAnswer } from "./stored-answer.ts";
+import { GenerationStream, replayed } from "./stream.ts";
+import { type Generation, toGeneration } from "./types.ts";
 
 /**
  * The spine: guard the input, quote, reserve the most that the call can cost, call the provider, settle what it did
@@ -31,28 +34,55 @@ export interface GenerationOptions {
   inputBytesMax: number;
   /** How long a hold outlives its last sign of life, in seconds. */
   leaseSeconds: number;
+  leases: Leases;
   onError: (error: unknown) => void;
 }
 
-export class GenerationService implements Meter<Context> {
+interface OrderedCall {
+  context: Context;
+  order: Order;
+  cost: Cost;
+  /** Throws for a model that cannot do what is asked, before anything is reserved. */
+  fits?: (model: CallableModel) => void;
+  leaseSeconds?: number;
+}
+
+export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   readonly #options: GenerationOptions;
 
   constructor(options: GenerationOptions) {
     this.#options = options;
   }
 
-  async open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidGeneration | Answered> {
-    const { models, inputBytesMax } = this.#options;
+  open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidGeneration | Answered<Generation>> {
+    return this.openOrder({ context, order: this.#readOrder(args), cost });
+  }
+
+  async openStream(
+    context: Context,
+    args: Record<string, unknown>,
+    cost: Cost,
+  ): Promise<GenerationStream | Answered<AsyncIterable<unknown>>> {
+    const { leases } = this.#options;
+    const { leaseSeconds } = leases;
+    const paid = await this.openOrder({ context, order: this.#readOrder(args), cost, leaseSeconds });
+    if ("answer" in paid) return { answer: replayed(paid.answer) };
+    return new GenerationStream(paid, context.signal, leases);
+  }
+
+  async openOrder({ context, order, cost, fits, leaseSeconds = this.#options.leaseSeconds }: OrderedCall) {
     const key = keyOf(viewerOf(context));
-    const order = readOrder(args["input"] as GenerateInput, inputBytesMax);
-    const model = await models.callable(order.model);
+    const model = await this.#options.models.callable(order.model);
     if (key.models !== null && !key.models.includes(model.name)) throw new AppError("MODEL_NOT_ALLOWED");
+    fits?.(model);
     const tariff = { baseMicro: parseCredits(cost.base, "base"), metered: cost.metered };
     const holdId = newId();
     const earlier = await this.#claim({ context, key, order, holdId });
-    return (
-      earlier ?? this.#pay({ context, key, order, model, tariff, holdId, leaseSeconds: this.#options.leaseSeconds })
-    );
+    return earlier ?? this.#pay({ context, key, order, model, tariff, holdId, leaseSeconds });
+  }
+
+  #readOrder(args: Record<string, unknown>): Order {
+    return readOrder(args["input"] as GenerateInput, this.#options.inputBytesMax);
   }
 
   ask({ model, call }: PaidGeneration, signal: AbortSignal): Promise<ProviderAnswer> {
@@ -79,7 +109,7 @@ export class GenerationService implements Meter<Context> {
     const row = await findGeneration(this.#options.db.orm, accountId, claimed.holdId);
     if (!row) throw new AppError("INTERNAL", { cause: new Error("an answer without a ledger row") });
     context.credits = { reserved: "0", charged: "0", balance: formatCredits(row.balanceAfter) };
-    return { answer: toGeneration(row, { text: claimed.answer, replayed: true }) };
+    return { answer: toGeneration(row, readAnswer(claimed.answer)) };
   }
 
   async #pay(reservation: Reservation): Promise<PaidGeneration> {

@@ -4,6 +4,7 @@ import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import { ToolCall } from "./message-types.ts";
 import type { GenerationRow } from "./store.ts";
 
 export enum GenerationStatus {
@@ -116,6 +117,11 @@ export class Generation {
   })
   text!: string;
 
+  @Field(() => [ToolCall], {
+    description: "The tools that the model asks for, with the finish reason TOOL_CALLS. Not stored, as `text` is not.",
+  })
+  toolCalls!: ToolCall[];
+
   @Field(() => FinishReason, { description: "Why the model stopped." })
   finishReason!: `${FinishReason}`;
 
@@ -153,10 +159,14 @@ export const GenerationConnection = connectionOf(Generation, "Generation");
 
 export interface Told {
   text: string;
+  toolCalls?: ToolCall[] | undefined;
   replayed: boolean;
 }
 
-export function toGeneration(row: GenerationRow, { text, replayed }: Told = { text: "", replayed: false }): Generation {
+export function toGeneration(
+  row: GenerationRow,
+  { text, toolCalls = [], replayed }: Told = { text: "", replayed: false },
+): Generation {
   const { inputTokens, cachedInputTokens, outputTokens, reasoningTokens } = row;
   return {
     id: toWire("gen", row.id),
@@ -164,6 +174,7 @@ export function toGeneration(row: GenerationRow, { text, replayed }: Told = { te
     model: row.model,
     provider: row.provider,
     text,
+    toolCalls,
     finishReason: row.finishReason,
     usage: {
       inputTokens,

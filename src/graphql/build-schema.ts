@@ -6,6 +6,10 @@ import { costDirective } from "./directives/cost.ts";
 import { rateLimitDirectiveDefinition } from "./directives/rate-limit.ts";
 import { GraphQLTime } from "./scalars.ts";
 
+const nothing: AsyncIterable<never> = {
+  [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true, value: undefined }) }),
+};
+
 /**
  * Makes the schema of resolver instances. The directives are declared here and take effect where they are applied:
  * the caller wraps the schema with what stands behind each.
@@ -19,6 +23,8 @@ export function buildApiSchema(resolvers: object[]): GraphQLSchema {
     directives: [...specifiedDirectives, ...accessDirectives, costDirective, rateLimitDirectiveDefinition],
     // Inputs are judged by the services, which other doors call as well.
     validate: false,
+    // type-graphql asks for one as soon as there is a subscription; ours bring an iterator of their own.
+    pubSub: { publish: () => {}, subscribe: () => nothing },
   });
   return lexicographicSortSchema(schema);
 }

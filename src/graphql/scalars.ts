@@ -47,3 +47,9 @@ export const GraphQLAnyJson = new GraphQLScalarType({
   },
   extensions: {},
 });
+
+export const GraphQLVector = new GraphQLScalarType<number[], number[]>({
+  name: "Vector",
+  description: "A list of numbers. One scalar, because going through its thousands of numbers one by one takes time.",
+  serialize: (value) => value as number[],
+});

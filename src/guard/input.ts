@@ -4,8 +4,10 @@ import { AppError, badInput } from "../errors.ts";
  * What may go into a model. Sizes are in UTF-8 bytes, because that is what bounds tokens and memory.
  */
 export interface Message {
-  role: "system" | "user" | "assistant";
+  role: "system" | "user" | "assistant" | "tool";
   content: string;
+  toolCalls?: { id: string; name: string; arguments: string }[];
+  toolCallId?: string;
 }
 
 export interface PromptInput {
@@ -24,7 +26,11 @@ export function readPrompt({ prompt, messages, system }: PromptInput, bytesMax: 
   if (!turns.some(({ role, content }) => role !== "system" && content.trim() !== ""))
     throw badInput("The prompt is empty.");
   const conversation: Message[] = system == null ? turns : [{ role: "system", content: system }, ...turns];
-  const bytes = conversation.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  const bytes = conversation.reduce(
+    (sum, { content, toolCalls = [] }) =>
+      toolCalls.reduce((more, call) => more + Buffer.byteLength(call.arguments), sum + Buffer.byteLength(content)),
+    0,
+  );
   if (bytes > bytesMax) throw new AppError("INPUT_TOO_LARGE", { details: { limitBytes: bytesMax, bytes } });
   return conversation;
 }

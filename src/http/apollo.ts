@@ -3,7 +3,7 @@ import { ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/dis
 import { ApolloServerPluginLandingPageLocalDefault } from "@apollo/server/plugin/landingPage/default";
 import type { GraphQLFormattedError, GraphQLSchema } from "graphql";
 import type { Context } from "../auth/viewer.ts";
-import { catalogue, type ErrorCode } from "../errors.ts";
+import { badInput, catalogue, type ErrorCode } from "../errors.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
 import { formatFault, headersOf, toPublicFault } from "./format-error.ts";
@@ -16,6 +16,9 @@ export interface ApolloOptions {
   sandbox: boolean;
   plugins: ApolloServerPlugin<Context>[];
 }
+
+const subscriptionsElsewhere =
+  "Subscriptions go over a WebSocket (graphql-transport-ws) to /graphql, or as server-sent events to /graphql/stream.";
 
 export function createApollo({ schema, log, introspection, sandbox, plugins }: ApolloOptions): ApolloServer<Context> {
   const landingPage = sandbox
@@ -44,7 +47,10 @@ export function createApollo({ schema, log, introspection, sandbox, plugins }: A
 function answers(log: Logger): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async ({ contextValue: context }) => ({
-      didResolveOperation: async ({ document, request }) => checkValues(document, request.variables),
+      didResolveOperation: async ({ document, request, operation }) => {
+        checkValues(document, request.variables);
+        if (operation?.operation === "subscription") throw badInput(subscriptionsElsewhere);
+      },
       didEncounterErrors: async ({ errors }) => {
         for (const error of errors) {
           const { unexpected, code } = toPublicFault(error);

@@ -3,9 +3,11 @@ import type { AuthService } from "../auth/service.ts";
 import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
 import { asUnavailable } from "../db/errors.ts";
-import { AppError } from "../errors.ts";
+import { AppError, catalogue } from "../errors.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import type { KeyIdentity } from "../keys/identity.ts";
+
+const watchEveryMs = 1_000;
 
 /**
  * Finds out who is calling. A credential that is refused does not fail the request here: public fields, such as the
@@ -22,13 +24,30 @@ export class Callers {
 
   async context(request: FastifyRequest, signal: AbortSignal): Promise<Context> {
     const { ip, id: requestId } = request;
-    return { identity: await this.#identify(request), loaders: new Loaders(), requestId, ip, signal };
+    return this.contextOf(await this.identify(() => readCredential(request), ip), { requestId, ip, signal });
   }
 
-  async #identify(request: FastifyRequest): Promise<Identity> {
-    const { ip } = request;
+  contextOf(identity: Identity, of: Pick<Context, "requestId" | "ip" | "signal">): Context {
+    return { identity, loaders: new Loaders(), ...of };
+  }
+
+  /**
+   * Asks once a second whether this credential is still good, for as long as something that it started goes on. A
+   * database that is away does not count as a refusal here: nothing new can be started then anyhow.
+   */
+  watch(read: () => string | undefined, ip: string, onRefused: (refusal: AppError) => void): () => void {
+    const timer = setInterval(() => {
+      this.identify(read, ip).then(
+        ({ refusal }) => refusal && isFinal(refusal) && onRefused(refusal),
+        () => {},
+      );
+    }, watchEveryMs).unref();
+    return () => clearInterval(timer);
+  }
+
+  async identify(read: () => string | undefined, ip: string): Promise<Identity> {
     try {
-      const credential = readCredential(request);
+      const credential = read();
       if (credential === undefined) return {};
       const viewer = isAccessToken(credential)
         ? await this.#auth.identify(credential)
@@ -42,7 +61,12 @@ export class Callers {
   }
 }
 
-function readCredential({ headers, raw }: FastifyRequest): string | undefined {
+function isFinal({ code }: AppError): boolean {
+  return catalogue[code].status < 500;
+}
+
+/** @throws UNAUTHENTICATED when it cannot be told which credential is meant */
+export function readCredential({ headers, raw }: Pick<FastifyRequest, "headers" | "raw">): string | undefined {
   const { authorization, "x-api-key": apiKey } = headers;
   if (authorization === undefined && apiKey === undefined) return undefined;
   const bearer = authorization === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(authorization)?.[1];

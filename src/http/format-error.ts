@@ -27,18 +27,27 @@ const requestFaults = new Set([
 ]);
 
 export function toPublicFault(error: unknown): PublicFault {
-  // What a resolver threw has been wrapped, and so has what was thrown before one ran.
-  const fault = asUnavailable(error instanceof GraphQLError ? (error.originalError ?? error) : error);
+  const fault = asUnavailable(causeOf(error));
   if (fault instanceof AppError) return publish(fault.code, fault.message, fault.details);
   if (error instanceof GraphQLError) {
     const code = String(error.extensions["code"] ?? "");
     if (code in catalogue && code !== "INTERNAL") return publish(code as ErrorCode, error.message);
-    // Without an original error it came from the language itself: a value that does not fit its type, say.
-    if (requestFaults.has(code) || (error.originalError == null && code === "")) {
+    // From the language itself: a value that does not fit its type, say.
+    if (requestFaults.has(code) || (isOfTheLanguage(error.originalError) && code === "")) {
       return publish("BAD_USER_INPUT", error.message);
     }
   }
   return publish("INTERNAL", catalogue.INTERNAL.message);
+}
+
+/** What a resolver or a plugin threw; the error itself when nobody threw one. */
+export function causeOf(error: unknown): unknown {
+  if (!(error instanceof GraphQLError) || isOfTheLanguage(error.originalError)) return error;
+  return error.originalError;
+}
+
+function isOfTheLanguage(original: unknown): boolean {
+  return original == null || original instanceof GraphQLError;
 }
 
 function publish(code: ErrorCode, message: string, details: Record<string, unknown> = {}): PublicFault {

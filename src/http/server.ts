@@ -1,4 +1,4 @@
-import { STATUS_CODES } from "node:http";
+import { ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { ApolloServer } from "@apollo/server";
 import { fastifyApolloHandler } from "@as-integrations/fastify";
@@ -16,7 +16,13 @@ import type { Context } from "../auth/viewer.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Callers } from "./context.ts";
-import { formatFault, headersOf, toPublicFault } from "./format-error.ts";
+import { answerWithEvents } from "./event-stream.ts";
+import { formatFault, headersOf, type PublicFault, toPublicFault } from "./format-error.ts";
+import { goneSignal } from "./gone.ts";
+import type { Operations } from "./operations.ts";
+import { creditHeaderNames, isRefusal } from "./rest/door.ts";
+import { addDoors } from "./rest/routes.ts";
+import type { Sockets } from "./sockets.ts";
 
 const bodyBytesMax = 1_048_576;
 /** Above the 16 KiB of Node, so that an overlong credential is refused in the same words as any other wrong one. */
@@ -51,7 +57,7 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
   server.addHook("onResponse", async ({ id, method, routeOptions }, { statusCode, elapsedTime }) => {
     log.debug({ requestId: id, method, route: routeOptions.url, statusCode, ms: Math.round(elapsedTime) }, "request");
   });
-  server.setErrorHandler((error, request, reply) => sendFault(toRequestFault(error), request, reply, log));
+  server.setErrorHandler((error, request, reply) => sendFault(error, request, reply, log));
   server.setNotFoundHandler((request, reply) =>
     sendFault(new AppError("NOT_FOUND", { message: "There is nothing at this address." }), request, reply, log),
   );
@@ -61,6 +67,7 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
       methods: ["GET", "POST"],
       exposedHeaders: [
         ...["x-request-id", "retry-after"],
+        ...creditHeaderNames,
         ...["ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
       ],
       maxAge: 600,
@@ -72,17 +79,33 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
 export interface Routes {
   apollo: ApolloServer<Context>;
   callers: Callers;
+  operations: Operations;
+  sockets: Sockets;
   sandbox: boolean;
   /** Rejects when the database does not answer. */
   checkReady: () => Promise<void>;
 }
 
-export function addRoutes(server: FastifyInstance, { apollo, callers, sandbox, checkReady }: Routes): void {
+export function addRoutes(server: FastifyInstance, routes: Routes): void {
+  const { apollo, callers, sockets, sandbox, checkReady } = routes;
+  addDoors(server, routes, (error, request) => publishFault(error, request, server.log));
   const handler = fastifyApolloHandler(apollo, {
     context: (request, reply) => callers.context(request, goneSignal(reply)),
   });
   server.post("/graphql", { preHandler: async ({ body }) => checkBody(body) }, handler);
-  server.get("/graphql", { preHandler: async ({ headers }) => showPage(sandbox, headers) }, handler);
+  const takeSocket = async (request: FastifyRequest, reply: FastifyReply) => {
+    if (sockets.take(request, reply)) return reply;
+    return showPage(sandbox, request.headers);
+  };
+  server.get("/graphql", { preHandler: takeSocket }, handler);
+  server.post("/graphql/stream", { preHandler: async ({ body }) => checkBody(body) }, (request, reply) =>
+    answerWithEvents(request, reply, routes),
+  );
+  sockets.attach(server, "/graphql", (request, socket) => {
+    const response = new ServerResponse(request);
+    response.assignSocket(socket as Socket);
+    server.routing(request, response);
+  });
   server.get("/healthz", async () => ({ status: "ok" }));
   server.get("/readyz", async () => {
     await checkReady().catch((cause: unknown) => {
@@ -90,14 +113,6 @@ export function addRoutes(server: FastifyInstance, { apollo, callers, sandbox, c
     });
     return { status: "ready" };
   });
-}
-
-function goneSignal({ raw }: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  raw.once("close", () => {
-    if (!raw.writableFinished) controller.abort();
-  });
-  return controller.signal;
 }
 
 /** Apollo would run a query in a URL, where it ends up in histories and logs, for whoever prefers JSON to a page. */
@@ -133,12 +148,23 @@ function toRequestFault(error: unknown): unknown {
 }
 
 function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
-  const fault = toPublicFault(error);
-  if (fault.unexpected) log.error({ err: error, requestId: request.id, code: fault.code }, "request failed");
+  if (error instanceof Error && isRefusal(error)) {
+    return reply
+      .code(error.statusCode)
+      .headers(headersOf(error.fault.extensions))
+      .send({ errors: [error.fault] });
+  }
+  const fault = publishFault(error, request, log);
   const { message, extensions } = formatFault(fault);
   const errors = [{ message, extensions: { ...extensions, requestId: request.id } }];
   const headers = { ...headersOf(extensions), "x-request-id": request.id };
   return reply.code(fault.status).headers(headers).send({ errors });
+}
+
+function publishFault(error: unknown, { id }: FastifyRequest, log: Pick<Logger, "error">): PublicFault {
+  const fault = toPublicFault(toRequestFault(error));
+  if (fault.unexpected) log.error({ err: error, requestId: id, code: fault.code }, "request failed");
+  return fault;
 }
 
 /** For what is no HTTP: there is no request to answer, so the answer is written to the socket. */

@@ -177,6 +177,7 @@ interface Content {
   finish?: string | null;
   /** In place of the true counts; null leaves them out. */
   usage?: unknown;
+  toolCalls?: { id: string; name: string; arguments: string }[];
 }
 
 const counts = (prompt_tokens: unknown, completion_tokens: unknown) => ({ prompt_tokens, completion_tokens });
@@ -199,6 +200,13 @@ const replies: Record<string, Content> = {
   reasoning: { reasoning: "Let me think.", usage: null },
   filtered: { words: [], finish: "content_filter" },
   tools: { words: [], finish: "tool_calls" },
+  "call-tool": {
+    words: [],
+    finish: "tool_calls",
+    usage: counts(20, 7),
+    toolCalls: [{ id: "call_1", name: "weather", arguments: '{"city":"Bern"}' }],
+  },
+  json: { words: ['{"city":', '"Bern"}'] },
   "odd-finish": { finish: "because" },
   "error-finish": { finish: "error" },
   empty: { words: [], finish: null },
@@ -219,7 +227,7 @@ function replyTo(body: Record<string, unknown>, content: Content): Reply {
   const errorBody = (message: string) => JSON.stringify({ error: { ...error.error, message } });
   const thought = content.reasoning === undefined ? {} : { reasoning_content: content.reasoning };
   if (body["stream"] !== true) {
-    const message = { role: "assistant", content: words.join(""), ...thought };
+    const message = { role: "assistant", content: words.join(""), ...thought, ...toolCallsOf(content) };
     const choices = [{ index: 0, message, finish_reason }];
     const text = JSON.stringify({ ...head, object: "chat.completion", choices, ...(usage !== null && { usage }) });
     const deltas = [text.slice(0, 20), text.slice(20, 40)];
@@ -231,9 +239,23 @@ function replyTo(body: Record<string, unknown>, content: Content): Reply {
     chunk([{ index: 0, delta: part, finish_reason: reason }]);
   const asked = (body["stream_options"] as { include_usage?: boolean } | undefined)?.include_usage === true;
   const deltas = words.map((word, i) => delta({ ...(i === 0 && { role: "assistant", ...thought }), content: word }));
+  if (content.toolCalls) deltas.push(delta(toolCallsOf(content)));
   const last = asked && usage !== null ? chunk([], { usage }) : "";
   const ending = `${delta({}, finish_reason)}${last}data: [DONE]\n\n`;
   return { contentType: "text/event-stream", deltas, ending, errorEvent: sse(error), errorBody };
+}
+
+function toolCallsOf({ toolCalls }: Content) {
+  if (!toolCalls) return {};
+  const calls = toolCalls.map(({ id, ...call }, index) => ({ index, id, type: "function", function: call }));
+  return { tool_calls: calls };
+}
+
+/** Vectors that tell which input they were made of: its place and its length. */
+function embed(res: ServerResponse, { body }: StandinCall): void {
+  const inputs = body["input"] as string[];
+  const data = inputs.map((text, index) => ({ object: "embedding", index, embedding: [index, text.length, 0.5] }));
+  sendJson(res, 200, { object: "list", data: data.reverse(), usage: { prompt_tokens: 5, total_tokens: 5 } });
 }
 
 export function startOpenAiStandin(): Promise<Standin> {
@@ -243,6 +265,7 @@ export function startOpenAiStandin(): Promise<Standin> {
     if (call.path === "/v1/models") {
       return sendJson(res, 200, { object: "list", data: Object.keys(replies).map((id) => ({ id, object: "model" })) });
     }
+    if (call.path === "/v1/embeddings") return embed(res, call);
     const known = call.path === "/v1/chat/completions" && content;
     if (!known) return sendJson(res, 404, { error: { message: `No ${model}.`, code: "model_not_found" } });
     deliver(res, replyTo(call.body, content), call);

@@ -4,6 +4,7 @@ import {
   defaultFieldResolver,
   GraphQLBoolean,
   GraphQLDirective,
+  type GraphQLFieldResolver,
   GraphQLNonNull,
   type GraphQLSchema,
 } from "graphql";
@@ -33,9 +34,17 @@ export interface PaidCall {
   fail(error: unknown): Promise<never>;
 }
 
+/** A stream that is paid for: exactly one of `run` and `fail` follows, and `run` settles however it ends. */
+export interface PaidStream<P extends PaidCall> {
+  call: P;
+  /** Aborted when the client leaves or may not go on; what the resolver starts must heed it. */
+  signal: AbortSignal;
+  run(events: AsyncIterable<unknown>): AsyncIterable<unknown>;
+}
+
 /** The stored answer of an earlier call, for which nothing is reserved, called or charged again. */
-export interface Answered {
-  answer: unknown;
+export interface Answered<A = unknown> {
+  answer: A;
 }
 
 export interface Meter<C> {
@@ -43,32 +52,72 @@ export interface Meter<C> {
   open(context: C, args: Record<string, unknown>, cost: Cost): Promise<PaidCall | Answered>;
 }
 
+export interface StreamMeter<C> {
+  openStream(
+    context: C,
+    args: Record<string, unknown>,
+    cost: Cost,
+  ): Promise<PaidStream<PaidCall> | Answered<AsyncIterable<unknown>>>;
+}
+
+/** Who meters which paid field, by its name. */
+export interface Meters<C> {
+  calls: Record<string, Meter<C>>;
+  streams: Record<string, StreamMeter<C>>;
+}
+
 /** Where the resolver of a paid field finds the call that pays for it. */
 export type PaidContext<C, P extends PaidCall> = C & { paidCall: P };
 
+type Resolver<C> = GraphQLFieldResolver<unknown, C>;
+
 /**
- * Wraps each field that has a `@cost`: the meter opens before the resolver and settles or fails after it.
- * A field without the directive never touches credits.
+ * Wraps each field that has a `@cost`: the meter opens before the resolver and settles or fails after it; for a
+ * subscription it wraps the start, and settles when the events end. A field without the directive never touches
+ * credits.
  */
-export function withCost<C extends object>(schema: GraphQLSchema, meter: Meter<C>): GraphQLSchema {
+export function withCost<C extends object>(schema: GraphQLSchema, { calls, streams }: Meters<C>): GraphQLSchema {
   return mapSchema(schema, {
-    [MapperKind.OBJECT_FIELD]: (field) => {
+    [MapperKind.OBJECT_FIELD]: (field, name) => {
       const cost = getDirective(schema, field, "cost")?.[0] as Cost | undefined;
       if (!cost) return field;
       const { resolve = defaultFieldResolver } = field;
-      field.resolve = async (source, args, context: C, info) => {
-        const paidCall = await meter.open(context, args, cost);
-        if ("answer" in paidCall) return paidCall.answer;
-        const paidContext = Object.assign(Object.create(context), { paidCall });
-        let result: unknown;
-        try {
-          result = await resolve(source, args, paidContext, info);
-        } catch (error) {
-          return await paidCall.fail(error);
-        }
-        return await paidCall.settle(result);
-      };
+      const [call, stream] = [calls[name], streams[name]];
+      if (call) field.resolve = payCall(call, cost, resolve);
+      else if (stream) field.resolve = payStream(stream, cost, resolve);
+      else throw new Error(`Nobody meters the paid field ${name}.`);
       return field;
     },
   });
+}
+
+function payCall<C extends object>(meter: Meter<C>, cost: Cost, resolve: Resolver<C>): Resolver<C> {
+  return async (source, args, context, info) => {
+    const paidCall = await meter.open(context, args, cost);
+    if ("answer" in paidCall) return paidCall.answer;
+    const paidContext = Object.assign(Object.create(context), { paidCall });
+    let result: unknown;
+    try {
+      result = await resolve(source, args, paidContext, info);
+    } catch (error) {
+      return await paidCall.fail(error);
+    }
+    return await paidCall.settle(result);
+  };
+}
+
+function payStream<C extends object>(meter: StreamMeter<C>, cost: Cost, subscribe: Resolver<C>): Resolver<C> {
+  return async (source, args, context, info) => {
+    const stream = await meter.openStream(context, args, cost);
+    if ("answer" in stream) return stream.answer;
+    const { call: paidCall, signal } = stream;
+    const paidContext = Object.assign(Object.create(context), { paidCall, signal });
+    let events: unknown;
+    try {
+      events = await subscribe(source, args, paidContext, info);
+    } catch (error) {
+      return await paidCall.fail(error);
+    }
+    return stream.run(events as AsyncIterable<unknown>);
+  };
 }

@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
 import type {
   ChatMessage,
+  EmbedAnswer,
+  EmbedCall,
   FinishReason,
   Provider,
   ProviderAnswer,
@@ -55,6 +58,13 @@ function replyTo(call: ProviderCall): Reply {
   };
 }
 
+function vectorOf(text: string, dimensions: number): number[] {
+  const bytes = createHash("shake256", { outputLength: dimensions }).update(text).digest();
+  const values = Array.from(bytes, (byte) => byte - 127.5);
+  const length = Math.hypot(...values);
+  return values.map((value) => value / length);
+}
+
 export class EchoProvider implements Provider {
   readonly name = "echo";
 
@@ -72,6 +82,20 @@ export class EchoProvider implements Provider {
       signal.throwIfAborted();
     }
     yield { type: "finish", finishReason, usage };
+  }
+
+  /** The same text has the same vector, and no two texts are near each other. */
+  async embed({ inputs, dimensions = 8 }: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
+    signal.throwIfAborted();
+    const inputTokens = inputs.reduce((tokens, text) => tokens + countWords(text), 0);
+    const usage = {
+      inputTokens,
+      cachedInputTokens: 0,
+      outputTokens: 0,
+      reasoningTokens: 0,
+      source: "PROVIDER" as const,
+    };
+    return { vectors: inputs.map((text) => vectorOf(text, dimensions)), usage };
   }
 
   async listModels(): Promise<string[]> {

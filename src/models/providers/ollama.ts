@@ -1,18 +1,33 @@
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { AppError } from "../../errors.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import {
+  type ChatMessage,
+  checkEmbedUsage,
   checkUsage,
+  type EmbedAnswer,
+  type EmbedCall,
   type FinishReason,
   type Provider,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
+  type ToolCall,
 } from "./provider.ts";
 
 // Ollama by its native API: one JSON object, or one per line, the last of which says `done` and carries the counts.
 
-const messageSchema = z.object({ content: z.string().nullish(), thinking: z.string().nullish() });
+const toolCallSchema = z.object({
+  id: z.string().nullish(),
+  function: z.object({ name: z.string(), arguments: z.record(z.string(), z.unknown()) }),
+});
+const messageSchema = z.object({
+  content: z.string().nullish(),
+  thinking: z.string().nullish(),
+  tool_calls: z.array(toolCallSchema).nullish(),
+});
+const embedSchema = z.object({ embeddings: z.array(z.array(z.number())), prompt_eval_count: z.unknown().optional() });
 
 const partSchema = z.object({
   message: messageSchema.optional(),
@@ -31,11 +46,42 @@ const tagsSchema = z.object({ models: z.array(z.object({ name: z.string() })) })
 
 const finishReasons: Record<string, FinishReason> = { stop: "STOP", length: "LENGTH" };
 
+function messagesOf(messages: ChatMessage[]) {
+  const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name] as const)));
+  return messages.map(({ role, content, toolCalls, toolCallId }) => ({
+    role,
+    content,
+    ...(toolCalls && {
+      tool_calls: toolCalls.map(({ id, name, arguments: given }) => ({
+        id,
+        function: { name, arguments: JSON.parse(given) as unknown },
+      })),
+    }),
+    ...(toolCallId !== undefined && { tool_name: names.get(toolCallId) }),
+  }));
+}
+
+/** Ollama lets the model choose; a choice of one tool or of none is made by what it is shown. */
+function toolsOf({ tools, toolChoice }: ProviderCall) {
+  if (toolChoice === "none") return undefined;
+  const shown = typeof toolChoice === "object" ? tools?.filter(({ name }) => name === toolChoice.name) : tools;
+  return shown?.map((tool) => ({ type: "function", function: tool }));
+}
+
+function toolCallsOf({ message }: Part): ToolCall[] {
+  return (message?.tool_calls ?? []).map(({ id, function: { name, arguments: given } }) => ({
+    id: id || `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`,
+    name,
+    arguments: JSON.stringify(given),
+  }));
+}
+
 function requestBody(call: ProviderCall, stream: boolean) {
   return {
     model: call.model,
-    messages: call.messages,
+    messages: messagesOf(call.messages),
     stream,
+    tools: toolsOf(call),
     format: call.responseFormat?.type === "json_schema" ? call.responseFormat.schema : call.responseFormat?.type,
     options: {
       num_predict: call.maxOutputTokens,
@@ -45,6 +91,12 @@ function requestBody(call: ProviderCall, stream: boolean) {
       seed: call.seed,
     },
   };
+}
+
+interface Content {
+  text: string;
+  thinking: string;
+  toolCalls: ToolCall[];
 }
 
 function timeToFirstToken({ load_duration: load, prompt_eval_duration: prompt }: Part) {
@@ -68,12 +120,14 @@ export class OllamaProvider implements Provider {
     const part = this.#part(await this.#upstream.requestJson("/api/chat", requestBody(call, false), signal));
     if (!part.done) throw this.#nonsense("ended its answer before it was done");
     const text = part.message?.content ?? "";
-    return { text, ...this.#ending(part, call, text, part.message?.thinking ?? ""), ...timeToFirstToken(part) };
+    const content = { text, thinking: part.message?.thinking ?? "", toolCalls: toolCallsOf(part) };
+    return { text, ...this.#ending(part, call, content), ...timeToFirstToken(part) };
   }
 
   async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
     let text = "";
     let thinking = "";
+    const toolCalls: ToolCall[] = [];
     let last: Part | undefined;
     for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal)) {
       signal.throwIfAborted();
@@ -82,6 +136,7 @@ export class OllamaProvider implements Provider {
       const part = this.#part(this.#upstream.parse(line));
       if (part.done) last = part;
       thinking += part.message?.thinking ?? "";
+      toolCalls.push(...toolCallsOf(part));
       const delta = part.message?.content;
       if (!delta) continue;
       text += delta;
@@ -89,7 +144,16 @@ export class OllamaProvider implements Provider {
     }
     signal.throwIfAborted();
     if (!last) throw this.#nonsense("ended its stream before it was done");
-    yield { type: "finish", ...this.#ending(last, call, text, thinking) };
+    yield { type: "finish", ...this.#ending(last, call, { text, thinking, toolCalls }) };
+  }
+
+  async embed({ model, inputs, dimensions }: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
+    const body = { model, input: inputs, ...(dimensions && { dimensions }) };
+    const answer = embedSchema.safeParse(await this.#upstream.requestJson("/api/embed", body, signal));
+    if (!answer.success) throw this.#nonsense("did not answer embeddings");
+    const { embeddings: vectors, prompt_eval_count: count } = answer.data;
+    if (vectors.length !== inputs.length) throw this.#nonsense("did not answer one vector for each input");
+    return { vectors, usage: checkEmbedUsage(count, inputs) };
   }
 
   async listModels(signal: AbortSignal): Promise<string[]> {
@@ -113,10 +177,12 @@ export class OllamaProvider implements Provider {
     return part.data;
   }
 
-  #ending(part: Part, call: ProviderCall, text: string, thinking: string) {
-    const finishReason = finishReasons[part.done_reason ?? ""] ?? "OTHER";
+  #ending(part: Part, call: ProviderCall, { text, thinking, toolCalls }: Content) {
+    const asked = toolCalls.length > 0;
+    const finishReason = asked ? "TOOL_CALLS" : (finishReasons[part.done_reason ?? ""] ?? "OTHER");
     if (text === "" && finishReason === "OTHER") throw this.#nonsense("answered nothing");
     const reported = { inputTokens: part.prompt_eval_count, outputTokens: part.eval_count };
-    return { finishReason, usage: checkUsage(reported, call, thinking + text) };
+    const written = thinking + text + (asked ? JSON.stringify(toolCalls) : "");
+    return { finishReason, usage: checkUsage(reported, call, written), ...(asked && { toolCalls }) };
   }
 }

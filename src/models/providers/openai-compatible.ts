@@ -3,13 +3,17 @@ import { z } from "zod";
 import { AppError } from "../../errors.ts";
 import { lineBlocks, Upstream, type UpstreamOptions } from "./http.ts";
 import {
+  checkEmbedUsage,
   checkUsage,
+  type EmbedAnswer,
+  type EmbedCall,
   type FinishReason,
   type Provider,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
   type ReportedUsage,
+  type ToolCall,
 } from "./provider.ts";
 
 // Any service that speaks OpenAI's chat completions, through the AI SDK's adapter (without its core, which costs five
@@ -20,6 +24,7 @@ type CallOptions = Parameters<Model["doGenerate"]>[0];
 type Prompt = CallOptions["prompt"];
 type Usage = Awaited<ReturnType<Model["doGenerate"]>>["usage"];
 type ModelFinish = Awaited<ReturnType<Model["doGenerate"]>>["finishReason"];
+type FunctionTool = Extract<NonNullable<CallOptions["tools"]>[number], { type: "function" }>;
 type JsonFormat = Extract<NonNullable<CallOptions["responseFormat"]>, { type: "json" }>;
 
 const finishReasons: Record<ModelFinish["unified"], FinishReason> = {
@@ -31,12 +36,45 @@ const finishReasons: Record<ModelFinish["unified"], FinishReason> = {
   other: "OTHER",
 };
 
+const embeddingsSchema = z.object({
+  data: z.array(z.object({ index: z.number(), embedding: z.array(z.number()) })),
+  usage: z.object({ prompt_tokens: z.unknown() }).nullish(),
+});
 const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 function promptOf({ messages }: ProviderCall): Prompt {
-  return messages.map(({ role, content }) =>
-    role === "system" ? { role, content } : { role, content: [{ type: "text", text: content }] },
-  );
+  // The answer of a tool must name the tool, which only the call before it does.
+  const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name] as const)));
+  return messages.map(({ role, content, toolCalls = [], toolCallId = "" }) => {
+    const text = { type: "text" as const, text: content };
+    if (role === "system") return { role, content };
+    if (role === "user") return { role, content: [text] };
+    if (role === "tool") {
+      const output = { type: "text" as const, value: content };
+      const toolName = names.get(toolCallId) ?? "";
+      return { role, content: [{ type: "tool-result" as const, toolCallId, toolName, output }] };
+    }
+    const calls = toolCalls.map(({ id, name, arguments: given }) => ({
+      type: "tool-call" as const,
+      toolCallId: id,
+      toolName: name,
+      input: JSON.parse(given) as unknown,
+    }));
+    return { role, content: content === "" && calls.length > 0 ? calls : [text, ...calls] };
+  });
+}
+
+function toolsOf({ tools, toolChoice }: ProviderCall): Pick<CallOptions, "tools" | "toolChoice"> {
+  if (!tools) return {};
+  const choice = typeof toolChoice === "object" ? { type: "tool" as const, toolName: toolChoice.name } : undefined;
+  return {
+    tools: tools.map(({ parameters, ...tool }) => ({
+      type: "function" as const,
+      ...tool,
+      inputSchema: parameters as FunctionTool["inputSchema"],
+    })),
+    ...(toolChoice !== undefined && { toolChoice: choice ?? { type: toolChoice as "auto" | "none" | "required" } }),
+  };
 }
 
 function optionsOf(call: ProviderCall, abortSignal: AbortSignal): CallOptions {
@@ -53,7 +91,26 @@ function optionsOf(call: ProviderCall, abortSignal: AbortSignal): CallOptions {
     ...(stop !== undefined && { stopSequences: stop }),
     ...(seed !== undefined && { seed }),
     ...(responseFormat && { responseFormat: format }),
+    ...toolsOf(call),
   };
+}
+
+interface Content {
+  text: string;
+  reasoning: string;
+  toolCalls: ToolCall[];
+}
+
+function toToolCall({
+  toolCallId,
+  toolName,
+  input,
+}: {
+  toolCallId: string;
+  toolName: string;
+  input: string;
+}): ToolCall {
+  return { id: toolCallId, name: toolName, arguments: input };
 }
 
 /** The counts as they were sent: the adapter's own reading makes 0 of a missing one. */
@@ -111,11 +168,13 @@ export class OpenAICompatibleProvider implements Provider {
       const answer = await this.#model(call.model).doGenerate(optionsOf(call, signal));
       let text = "";
       let reasoning = "";
+      const toolCalls: ToolCall[] = [];
       for (const part of answer.content) {
         if (part.type === "text") text += part.text;
         if (part.type === "reasoning") reasoning += part.text;
+        if (part.type === "tool-call") toolCalls.push(toToolCall(part));
       }
-      return { text, ...this.#ending(answer, call, text, reasoning) };
+      return { text, ...this.#ending(answer, call, { text, reasoning, toolCalls }) };
     } catch (error) {
       throw this.#translate(error, signal);
     }
@@ -124,6 +183,7 @@ export class OpenAICompatibleProvider implements Provider {
   async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
     let text = "";
     let reasoning = "";
+    const toolCalls: ToolCall[] = [];
     try {
       const { stream } = await this.#model(call.model).doStream(optionsOf(call, signal));
       for await (const part of stream) {
@@ -134,11 +194,23 @@ export class OpenAICompatibleProvider implements Provider {
           text += part.delta;
           yield { type: "delta", text: part.delta };
         }
-        if (part.type === "finish") yield { type: "finish", ...this.#ending(part, call, text, reasoning) };
+        if (part.type === "tool-call") toolCalls.push(toToolCall(part));
+        if (part.type === "finish")
+          yield { type: "finish", ...this.#ending(part, call, { text, reasoning, toolCalls }) };
       }
     } catch (error) {
       throw this.#translate(error, signal);
     }
+  }
+
+  async embed({ model, inputs, dimensions }: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
+    const body = { model, input: inputs, encoding_format: "float", ...(dimensions && { dimensions }) };
+    const answer = embeddingsSchema.safeParse(await this.#upstream.requestJson("/embeddings", body, signal));
+    if (!answer.success) throw this.#upstream.failure("did not answer embeddings");
+    const { data, usage } = answer.data;
+    const vectors = data.sort((a, b) => a.index - b.index).map(({ embedding }) => embedding);
+    if (vectors.length !== inputs.length) throw this.#upstream.failure("did not answer one vector for each input");
+    return { vectors, usage: checkEmbedUsage(usage?.prompt_tokens, inputs) };
   }
 
   async listModels(signal: AbortSignal): Promise<string[]> {
@@ -158,12 +230,22 @@ export class OpenAICompatibleProvider implements Provider {
     return model;
   }
 
-  #ending(end: { finishReason: ModelFinish; usage: Usage }, call: ProviderCall, text: string, reasoning: string) {
+  #ending(
+    end: { finishReason: ModelFinish; usage: Usage },
+    call: ProviderCall,
+    { text, reasoning, toolCalls }: Content,
+  ) {
     const { unified, raw } = end.finishReason;
-    const finishReason = finishReasons[unified] ?? "OTHER";
+    const asked = toolCalls.length > 0;
+    const finishReason = asked ? "TOOL_CALLS" : (finishReasons[unified] ?? "OTHER");
     if (finishReason === "ERROR" || raw === "error") throw this.#upstream.failure("ended its answer with an error");
     if (text === "" && finishReason === "OTHER") throw this.#upstream.failure("answered nothing");
-    return { finishReason, usage: checkUsage(reportedUsage(end.usage), call, reasoning + text) };
+    const written = reasoning + text + (asked ? JSON.stringify(toolCalls) : "");
+    return {
+      finishReason,
+      usage: checkUsage(reportedUsage(end.usage), call, written),
+      ...(asked && { toolCalls }),
+    };
   }
 
   /** The adapter's errors hold the prompt and the answer: only their words go on, where logs do not look. */

@@ -1,10 +1,29 @@
 // What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
 // A provider's counts decide what a caller pays, so they are believed only as far as they are plausible.
 
-export interface ChatMessage {
-  role: "system" | "user" | "assistant";
-  content: string;
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** As the model wrote them, unchecked. */
+  arguments: string;
 }
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant" | "tool";
+  content: string;
+  /** Of an assistant: what it asked for. */
+  toolCalls?: ToolCall[];
+  /** Of a tool: which call it answers. */
+  toolCallId?: string;
+}
+
+export interface Tool {
+  name: string;
+  description?: string;
+  parameters: Record<string, unknown>;
+}
+
+export type ToolChoice = "auto" | "none" | "required" | { name: string };
 
 export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: unknown };
 
@@ -19,6 +38,8 @@ export interface ProviderCall {
   stop?: string[];
   seed?: number;
   responseFormat?: ResponseFormat;
+  tools?: Tool[];
+  toolChoice?: ToolChoice;
 }
 
 /** ERROR and CANCELLED name how a call ended for the ledger; a provider throws instead of answering them. */
@@ -44,6 +65,7 @@ export interface TokenUsage {
 
 export interface ProviderAnswer {
   text: string;
+  toolCalls?: ToolCall[];
   finishReason: FinishReason;
   usage: TokenUsage;
   timeToFirstTokenMs?: number;
@@ -51,7 +73,20 @@ export interface ProviderAnswer {
 
 export type ProviderEvent =
   | { type: "delta"; text: string }
-  | { type: "finish"; finishReason: FinishReason; usage: TokenUsage };
+  | { type: "finish"; finishReason: FinishReason; usage: TokenUsage; toolCalls?: ToolCall[] };
+
+export interface EmbedCall {
+  /** The provider's own name of the model. */
+  model: string;
+  inputs: string[];
+  dimensions?: number;
+}
+
+export interface EmbedAnswer {
+  /** In the order of the inputs. */
+  vectors: number[][];
+  usage: TokenUsage;
+}
 
 /**
  * Throws only AppError (PROVIDER_FAILED, PROVIDER_TIMEOUT), or the signal's own reason once the signal is aborted.
@@ -66,6 +101,8 @@ export interface Provider {
    * To leave while a `next()` is pending, abort the signal: `return()` alone has to wait for it.
    */
   stream(call: ProviderCall, signal: AbortSignal): AsyncIterable<ProviderEvent>;
+  /** Absent for a provider that has no embeddings. */
+  embed?(call: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer>;
   listModels?(signal: AbortSignal): Promise<string[]>;
   /** Breaks off what is still running; drain before it. */
   close(): Promise<void>;
@@ -73,16 +110,29 @@ export interface Provider {
 
 const overheadTokensPerMessage = 8;
 const overheadTokensPerCall = 8;
+const overheadTokensPerTool = 32;
 // Templates of models add system text of their own (Qwen about 20 tokens, gpt-oss about 70): more than the bound, and true.
 const hiddenInputTokensMax = 1000;
 
+/** What is sent besides the messages and counted as input: the texts of a schema and of tools. */
+export interface Enclosed {
+  responseFormat?: ResponseFormat | undefined;
+  tools?: Tool[] | undefined;
+}
+
 /** What the input can count at most: no tokenizer makes more tokens of a text than it has UTF-8 bytes. */
-export function inputTokensUpperBound(messages: ChatMessage[], responseFormat?: ResponseFormat): number {
+export function inputTokensUpperBound(messages: ChatMessage[], { responseFormat, tools }: Enclosed = {}): number {
   let tokens = overheadTokensPerCall;
-  for (const { content } of messages) tokens += Buffer.byteLength(content) + overheadTokensPerMessage;
+  for (const message of messages) tokens += bytesOf(message) + overheadTokensPerMessage;
   // Services that enforce a schema count its text as input.
   if (responseFormat?.type === "json_schema") tokens += Buffer.byteLength(JSON.stringify(responseFormat.schema) ?? "");
+  for (const tool of tools ?? []) tokens += Buffer.byteLength(JSON.stringify(tool)) + overheadTokensPerTool;
   return tokens;
+}
+
+function bytesOf({ content, toolCalls, toolCallId }: ChatMessage): number {
+  const calls = toolCalls ? JSON.stringify(toolCalls) : "";
+  return Buffer.byteLength(content) + Buffer.byteLength(calls) + Buffer.byteLength(toolCallId ?? "");
 }
 
 /** The own count when the provider gives none: one token per four UTF-8 bytes, rounded up. */
@@ -92,7 +142,7 @@ export function estimateTokens(text: string): number {
 
 /** As `estimateTokens`, with four tokens a message for what marks its role and its end. */
 export function estimateInputTokens(messages: ChatMessage[]): number {
-  return messages.reduce((tokens, { content }) => tokens + estimateTokens(content) + 4, 0);
+  return messages.reduce((tokens, message) => tokens + Math.ceil(bytesOf(message) / 4) + 4, 0);
 }
 
 function isCount(value: unknown): value is number {
@@ -100,7 +150,7 @@ function isCount(value: unknown): value is number {
 }
 
 function isPlausible(input: number, output: number, call: ProviderCall, text: string): boolean {
-  if (input > inputTokensUpperBound(call.messages, call.responseFormat) + hiddenInputTokensMax) return false;
+  if (input > inputTokensUpperBound(call.messages, call) + hiddenInputTokensMax) return false;
   if (output > call.maxOutputTokens * 2 + 1000) return false;
   // Zero for something that was there is a field left unset, not a count.
   const anyInput = call.messages.some(({ content }) => content !== "");
@@ -139,4 +189,10 @@ export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCa
     reasoningTokens: 0,
     source: "ESTIMATED",
   };
+}
+
+/** As `checkUsage`, for texts that become vectors and bring no answer. */
+export function checkEmbedUsage(inputTokens: unknown, inputs: string[]): TokenUsage {
+  const messages = inputs.map((content) => ({ role: "user" as const, content }));
+  return checkUsage({ inputTokens, outputTokens: 0 }, { model: "", messages, maxOutputTokens: 0 }, "");
 }

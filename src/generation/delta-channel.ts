@@ -1,0 +1,103 @@
+import type { GenerationFinished, TextDelta } from "./event-types.ts";
+import type { Generation } from "./types.ts";
+
+/**
+ * Between a model that writes and a client that reads. A reader who waits is given each piece at once; for one who
+ * lags by `piecesMax`, further pieces are joined, and once `pendingLengthMax` characters wait, the writer is told to
+ * wait as well. So a slow client costs a bounded amount of memory, and slows nobody but its own provider.
+ */
+const piecesMax = 16;
+const pendingLengthMax = 65_536;
+
+type Event = TextDelta | GenerationFinished;
+
+export class DeltaChannel implements AsyncIterableIterator<Event> {
+  readonly #onLeave: () => void;
+  readonly #pieces: string[] = [];
+  #pendingLength = 0;
+  #seq = 0;
+  #finished: Generation | undefined;
+  #error: unknown;
+  #ended = false;
+  #reader: { resolve: (result: IteratorResult<Event>) => void; reject: (error: unknown) => void } | undefined;
+  #writer: (() => void) | undefined;
+
+  /** `onLeave` is called when the reader leaves before the end. */
+  constructor(onLeave: () => void) {
+    this.#onLeave = onLeave;
+  }
+
+  push(text: string): void {
+    this.#pendingLength += text.length;
+    if (this.#pieces.length < piecesMax) this.#pieces.push(text);
+    else this.#pieces.push(`${this.#pieces.pop()}${text}`);
+    this.#deliver();
+  }
+
+  /** Undefined while there is room; otherwise resolves when there is, or when the channel has ended. */
+  room(): Promise<void> | undefined {
+    if (this.#pendingLength < pendingLengthMax || this.#ended) return undefined;
+    return new Promise((resolve) => {
+      this.#writer = resolve;
+    });
+  }
+
+  /** Lets a writer go on that waits for room, because it has something else to see to. */
+  wakeWriter(): void {
+    this.#writer?.();
+    this.#writer = undefined;
+  }
+
+  /** What was pushed is still read first, then the generation if there is one, then the error if there is one. */
+  end(finished: Generation | undefined, error?: unknown): void {
+    this.#ended = true;
+    this.#finished = finished;
+    this.#error = error;
+    this.wakeWriter();
+    this.#deliver();
+  }
+
+  /** For one reader, who asks again only after an answer. */
+  next(): Promise<IteratorResult<Event>> {
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+      this.#deliver();
+    });
+  }
+
+  async return(): Promise<IteratorResult<Event>> {
+    if (!this.#ended) this.#onLeave();
+    this.#reader?.resolve({ done: true, value: undefined });
+    this.#reader = undefined;
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #deliver(): void {
+    const reader = this.#reader;
+    if (!reader) return;
+    const event = this.#take();
+    if (event === undefined && !this.#ended) return;
+    this.#reader = undefined;
+    if (event) reader.resolve({ done: false, value: event });
+    else if (this.#error === undefined) reader.resolve({ done: true, value: undefined });
+    else reader.reject(this.#error);
+    // It is told once; who reads on after an error finds the end.
+    if (!event) this.#error = undefined;
+  }
+
+  #take(): Event | undefined {
+    const text = this.#pieces.shift();
+    if (text !== undefined) {
+      this.#pendingLength -= text.length;
+      if (this.#pendingLength < pendingLengthMax) this.wakeWriter();
+      return { seq: this.#seq++, text };
+    }
+    const generation = this.#finished;
+    this.#finished = undefined;
+    return generation && { generation };
+  }
+}

@@ -1,0 +1,24 @@
+import { Arg, Ctx, Directive, Mutation, Resolver } from "type-graphql";
+import type { Context } from "../auth/viewer.ts";
+import type { PaidContext } from "../graphql/directives/cost.ts";
+import type { EmbedAnswer } from "../models/providers/provider.ts";
+import { Embedding, EmbedInput } from "./embed-types.ts";
+import type { PaidEmbedding } from "./embedding.ts";
+
+@Resolver()
+export class EmbedResolver {
+  /** The input is read when the call is paid for, before this runs; what is returned here is then settled. */
+  @Directive('@scope(requires: "embed")')
+  @Directive("@rateLimit(limit: 600, duration: 60)")
+  @Directive('@cost(base: "1", metered: true)')
+  @Mutation(() => Embedding, {
+    description:
+      "Makes vectors of texts. Credits are reserved before and settled after. Fails as `generate` does, and with BAD_USER_INPUT for a model that has no embeddings.",
+  })
+  embed(
+    @Arg("input", () => EmbedInput) _input: EmbedInput,
+    @Ctx() { paidCall, signal }: PaidContext<Context, PaidEmbedding>,
+  ): Promise<EmbedAnswer> {
+    return paidCall.ask(signal);
+  }
+}

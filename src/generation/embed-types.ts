@@ -1,0 +1,55 @@
+import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
+import { GraphQLVector } from "../graphql/scalars.ts";
+import { Charge, type Generation, TokenUsage } from "./types.ts";
+
+@InputType({ description: "Texts that are to become vectors." })
+export class EmbedInput {
+  @Field(() => String, { description: "The name of a model that has embeddings, as `models` lists it." })
+  model!: string;
+
+  @Field(() => [String], { description: "1 to 2,048 texts, none of them empty." })
+  input!: string[];
+
+  @Field(() => Int, { nullable: true, description: "1 to 8,192, for models that can be told how long a vector is." })
+  dimensions?: number | null;
+
+  @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
+  tags?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: "For usage reports: on whose behalf the call is made." })
+  endUser?: string | null;
+}
+
+@ObjectType({ description: "Vectors, and what they cost.", simpleResolvers: true })
+export class Embedding {
+  @Field(() => ID, { description: "`gen_…`, as in `generations`." })
+  id!: string;
+
+  @Field(() => String, { description: "The name of the model." })
+  model!: string;
+
+  @Field(() => String, { description: "Who ran it." })
+  provider!: string;
+
+  @Field(() => [GraphQLVector], { description: "One for each text, in their order." })
+  vectors!: number[][];
+
+  @Field(() => TokenUsage, { description: "The tokens; there are no output tokens." })
+  usage!: TokenUsage;
+
+  @Field(() => Charge, { description: "The price." })
+  charge!: Charge;
+
+  @Field(() => Int, { description: "From the reservation to the provider's last byte, in milliseconds." })
+  latencyMs!: number;
+
+  @Field(() => Date, { description: "When the credits were reserved." })
+  createdAt!: Date;
+}
+
+export function toEmbedding(
+  { id, model, provider, usage, charge, latencyMs, createdAt }: Generation,
+  vectors: number[][],
+) {
+  return { id, model, provider, vectors, usage, charge, latencyMs, createdAt };
+}

@@ -1,0 +1,85 @@
+import type { Context } from "../auth/viewer.ts";
+import { AppError, badInput } from "../errors.ts";
+import type { Cost, Meter, PaidCall } from "../graphql/directives/cost.ts";
+import { checkLabels } from "../guard/input.ts";
+import type { EmbedAnswer, EmbedCall } from "../models/providers/provider.ts";
+import type { CallableModel } from "../models/service.ts";
+import { type Embedding, type EmbedInput, toEmbedding } from "./embed-types.ts";
+import type { Order } from "./order.ts";
+import type { PaidGeneration } from "./paid-generation.ts";
+import type { GenerationService } from "./service.ts";
+
+/** Texts that become vectors: reserved, metered and settled as a generation without an answer. */
+const inputsMax = 2_048;
+const dimensionsMax = 8_192;
+
+export class PaidEmbedding implements PaidCall {
+  readonly #paid: PaidGeneration;
+  readonly #call: EmbedCall;
+
+  constructor(paid: PaidGeneration, call: EmbedCall) {
+    this.#paid = paid;
+    this.#call = call;
+  }
+
+  async ask(signal: AbortSignal): Promise<EmbedAnswer> {
+    const { runner } = this.#paid.model;
+    if (!runner.embed) throw new AppError("BAD_USER_INPUT", { message: noEmbeddings });
+    return runner.embed(this.#call, signal);
+  }
+
+  async settle(result: unknown): Promise<Embedding> {
+    const { vectors, usage } = result as EmbedAnswer;
+    return toEmbedding(await this.#paid.settle({ text: "", finishReason: "STOP", usage }), vectors);
+  }
+
+  fail(error: unknown): Promise<never> {
+    return this.#paid.fail(error);
+  }
+}
+
+const noEmbeddings = "The provider of this model has no embeddings.";
+
+export class EmbeddingMeter implements Meter<Context> {
+  readonly #generation: GenerationService;
+  readonly #inputBytesMax: number;
+
+  constructor(generation: GenerationService, inputBytesMax: number) {
+    this.#generation = generation;
+    this.#inputBytesMax = inputBytesMax;
+  }
+
+  async open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidEmbedding> {
+    const input = args["input"] as EmbedInput;
+    const order = readEmbedOrder(input, this.#inputBytesMax);
+    const fits = ({ runner }: CallableModel) => {
+      if (!runner.embed) throw badInput(noEmbeddings, { field: "model" });
+    };
+    const paid = await this.#generation.openOrder({ context, order, cost, fits });
+    // Only calls with an idempotency key have earlier answers, and vectors are not kept.
+    if ("answer" in paid) throw new AppError("INTERNAL");
+    const { dimensions } = input;
+    const call = { model: paid.call.model, inputs: input.input, ...(dimensions != null && { dimensions }) };
+    return new PaidEmbedding(paid, call);
+  }
+}
+
+function readEmbedOrder({ model, input, dimensions, tags, endUser }: EmbedInput, bytesMax: number): Order {
+  checkLabels({ tags: tags ?? [], endUser: endUser ?? null });
+  if (input.length === 0 || input.length > inputsMax || input.includes("")) {
+    throw badInput(`input has 1 to ${inputsMax} texts, none of them empty.`, { field: "input" });
+  }
+  if (dimensions != null && (dimensions < 1 || dimensions > dimensionsMax)) {
+    throw badInput(`dimensions is 1 to ${dimensionsMax}.`, { field: "dimensions" });
+  }
+  const bytes = input.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes > bytesMax) throw new AppError("INPUT_TOO_LARGE", { details: { limitBytes: bytesMax, bytes } });
+  return {
+    model,
+    call: { messages: input.map((content) => ({ role: "user", content })) },
+    maxOutputTokens: 0,
+    idempotencyKey: undefined,
+    tags: [...new Set(tags ?? [])],
+    endUser: endUser ?? null,
+  };
+}

@@ -1,0 +1,70 @@
+import { Field, InputType, ObjectType, registerEnumType } from "type-graphql";
+import { GraphQLAnyJson } from "../graphql/scalars.ts";
+
+export enum MessageRole {
+  SYSTEM = "SYSTEM",
+  USER = "USER",
+  ASSISTANT = "ASSISTANT",
+  TOOL = "TOOL",
+}
+registerEnumType(MessageRole, {
+  name: "MessageRole",
+  description: "Who says a message.",
+  valuesConfig: {
+    SYSTEM: { description: "Instructions for the model." },
+    USER: { description: "The person or program that asks." },
+    ASSISTANT: { description: "What the model said before." },
+    TOOL: { description: "What a tool answered to a call of the model; needs `toolCallId`." },
+  },
+});
+
+@InputType({ description: "A call of a tool that the model asked for before." })
+export class ToolCallInput {
+  @Field(() => String, { description: "As the model gave it, 1 to 200 characters." })
+  id!: string;
+
+  @Field(() => String, { description: "The name of the tool." })
+  name!: string;
+
+  @Field(() => String, { description: "A JSON object, as text." })
+  arguments!: string;
+}
+
+@InputType({ description: "One message of a conversation." })
+export class MessageInput {
+  @Field(() => MessageRole, { description: "Who says it." })
+  role!: `${MessageRole}`;
+
+  @Field(() => String, { description: "What is said; may be empty beside `toolCalls`." })
+  content!: string;
+
+  @Field(() => [ToolCallInput], { nullable: true, description: "For ASSISTANT: the tools that the model called." })
+  toolCalls?: ToolCallInput[] | null;
+
+  @Field(() => String, { nullable: true, description: "For TOOL: which call of an earlier message it answers." })
+  toolCallId?: string | null;
+}
+
+@InputType({ description: "A tool that the model may ask for. Tollgate passes it on and never runs it." })
+export class ToolInput {
+  @Field(() => String, { description: "1 to 64 letters, digits, `_` and `-`; unique in the call." })
+  name!: string;
+
+  @Field(() => String, { nullable: true, description: "For the model: what it is good for." })
+  description?: string | null;
+
+  @Field(() => GraphQLAnyJson, { description: "The JSON Schema of its arguments, an object." })
+  parameters!: unknown;
+}
+
+@ObjectType({ description: "A tool that the model asks for.", simpleResolvers: true })
+export class ToolCall {
+  @Field(() => String, { description: "Give this back as `toolCallId` with the tool's answer." })
+  id!: string;
+
+  @Field(() => String, { description: "The name of the tool." })
+  name!: string;
+
+  @Field(() => String, { description: "As the model wrote them: usually a JSON object, but that is not checked." })
+  arguments!: string;
+}

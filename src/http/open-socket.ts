@@ -1,0 +1,122 @@
+import type { FastifyRequest } from "fastify";
+import type { WebSocket as ProtocolSocket } from "graphql-ws";
+import type { WebSocket } from "ws";
+import { AppError } from "../errors.ts";
+import { readCredential } from "./context.ts";
+
+/** One socket: who opened it, what runs on it, and whether its other end is still there. */
+const operationsMax = 100;
+const messagesPerSecondMax = 200;
+const pingEveryMs = 12_000;
+
+export class OpenSocket {
+  readonly ip: string;
+  credential: string | undefined;
+  readonly #socket: WebSocket;
+  readonly #request: FastifyRequest;
+  readonly #running = new Map<string, AbortController>();
+  readonly #onEnd: (() => void)[] = [];
+  #idle: (() => void) | undefined;
+  #messages = 0;
+  #alive = true;
+
+  constructor(socket: WebSocket, request: FastifyRequest) {
+    this.#socket = socket;
+    this.#request = request;
+    this.ip = request.ip;
+    // What is wrong with a frame is told by its close code; there is nobody here to do more about it.
+    socket.on("error", () => socket.terminate());
+    socket.on("pong", () => {
+      this.#alive = true;
+    });
+    const ping = setInterval(() => this.#ping(), pingEveryMs).unref();
+    const count = setInterval(() => {
+      this.#messages = 0;
+    }, 1_000).unref();
+    this.onEnd(() => clearInterval(ping));
+    this.onEnd(() => clearInterval(count));
+  }
+
+  /** From the headers of the handshake, or from `connection_init` for browsers, which cannot set headers. */
+  readCredential(params: Record<string, unknown>): string | undefined {
+    const given = ["authorization", "x-api-key", "apiKey"].flatMap((name) => {
+      const value = params[name] ?? params[name === "authorization" ? "Authorization" : name];
+      return typeof value === "string" ? [value.replace(/^Bearer +/i, "")] : [];
+    });
+    const fromHeaders = readCredential(this.#request);
+    if (fromHeaders !== undefined) given.push(fromHeaders);
+    if (given.length > 1) throw new AppError("UNAUTHENTICATED");
+    this.credential = given[0];
+    return this.credential;
+  }
+
+  onEnd(end: () => void): void {
+    this.#onEnd.push(end);
+  }
+
+  /** The signal of a new operation: aborted with the socket, or when its credential is. */
+  begin(id: string): AbortSignal {
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    if (this.#socket.readyState !== this.#socket.OPEN) controller.abort("left");
+    return controller.signal;
+  }
+
+  isFull(): boolean {
+    return this.#running.size >= operationsMax;
+  }
+
+  completed(id: string): void {
+    this.#running.delete(id);
+    if (this.#running.size === 0) this.#idle?.();
+  }
+
+  stopAll(reason: AppError | "left"): void {
+    for (const controller of this.#running.values()) controller.abort(reason);
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  /** Resolves when the socket is closed. */
+  async closeWhenIdle(code: number, reason: string): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#socket.once("close", () => resolve()));
+    if (this.#socket.readyState === this.#socket.CLOSED) return;
+    this.#idle = () => this.close(code, reason);
+    if (this.#running.size === 0) this.#idle();
+    await closed;
+  }
+
+  ended(): void {
+    this.stopAll("left");
+    for (const end of this.#onEnd) end();
+  }
+
+  /** The socket as the protocol's library wants it. Its promise of `send` is what holds a fast model back. */
+  forProtocol(tooManyCode: number): ProtocolSocket {
+    const socket = this.#socket;
+    return {
+      protocol: socket.protocol,
+      send: (data) =>
+        new Promise((resolve) => {
+          if (socket.readyState !== socket.OPEN) resolve();
+          else socket.send(data, () => resolve());
+        }),
+      close: (code, reason) => socket.close(code, reason),
+      onMessage: (receive) => {
+        socket.on("message", (data) => {
+          this.#messages += 1;
+          if (this.#messages > messagesPerSecondMax) socket.close(tooManyCode, "Too many messages");
+          else receive(String(data)).catch(() => socket.close(1011, "Internal error"));
+        });
+      },
+    };
+  }
+
+  #ping(): void {
+    if (this.#alive) this.#socket.ping();
+    else this.#socket.terminate();
+    this.#alive = false;
+  }
+}

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { badInput } from "../../errors.ts";
+
+/**
+ * OpenAI's chat completion request, as far as it can be kept to. What would change the answer and is not supported is
+ * refused by name, never silently dropped; what changes nothing about the answer is let pass.
+ */
+const text = z.string();
+const parts = z
+  .array(z.object({ type: z.literal("text"), text }))
+  .transform((all) => all.map((part) => part.text).join(""));
+const content = z.union([text, parts]);
+const toolCall = z.object({
+  id: text,
+  type: z.literal("function"),
+  function: z.object({ name: text, arguments: text }),
+});
+
+const message = z.discriminatedUnion("role", [
+  z.object({ role: z.enum(["system", "developer"]), content }),
+  z.object({ role: z.literal("user"), content }),
+  z.object({ role: z.literal("assistant"), content: content.nullish(), tool_calls: z.array(toolCall).nullish() }),
+  z.object({ role: z.literal("tool"), content, tool_call_id: text }),
+]);
+
+const tool = z.object({
+  type: z.literal("function"),
+  function: z.object({
+    name: text,
+    description: text.nullish(),
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
+const toolChoice = z.union([
+  z.enum(["auto", "none", "required"]),
+  z
+    .object({ type: z.literal("function"), function: z.object({ name: text }) })
+    .transform((choice) => choice.function.name),
+]);
+
+const responseFormat = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("text") }),
+  z.object({ type: z.literal("json_object") }),
+  z.object({
+    type: z.literal("json_schema"),
+    json_schema: z.object({ schema: z.record(z.string(), z.unknown()) }),
+  }),
+]);
+
+const number = z.number().nullish();
+const chat = z.object({
+  model: text,
+  messages: z.array(message),
+  max_tokens: number,
+  max_completion_tokens: number,
+  temperature: number,
+  top_p: number,
+  stop: z.union([text, z.array(text)]).nullish(),
+  seed: number,
+  user: text.nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  response_format: responseFormat.nullish(),
+  tools: z.array(tool).nullish(),
+  tool_choice: toolChoice.nullish(),
+});
+
+export type ChatRequest = z.infer<typeof chat>;
+
+/** Parameters that are taken only with the one value that means what happens anyway. */
+const neutral: Record<string, unknown> = {
+  n: 1,
+  logprobs: false,
+  frequency_penalty: 0,
+  presence_penalty: 0,
+  parallel_tool_calls: true,
+};
+/** Parameters that say something to a provider's own bookkeeping and nothing to the model. */
+const harmless = [
+  "store",
+  "metadata",
+  "service_tier",
+  "safety_identifier",
+  "prompt_cache_key",
+  "prompt_cache_retention",
+];
+
+/** @throws BAD_USER_INPUT naming the parameter */
+export function readChat(body: unknown): ChatRequest {
+  checkParameters(body);
+  const parsed = chat.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const field = issue?.path.join(".") ?? "";
+  throw badInput(field === "" ? "The body must be a JSON object." : `${field}: ${issue?.message}`, { field });
+}
+
+function checkParameters(body: unknown): void {
+  for (const [name, value] of Object.entries(body ?? {})) {
+    if (name in chat.shape || harmless.includes(name) || value === null) continue;
+    if (name in neutral && value === neutral[name]) continue;
+    throw badInput(`${name} is not supported${name in neutral ? ` with this value` : ""}.`, { field: name });
+  }
+}

@@ -1,0 +1,186 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { readCredential } from "../context.ts";
+import { openEvents, writeEvent } from "../event-stream.ts";
+import { goneSignal } from "../gone.ts";
+import { rateLimitHeaders } from "../limit-answers.ts";
+import { isStream } from "../operations.ts";
+import { type ChatRequest, readChat } from "./chat-schema.ts";
+import { type Data, type Doors, idempotencyKeyOf, OperationRefused, runOperation } from "./door.ts";
+import { toOpenAiError } from "./openai-errors.ts";
+
+/** OpenAI's chat completions over `generate` and `generateStream`. */
+const generationFields = `
+  id model text finishReason createdAt
+  toolCalls { id name arguments }
+  usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens }
+  charge { credits balance }`;
+const generate = `mutation ChatCompletion($input: GenerateInput!) { generate(input: $input) { ${generationFields} } }`;
+const generateStream = `subscription ChatCompletionStream($input: GenerateInput!) {
+  generateStream(input: $input) {
+    ... on TextDelta { text }
+    ... on GenerationFinished { generation { status ${generationFields} } }
+  }
+}`;
+
+const roles = { system: "SYSTEM", developer: "SYSTEM", user: "USER", assistant: "ASSISTANT", tool: "TOOL" } as const;
+const finishReasons: Record<string, string> = {
+  LENGTH: "length",
+  CONTENT_FILTER: "content_filter",
+  TOOL_CALLS: "tool_calls",
+};
+
+export async function answerChat(doors: Doors, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const chat = readChat(request.body);
+  const variables = { input: { ...toInput(chat), ...idempotencyKeyOf(request) } };
+  if (chat.stream) return streamChat(doors, request, reply, { chat, variables });
+  const { generate: generation } = await runOperation(doors, request, reply, { query: generate, variables });
+  return {
+    id: generation.id,
+    object: "chat.completion",
+    created: secondsOf(generation.createdAt),
+    model: generation.model,
+    choices: [
+      {
+        index: 0,
+        message: { role: "assistant", content: contentOf(generation), refusal: null, ...toolCallsOf(generation) },
+        logprobs: null,
+        finish_reason: finishReasons[generation.finishReason] ?? "stop",
+      },
+    ],
+    usage: usageOf(generation),
+  };
+}
+
+function toInput(chat: ChatRequest) {
+  const { model, temperature, top_p, stop, seed, user, response_format: format } = chat;
+  const tools = chat.tools?.map(({ function: { name, description, parameters } }) => ({
+    name,
+    description,
+    parameters: parameters ?? { type: "object", properties: {} },
+  }));
+  return {
+    model,
+    messages: chat.messages.map((message) => ({
+      role: roles[message.role],
+      content: message.content ?? "",
+      ...("tool_calls" in message && {
+        toolCalls: message.tool_calls?.map(({ id, function: { name, arguments: given } }) => ({
+          id,
+          name,
+          arguments: given,
+        })),
+      }),
+      ...("tool_call_id" in message && { toolCallId: message.tool_call_id }),
+    })),
+    maxOutputTokens: chat.max_completion_tokens ?? chat.max_tokens,
+    temperature,
+    topP: top_p,
+    stop: typeof stop === "string" ? [stop] : stop,
+    seed,
+    endUser: user,
+    ...(tools && { tools }),
+    ...(chat.tool_choice != null && { toolChoice: chat.tool_choice }),
+    ...(format?.type === "json_object" && { responseFormat: { type: "json" } }),
+    ...(format?.type === "json_schema" && {
+      responseFormat: { type: "json_schema", schema: format.json_schema.schema },
+    }),
+  };
+}
+
+interface StreamOrder {
+  chat: ChatRequest;
+  variables: Record<string, unknown>;
+}
+
+async function streamChat(
+  doors: Doors,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { chat, variables }: StreamOrder,
+): Promise<unknown> {
+  const { operations, callers } = doors;
+  const stop = new AbortController();
+  goneSignal(reply).addEventListener("abort", () => stop.abort("left"));
+  const unwatch = callers.watch(
+    () => readCredential(request),
+    request.ip,
+    (refusal) => stop.abort(refusal),
+  );
+  reply.raw.once("close", unwatch);
+  const context = await callers.context(request, stop.signal);
+  const result = await operations.start({ query: generateStream, variables }, context);
+  if (!isStream(result))
+    throw new OperationRefused(operations.formatErrors(result.errors ?? [], context)[0] ?? internal);
+  const events = result[Symbol.asyncIterator]();
+  // Until the model has begun, a failure can still be told by its status.
+  const first = await events.next().catch((error: unknown) => {
+    throw new OperationRefused(operations.formatErrors([operations.asError(error)], context)[0] ?? internal);
+  });
+  const head = {
+    id: `chatcmpl-${request.id}`,
+    object: "chat.completion.chunk",
+    created: Math.floor(Date.now() / 1000),
+    model: chat.model,
+  };
+  const { raw } = reply;
+  openEvents(reply);
+  const write = (chunk: object) => writeEvent(raw, `data: ${JSON.stringify(chunk)}\n\n`);
+  try {
+    await write({ ...head, choices: [choice({ role: "assistant", content: "" })] });
+    for (let next = first; !next.done; next = await events.next()) {
+      const event = next.value.data?.["generateStream"] as Data;
+      for (const chunk of chunksOf(event, chat)) if (!(await write({ ...head, ...chunk }))) return reply;
+    }
+    raw.end("data: [DONE]\n\n");
+  } catch (error) {
+    const [fault] = operations.formatErrors([operations.asError(error)], context);
+    if (fault) await write(toOpenAiError(fault.message, fault.extensions));
+    // An early end must not look like an end.
+    raw.destroy();
+  }
+  return reply;
+}
+
+const internal = { message: "An internal error occurred.", extensions: { code: "INTERNAL" } };
+
+function* chunksOf({ text, generation }: Data, chat: ChatRequest): Generator<object> {
+  if (generation === undefined) return yield { choices: [choice({ content: text })] };
+  // What broke off is followed by its error, not by a reason why the model stopped.
+  if (generation.status !== "COMPLETED") return;
+  const { tool_calls: calls } = toolCallsOf(generation);
+  if (calls) yield { choices: [choice({ tool_calls: calls.map((call, index) => ({ index, ...call })) })] };
+  yield { choices: [choice({}, finishReasons[generation.finishReason] ?? "stop")] };
+  if (chat.stream_options?.include_usage) yield { choices: [], usage: usageOf(generation) };
+}
+
+function choice(delta: object, finish_reason: string | null = null) {
+  return { index: 0, delta, logprobs: null, finish_reason };
+}
+
+function contentOf({ text, toolCalls }: Data): string | null {
+  return text === "" && toolCalls.length > 0 ? null : text;
+}
+
+function toolCallsOf({ toolCalls }: Data) {
+  if (toolCalls.length === 0) return {};
+  const calls = toolCalls.map(({ id, name, arguments: given }: Data) => ({
+    id,
+    type: "function",
+    function: { name, arguments: given },
+  })) as object[];
+  return { tool_calls: calls };
+}
+
+function usageOf({ usage }: Data) {
+  return {
+    prompt_tokens: usage.inputTokens,
+    completion_tokens: usage.outputTokens,
+    total_tokens: usage.totalTokens,
+    prompt_tokens_details: { cached_tokens: usage.cachedInputTokens },
+    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+  };
+}
+
+function secondsOf(instant: unknown): number {
+  return Math.floor(new Date(String(instant)).getTime() / 1000);
+}

@@ -1,0 +1,74 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import type { GraphQLFormattedError } from "graphql";
+import type { Context } from "../../auth/viewer.ts";
+import { catalogue, type ErrorCode } from "../../errors.ts";
+import type { Callers } from "../context.ts";
+import { goneSignal } from "../gone.ts";
+import { rateLimitHeaders } from "../limit-answers.ts";
+import { isStream, type Operations } from "../operations.ts";
+
+/**
+ * What every REST door does: it is a client of the schema that happens to live in the server. So a call through it is
+ * proven, limited, paid and settled like any other, and can do nothing that the schema does not offer.
+ */
+export interface Doors {
+  operations: Operations;
+  callers: Callers;
+}
+
+/** An operation that was refused or failed, with what the caller may know of it. */
+export class OperationRefused extends Error {
+  readonly fault: GraphQLFormattedError;
+
+  constructor(fault: GraphQLFormattedError) {
+    super(fault.message);
+    this.name = "OperationRefused";
+    this.fault = fault;
+  }
+
+  get code(): ErrorCode {
+    return this.fault.extensions?.["code"] as ErrorCode;
+  }
+
+  get statusCode(): number {
+    return catalogue[this.code].status;
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the shape is given by the document that the door itself wrote.
+export type Data = any;
+
+/** Runs one query or mutation and gives its data; the charge goes into the headers. */
+export async function runOperation(
+  doors: Doors,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  operation: { query: string; variables?: Record<string, unknown> },
+): Promise<Data> {
+  const context = await doors.callers.context(request, goneSignal(reply));
+  const result = await doors.operations.start(operation, context);
+  if (isStream(result)) throw new OperationRefused({ message: "", extensions: { code: "INTERNAL" } });
+  const { data, errors } = doors.operations.format(result, context);
+  reply.headers(Object.fromEntries(rateLimitHeaders(context)));
+  if (errors?.[0]) throw new OperationRefused(errors[0]);
+  reply.headers(creditHeaders(context));
+  return data;
+}
+
+const creditParts = ["charged", "reserved", "balance"] as const;
+const creditHeader = (part: (typeof creditParts)[number]) => `x-tollgate-credits-${part}`;
+export const creditHeaderNames = creditParts.map(creditHeader);
+
+function creditHeaders({ credits }: Context): Record<string, string> {
+  return credits ? Object.fromEntries(creditParts.map((part) => [creditHeader(part), credits[part]])) : {};
+}
+
+/** The header of the same name, as the schema's input takes it. */
+export function idempotencyKeyOf({ headers }: FastifyRequest): { idempotencyKey?: string } {
+  const key = headers["idempotency-key"];
+  return typeof key === "string" ? { idempotencyKey: key } : {};
+}
+
+export function isRefusal(error: FastifyError | Error): error is OperationRefused {
+  return error instanceof OperationRefused;
+}

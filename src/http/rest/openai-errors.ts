@@ -1,0 +1,44 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { catalogue, type ErrorCode } from "../../errors.ts";
+import { formatFault, headersOf, type PublicFault } from "../format-error.ts";
+import { isRefusal } from "./door.ts";
+
+/** The catalogue in the words of OpenAI's API, which its client libraries act upon. */
+const kinds: Partial<Record<ErrorCode, { type: string; code: string }>> = {
+  UNAUTHENTICATED: { type: "invalid_request_error", code: "invalid_api_key" },
+  KEY_EXPIRED: { type: "invalid_request_error", code: "invalid_api_key" },
+  KEY_DISABLED: { type: "invalid_request_error", code: "invalid_api_key" },
+  KEY_REVOKED: { type: "invalid_request_error", code: "invalid_api_key" },
+  OUT_OF_CREDITS: { type: "insufficient_quota", code: "insufficient_quota" },
+  BUDGET_EXCEEDED: { type: "insufficient_quota", code: "insufficient_quota" },
+  RATE_LIMITED: { type: "rate_limit_error", code: "rate_limit_exceeded" },
+  NOT_FOUND: { type: "invalid_request_error", code: "model_not_found" },
+  MODEL_NOT_ALLOWED: { type: "invalid_request_error", code: "model_not_allowed" },
+  INPUT_BLOCKED: { type: "invalid_request_error", code: "content_policy_violation" },
+};
+
+export interface OpenAiError {
+  error: { message: string; type: string; param: string | null; code: string | null };
+}
+
+export function toOpenAiError(message: string, extensions: Record<string, unknown>): OpenAiError {
+  const own = extensions["code"] as ErrorCode;
+  const { type, code } = kinds[own] ?? {
+    type: catalogue[own].status >= 500 ? "server_error" : "invalid_request_error",
+    code: own.toLowerCase(),
+  };
+  const param = typeof extensions["field"] === "string" ? extensions["field"] : null;
+  return { error: { message, type, param, code } };
+}
+
+/** Answers any failure of a door in OpenAI's shape; `publish` makes a fault of what is none yet. */
+export function sendOpenAiError(
+  error: Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  publish: (error: unknown, request: FastifyRequest) => PublicFault,
+): FastifyReply {
+  const { message, extensions = {} } = isRefusal(error) ? error.fault : formatFault(publish(error, request));
+  const { status } = catalogue[extensions["code"] as ErrorCode];
+  return reply.code(status).headers(headersOf(extensions)).send(toOpenAiError(message, extensions));
+}

@@ -1,0 +1,146 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { ExecutionArgs } from "graphql";
+import { handleProtocols, makeServer, type Server, type ServerOptions } from "graphql-ws";
+import { v7 as newRequestId } from "uuid";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { Context } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import type { Callers } from "./context.ts";
+import { OpenSocket } from "./open-socket.ts";
+import type { Operations } from "./operations.ts";
+
+/**
+ * GraphQL over WebSocket (graphql-transport-ws). A socket lives no longer than its credential, holds a bounded number
+ * of operations, and takes the operations that it started with it when it goes.
+ */
+const messageBytesMax = 1_048_576;
+const socketsMax = 10_000;
+const socketsPerAddressMax = 1_000;
+const drainMs = 10_000;
+/** Close codes of the protocol, and of HTTP's meaning where it has none. */
+const codes = { goingAway: 1001, unauthorized: 4401, tooMany: 4429 } as const;
+
+interface Extra {
+  open: OpenSocket;
+}
+
+interface SocketsOptions {
+  operations: Operations;
+  callers: Callers;
+}
+
+export class Sockets {
+  readonly #options: SocketsOptions;
+  readonly #server: Server<Extra>;
+  readonly #upgrader = new WebSocketServer({
+    noServer: true,
+    maxPayload: messageBytesMax,
+    perMessageDeflate: false,
+    handleProtocols,
+  });
+  readonly #upgrading = new WeakMap<IncomingMessage, { socket: Duplex; head: Buffer }>();
+  readonly #open = new Set<OpenSocket>();
+  #closing = false;
+
+  constructor(options: SocketsOptions) {
+    this.#options = options;
+    this.#server = makeServer<Record<string, unknown>, Extra>(this.#protocol());
+  }
+
+  /** Sends upgrades of `path` through the server's own routing, so that they get its hooks, ids and addresses. */
+  attach(server: FastifyInstance, path: string, respond: (request: IncomingMessage, socket: Duplex) => void): void {
+    server.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on("error", () => socket.destroy());
+      if (request.url?.split("?")[0] !== path || this.#closing) {
+        socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        return;
+      }
+      this.#upgrading.set(request, { socket, head });
+      respond(request, socket);
+    });
+  }
+
+  /** True if the request asks for a socket and has got one. */
+  take(request: FastifyRequest, reply: FastifyReply): boolean {
+    const upgrade = this.#upgrading.get(request.raw);
+    if (!upgrade) return false;
+    reply.hijack();
+    reply.raw.detachSocket(request.raw.socket);
+    this.#upgrader.handleUpgrade(request.raw, upgrade.socket, upgrade.head, (socket) => this.#opened(socket, request));
+    return true;
+  }
+
+  /** Takes nothing new, lets what is running finish for a while, then breaks it off. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const stop = setTimeout(() => {
+      for (const open of this.#open) open.stopAll(new AppError("UNAVAILABLE", { message: "The server is stopping." }));
+    }, drainMs);
+    await Promise.all([...this.#open].map((open) => open.closeWhenIdle(codes.goingAway, "The server is stopping.")));
+    clearTimeout(stop);
+  }
+
+  #opened(socket: WebSocket, request: FastifyRequest): void {
+    const open = new OpenSocket(socket, request);
+    const { ip } = request;
+    const sameAddress = [...this.#open].filter((other) => other.ip === ip).length;
+    if (this.#open.size >= socketsMax || sameAddress >= socketsPerAddressMax) {
+      socket.close(codes.tooMany, "Too many sockets");
+      return;
+    }
+    this.#open.add(open);
+    const closed = this.#server.opened(open.forProtocol(codes.tooMany), { open });
+    socket.once("close", (code, reason) => {
+      this.#open.delete(open);
+      open.ended();
+      void closed(code, String(reason));
+    });
+  }
+
+  #protocol(): ServerOptions<Record<string, unknown>, Extra> {
+    const { operations, callers } = this.#options;
+    const contextOf = ({ contextValue }: { contextValue?: unknown }) => contextValue as Context;
+    return {
+      onConnect: ({ connectionParams, extra: { open } }) => this.#connect(open, connectionParams ?? {}),
+      onSubscribe: async ({ extra: { open } }, id, payload) => {
+        const requestId = newRequestId();
+        const identity = await callers.identify(() => open.credential, open.ip);
+        if (open.isFull()) {
+          const message = "There are too many operations on this socket.";
+          return [operations.asError(new AppError("RATE_LIMITED", { message, details: { retryAfter: 1 } }))];
+        }
+        const context = callers.contextOf(identity, { requestId, ip: open.ip, signal: open.begin(id) });
+        const prepared = operations.prepare(payload, context);
+        if (!("schema" in prepared)) open.completed(id);
+        return prepared as ExecutionArgs;
+      },
+      execute: (args) => operations.run(args) as never,
+      subscribe: (args) => operations.run(args) as never,
+      onNext: (_socket, _id, _payload, args, result) => operations.format(result, contextOf(args)),
+      onError: (_socket, _id, _payload, errors) => operations.formatErrors(errors, { requestId: newRequestId() }),
+      onComplete: ({ extra: { open } }, id) => open.completed(id),
+    };
+  }
+
+  /** A socket without a caller has nothing to do here: what is public is answered over HTTP. */
+  async #connect(open: OpenSocket, params: Record<string, unknown>): Promise<boolean> {
+    const { callers } = this.#options;
+    const { viewer, refusal } = await callers.identify(() => open.readCredential(params), open.ip);
+    if (!viewer) {
+      open.close(codes.unauthorized, (refusal ?? new AppError("UNAUTHENTICATED")).code);
+      return false;
+    }
+    const unwatch = callers.watch(
+      () => open.credential,
+      open.ip,
+      (ended) => {
+        open.stopAll(ended);
+        void open.closeWhenIdle(codes.unauthorized, ended.code);
+      },
+    );
+    open.onEnd(unwatch);
+    return true;
+  }
+}
