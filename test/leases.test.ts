@@ -22,9 +22,9 @@ afterAll(async () => {
 async function openHold() {
   const hold = { accountId: randomUUID(), id: randomUUID() };
   await database.sql`
-    insert into holds (account_id, id, wallet_id, api_key_id, amount, model, provider, price_id, http_request_id,
+    insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, http_request_id,
       lease_expires_at)
-    values (${hold.accountId}, ${hold.id}, ${randomUUID()}, ${randomUUID()}, 1, 'm', 'p', ${randomUUID()}, 'r',
+    values (${hold.accountId}, ${hold.id}, ${randomUUID()}, ${randomUUID()}, 1, 0, 'm', 'p', ${randomUUID()}, 'r',
       now() + interval '1 second')`;
   return hold;
 }

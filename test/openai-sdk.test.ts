@@ -205,6 +205,27 @@ describe("chat.completions", () => {
     });
   });
 
+  it("charges a retry once and gives the same answer, tool calls included", async () => {
+    const { key, walletId } = await server.customer({ credits: "10" });
+    const before = standin.calls.length;
+    const create = () =>
+      client(key).chat.completions.create(
+        { model: "call-tool", messages, tools: [weather] },
+        { headers: { "Idempotency-Key": "once" } },
+      );
+    const answers = await Promise.all([create(), create(), create()]);
+    answers.push(await create());
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(answers[0]?.choices[0]?.message.tool_calls).toHaveLength(1);
+    expect(standin.calls.length - before).toBe(1);
+    expect(await server.wallet(walletId)).toEqual({ balance: 9_000_000n, held: 0n });
+    const other = client(key).chat.completions.create(
+      { model: "ok", messages },
+      { headers: { "Idempotency-Key": "once" } },
+    );
+    expect(await refused(other)).toMatchObject({ status: 409, code: "idempotency_mismatch" });
+  });
+
   it("takes a JSON schema", async () => {
     const { key } = await server.customer();
     const schema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };

@@ -222,6 +222,27 @@ describe.each(transports)("generateStream over %s", (_name, run) => {
     expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "CANCELLED", error_code: "KEY_REVOKED" });
   });
 
+  it("gives the answer of an earlier call with the same idempotency key, and charges it once", async () => {
+    const { key, walletId } = await server.customer({ credits: "1000" });
+    const operation = input(await model("ok"), { idempotencyKey: "once" });
+    const before = standin.calls.length;
+    const first = await run(key, operation);
+    const second = await run(key, operation);
+    expect(textOf(second)).toBe("Hello from the stand-in");
+    expect(finished(second).id).toBe(finished(first).id);
+    expect(standin.calls.length - before).toBe(1);
+    expect(await server.wallet(walletId)).toEqual({ balance: 984_000_000n, held: 0n });
+  });
+
+  it("can be tried again after it broke off", async () => {
+    const { key } = await server.customer({ credits: "1000" });
+    const operation = input(await model("cut-after-2"), { idempotencyKey: "again" });
+    const before = standin.calls.length;
+    const [first, second] = [await run(key, operation), await run(key, operation)];
+    expect([first, second].map((seen) => finished(seen).status)).toEqual(["PARTIAL", "PARTIAL"]);
+    expect(standin.calls.length - before).toBe(2);
+  });
+
   it("refuses what generate refuses, before anything is reserved", async () => {
     const { key } = await server.customer({ credits: "0" });
     const poor = await run(key, input("echo"));

@@ -21,6 +21,7 @@ export class Leases {
   readonly #options: LeasesOptions;
   readonly #kept = new Map<string, Kept>();
   readonly #waiting: (() => void)[] = [];
+  #renewing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Database, options: LeasesOptions) {
@@ -35,16 +36,19 @@ export class Leases {
   /** Renews the hold until the returned function is called. `onLost` tells that the hold was closed by others. */
   keep(hold: HoldKey, onLost: () => void): () => void {
     this.#kept.set(hold.id, { hold, onLost });
-    this.#timer ??= setInterval(() => void this.#renew(), this.#options.everyMs).unref();
+    this.#timer ??= setInterval(() => {
+      this.#renewing = this.#renew();
+    }, this.#options.everyMs).unref();
     return () => {
       this.#kept.delete(hold.id);
       if (this.#kept.size === 0) this.#rest();
     };
   }
 
-  /** Resolves when no call runs any more. */
-  idle(): Promise<void> {
-    return this.#kept.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
+  /** Resolves when no call runs any more, and no statement for one that did. */
+  async idle(): Promise<void> {
+    if (this.#kept.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    await this.#renewing;
   }
 
   #rest(): void {
