@@ -125,7 +125,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { inputBytesMax } = config;
   const leaseSeconds = config.providerTimeoutMs / 1000 + leaseGraceSeconds;
   const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
-  const spine = { db, models, journal, limits, idempotency, inputBytesMax, leaseSeconds, leases, onError };
+  const spine = { db, models, journal, limits, idempotency, inputBytesMax, leaseSeconds, leases, running, onError };
   const generation = new GenerationService(spine);
   const embedding = new EmbeddingMeter(generation, inputBytesMax);
   const meters = { calls: { generate: generation, embed: embedding }, streams: { generateStream: generation } };

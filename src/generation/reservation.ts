@@ -27,7 +27,7 @@ export interface Reserved {
 
 /** The most tokens that a call can use, in and out together. */
 export function mostTokens({ call, maxOutputTokens }: Order, model: CallableModel): number {
-  const inputTokens = inputTokensUpperBound(call.messages, call.responseFormat);
+  const inputTokens = inputTokensUpperBound(call.messages, call);
   return inputTokens + Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
 }
 

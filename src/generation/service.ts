@@ -5,6 +5,7 @@ import { failpoint } from "../failpoint.ts";
 import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/cost.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
+import type { RunningCalls } from "../keys/running.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency.ts";
 import type { Journal } from "../ledger/journal.ts";
@@ -35,6 +36,8 @@ export interface GenerationOptions {
   /** How long a hold outlives its last sign of life, in seconds. */
   leaseSeconds: number;
   leases: Leases;
+  /** Ends streams whose key has been ended. */
+  running: Pick<RunningCalls, "add">;
   onError: (error: unknown) => void;
 }
 
@@ -63,11 +66,14 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     args: Record<string, unknown>,
     cost: Cost,
   ): Promise<GenerationStream | Answered<AsyncIterable<unknown>>> {
-    const { leases } = this.#options;
+    const { leases, running } = this.#options;
     const { leaseSeconds } = leases;
     const paid = await this.openOrder({ context, order: this.#readOrder(args), cost, leaseSeconds });
     if ("answer" in paid) return { answer: replayed(paid.answer) };
-    return new GenerationStream(paid, context.signal, leases);
+    const stream = new GenerationStream(paid, context.signal, leases);
+    const over = running.add(keyOf(viewerOf(context)).apiKeyId, (reason) => stream.stop(reason));
+    stream.signal.addEventListener("abort", over, { once: true });
+    return stream;
   }
 
   async openOrder({ context, order, cost, fits, leaseSeconds = this.#options.leaseSeconds }: OrderedCall) {

@@ -46,6 +46,11 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     return this.#channel;
   }
 
+  /** Breaks it off: its signal is aborted in any case when it is over. */
+  stop(reason: AppError): void {
+    this.#abort(reason);
+  }
+
   #abort(reason: unknown): void {
     this.#stop.abort(reason);
     this.#channel.wakeWriter();

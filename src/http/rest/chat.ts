@@ -109,8 +109,8 @@ async function streamChat(
   reply.raw.once("close", unwatch);
   const context = await callers.context(request, stop.signal);
   const result = await operations.start({ query: generateStream, variables }, context);
-  if (!isStream(result))
-    throw new OperationRefused(operations.formatErrors(result.errors ?? [], context)[0] ?? internal);
+  reply.headers(Object.fromEntries(rateLimitHeaders(context)));
+  if (!isStream(result)) throw new OperationRefused(operations.format(result, context).errors?.[0] ?? internal);
   const events = result[Symbol.asyncIterator]();
   // Until the model has begun, a failure can still be told by its status.
   const first = await events.next().catch((error: unknown) => {
