@@ -40,6 +40,7 @@ import { createApollo } from "./http/apollo.ts";
 import { Callers } from "./http/context.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
 import { Operations } from "./http/operations.ts";
+import { addExportRoutes } from "./http/export-routes.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
 import { KeyIdentity } from "./keys/identity.ts";
@@ -48,6 +49,7 @@ import { Rotation } from "./keys/rotation.ts";
 import { RotationResolver } from "./keys/rotation-resolver.ts";
 import { RunningCalls } from "./keys/running.ts";
 import { KeysService } from "./keys/service.ts";
+import { Ageing } from "./ledger/ageing.ts";
 import { Corrections } from "./ledger/corrections.ts";
 import { Doctor } from "./ledger/doctor.ts";
 import { Idempotency } from "./ledger/idempotency.ts";
@@ -69,9 +71,11 @@ import { ModelsResolver } from "./models/resolver.ts";
 import { ModelsService } from "./models/service.ts";
 import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
+import { ExportService } from "./usage/export-service.ts";
+import { ForecastService } from "./usage/forecast-service.ts";
 import { Reconciler } from "./usage/reconcile.ts";
 import { ReconcileResolver } from "./usage/reconcile-resolver.ts";
-import { UsageResolver } from "./usage/resolver.ts";
+import { UsageResolver, UsageViewsResolver } from "./usage/resolver.ts";
 import { UsageService } from "./usage/service.ts";
 
 /** The composition root: everything is constructed here, in the order in which it depends on what is before it. */
@@ -99,7 +103,8 @@ const leaseGraceSeconds = 30;
 const streamLeaseSeconds = 45;
 const renewEveryMs = 10_000;
 
-export function compose(config: Config, secrets: Secrets, db: Database, log: Logger) {
+/** `reports` is what long reads run on, so that none of them can hold up a call. */
+export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, reports: Database = db) {
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
@@ -107,6 +112,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const doctor = new Doctor(db, log);
   const audit = new AuditService(db);
   const { record } = audit;
+  const ageing = new Ageing(db, onError);
   const auth = new AuthService(db, new Tokens(secrets.signingKey), record);
   const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId), record);
   const identity = new KeyIdentity(db, secrets, onError);
@@ -118,7 +124,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const models = new ModelsService(db, providers, record);
   const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
   const budgets = new BudgetsService(db, record);
-  const usage = new UsageService(db);
+  const usage = new UsageService(reports);
+  const exports = new ExportService(reports);
   const idempotency = new Idempotency(db, new Sealer(secrets.answerKey));
   const limiting = openLimits(config, db, log);
   const limits = new LimitsService({ db, ...limiting });
@@ -147,13 +154,14 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new AuditResolver(audit),
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
+    new UsageViewsResolver(usage, new ForecastService(reports)),
     new GenerationResolver(generation, keys),
     new GenerationStreamResolver(),
     new EmbedResolver(),
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, running, limiting, leases };
-  return { auth, accounts, keys, models, providers, meters, identity, ...background, schema };
+  const background = { sweeper, doctor, ageing, running, limiting, leases };
+  return { auth, accounts, keys, models, providers, meters, identity, exports, ...background, schema };
 }
 
 function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {
@@ -211,6 +219,7 @@ type Changing = Pick<ReturnType<typeof compose>, "identity" | "running">;
 interface OpenDatabase {
   db: Database;
   directUrl: string;
+  reports: Database;
   close: () => Promise<void>;
 }
 
@@ -220,8 +229,9 @@ async function openDatabase(config: Config, log: Logger, onStatement: Overrides[
     : await startEmbedded({ dataDir: config.dataDir, log: (message) => log.info(message) });
   const url = config.databaseUrl ?? embedded?.url ?? "";
   const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
+  const reports = openReports(config, url, onStatement);
   const close = async () => {
-    await db.close();
+    await Promise.all([db.close(), reports.close()]);
     await embedded?.stop();
   };
   const directUrl = config.databaseDirectUrl ?? url;
@@ -231,7 +241,13 @@ async function openDatabase(config: Config, log: Logger, onStatement: Overrides[
     await close();
     throw error;
   }
-  return { db, directUrl, close };
+  return { db, reports, directUrl, close };
+}
+
+/** A few connections that only read, with an end to their patience; on a replica if there is one. */
+function openReports(config: Config, url: string, onStatement: Overrides["onStatement"]): Database {
+  const { analyticsDatabaseUrl, analyticsPoolSize: poolSize, analyticsTimeoutMs: readOnlyTimeoutMs } = config;
+  return new Database({ url: analyticsDatabaseUrl ?? url, poolSize, readOnlyTimeoutMs, onStatement });
 }
 
 export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
@@ -247,10 +263,11 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
 async function assemble(
   config: Config,
   log: Logger,
-  { db, directUrl, close: closeDatabase }: OpenDatabase,
+  { db, reports, directUrl, close: closeDatabase }: OpenDatabase,
 ): Promise<App> {
-  const parts = compose(config, loadSecrets(config), db, log);
-  const { auth, accounts, keys, models, providers, identity, sweeper, doctor, running, limiting, leases } = parts;
+  const parts = compose(config, loadSecrets(config), db, log, reports);
+  const { auth, accounts, keys, models, providers, identity, exports } = parts;
+  const { sweeper, doctor, ageing, running, limiting, leases } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -266,6 +283,7 @@ async function assemble(
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);
   addRoutes(server, { apollo, callers, operations, sockets, sandbox, checkReady });
+  addExportRoutes(server, { callers, exports });
   const ollama = providers.get("ollama");
   const feed = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
   const discovery = ollama && new Discovery(ollama, models, log);
@@ -276,6 +294,7 @@ async function assemble(
       discovery?.start();
       sweeper.start();
       doctor.start();
+      ageing.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -285,7 +304,7 @@ async function assemble(
       await Promise.all([sockets.close(), apollo.stop()]);
       await server.close();
       doctor.stop();
-      await sweeper.stop();
+      await Promise.all([sweeper.stop(), ageing.stop()]);
       await leases.idle();
       await limiting.close();
       running.stop();

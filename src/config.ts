@@ -59,6 +59,12 @@ const environment = z.object({
     .regex(/^rediss?:\/\//, "must start with redis:// or rediss://")
     .optional(),
   REPLICAS: wholeNumber(1, 1000).default(1),
+  ANALYTICS_DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
+    .optional(),
+  ANALYTICS_POOL_SIZE: wholeNumber(1, 50).default(3),
+  ANALYTICS_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(30),
   DATA_DIR: z.string().min(1).default(".tollgate"),
   SERVER_SECRET: z.string().optional(),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
@@ -120,6 +126,10 @@ export interface Config {
   /** Reaches PostgreSQL itself where `databaseUrl` is a pooler: migrations and notifications need it. */
   databaseDirectUrl: string | undefined;
   databasePoolSize: number;
+  /** Where reports are read, say a replica; undefined means the same database. */
+  analyticsDatabaseUrl: string | undefined;
+  analyticsPoolSize: number;
+  analyticsTimeoutMs: number;
   dataDir: string;
   /** Undefined only outside production, where they are then generated into `dataDir`. */
   serverSecret: string | undefined;
@@ -197,6 +207,9 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     databaseUrl: env.DATABASE_URL,
     databaseDirectUrl: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL,
     databasePoolSize: env.DATABASE_POOL_SIZE,
+    analyticsDatabaseUrl: env.ANALYTICS_DATABASE_URL,
+    analyticsPoolSize: env.ANALYTICS_POOL_SIZE,
+    analyticsTimeoutMs: env.ANALYTICS_TIMEOUT_SECONDS * 1000,
     dataDir: env.DATA_DIR,
     serverSecret: env.SERVER_SECRET,
     jwtPrivateKey: env.JWT_PRIVATE_KEY,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { generate, useServer } from "./harness.ts";
+import { settlePast } from "./traffic.ts";
 
 const server = useServer({ OPENAI_COMPATIBLE_SERVICES: "away=http://127.0.0.1:9/v1" });
 
@@ -155,14 +156,14 @@ describe("usage reports work", () => {
   });
 
   it("in buckets of an hour, a day and a month, in UTC, add up to their totals", async () => {
-    const { accountId } = await busyCustomer();
-    const { sql } = server.database;
-    const own = sql`select id from requests where 'acc_' || replace(account_id::text, '-', '') = ${accountId} order by id`;
-    const ids = (await own).map(({ id }) => id as string);
+    const customer = await server.customer();
+    const { accountId } = customer;
     const times = ["2026-01-31T22:59:59.999Z", "2026-01-31T23:00:00Z", "2026-02-01T00:00:00Z", "2026-02-28T23:59:59Z"];
-    for (const [i, time] of times.entries()) {
-      await sql`update requests set created_at = ${time} where id = ${ids[i] ?? ""}`;
-    }
+    await settlePast(
+      server,
+      customer,
+      times.map((time) => ({ at: new Date(time) })),
+    );
     const span = { from: "2026-01-01T00:00:00Z", to: "2026-03-01T00:00:00Z", filter: { accountIds: [accountId] } };
     const buckets = async (grain: string) => {
       const { rows, totals: all } = await report({ ...span, grain });

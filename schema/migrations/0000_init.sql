@@ -263,6 +263,31 @@ CREATE TABLE "wallets" (
 	CONSTRAINT "wallets_held_within_balance" CHECK ("wallets"."held" between 0 and "wallets"."balance")
 );
 --> statement-breakpoint
+CREATE TABLE "usage_folded" (
+	"cube" text NOT NULL,
+	"grain" text NOT NULL,
+	"start" timestamp with time zone NOT NULL,
+	"account_id" uuid,
+	"api_key_id" uuid,
+	"model" text,
+	"provider" text,
+	"status" text NOT NULL,
+	"requests" bigint NOT NULL,
+	"input_tokens" bigint NOT NULL,
+	"cached_input_tokens" bigint NOT NULL,
+	"output_tokens" bigint NOT NULL,
+	"reasoning_tokens" bigint NOT NULL,
+	"charged" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "usage_folds" (
+	"grain" text NOT NULL,
+	"start" timestamp with time zone NOT NULL,
+	"folded_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "usage_folds_grain_start_pk" PRIMARY KEY("grain","start")
+);
+--> statement-breakpoint
 CREATE TABLE "usage_hourly" (
 	"account_id" uuid NOT NULL,
 	"api_key_id" uuid NOT NULL,
@@ -315,6 +340,20 @@ CREATE TABLE "usage_label_latency_hourly" (
 	CONSTRAINT "usage_label_latency_hourly_account_id_api_key_id_hour_label_kind_label_model_provider_status_measure_bucket_pk" PRIMARY KEY("account_id","api_key_id","hour","label_kind","label","model","provider","status","measure","bucket")
 );
 --> statement-breakpoint
+CREATE TABLE "usage_latency_folded" (
+	"cube" text NOT NULL,
+	"grain" text NOT NULL,
+	"start" timestamp with time zone NOT NULL,
+	"account_id" uuid,
+	"api_key_id" uuid,
+	"model" text,
+	"provider" text,
+	"status" text NOT NULL,
+	"measure" text NOT NULL,
+	"bucket" smallint NOT NULL,
+	"requests" bigint NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "usage_latency_hourly" (
 	"account_id" uuid NOT NULL,
 	"api_key_id" uuid NOT NULL,
@@ -346,7 +385,11 @@ CREATE INDEX "key_secrets_key" ON "key_secrets" USING btree ("api_key_id");--> s
 CREATE INDEX "sessions_user" ON "sessions" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "wallets_id" ON "wallets" USING btree ("id");--> statement-breakpoint
 CREATE UNIQUE INDEX "wallets_one_shared" ON "wallets" USING btree ("account_id") WHERE "wallets"."shared";--> statement-breakpoint
+CREATE INDEX "usage_folded_start" ON "usage_folded" USING btree ("cube","grain","start");--> statement-breakpoint
+CREATE INDEX "usage_folded_account" ON "usage_folded" USING btree ("account_id","cube","grain","start");--> statement-breakpoint
 CREATE INDEX "usage_hourly_hour" ON "usage_hourly" USING btree ("hour");--> statement-breakpoint
 CREATE INDEX "usage_label_hourly_hour" ON "usage_label_hourly" USING btree ("label_kind","hour");--> statement-breakpoint
 CREATE INDEX "usage_label_latency_hourly_hour" ON "usage_label_latency_hourly" USING btree ("label_kind","hour");--> statement-breakpoint
+CREATE INDEX "usage_latency_folded_start" ON "usage_latency_folded" USING btree ("cube","grain","start");--> statement-breakpoint
+CREATE INDEX "usage_latency_folded_account" ON "usage_latency_folded" USING btree ("account_id","cube","grain","start");--> statement-breakpoint
 CREATE INDEX "usage_latency_hourly_hour" ON "usage_latency_hourly" USING btree ("hour");

@@ -9,6 +9,8 @@ export type Executor = Pick<Drizzle, "select" | "selectDistinct" | "insert" | "u
 export interface DatabaseOptions {
   url: string;
   poolSize: number;
+  /** For connections that only read: how long one statement may take. */
+  readOnlyTimeoutMs?: number | undefined;
   /** Called with the text of each statement that is sent. */
   onStatement?: ((text: string) => void) | undefined;
 }
@@ -20,11 +22,11 @@ export class Database {
   readonly sql: Sql;
   readonly orm: Drizzle;
 
-  constructor({ url, poolSize, onStatement }: DatabaseOptions) {
+  constructor({ url, poolSize, readOnlyTimeoutMs, onStatement }: DatabaseOptions) {
     this.sql = postgres(url, {
       max: poolSize,
       types: { bigint: postgres.BigInt },
-      connection: { application_name: "tollgate", TimeZone: "UTC" },
+      connection: { application_name: "tollgate", TimeZone: "UTC", ...readOnly(readOnlyTimeoutMs) },
       connect_timeout: 10,
       // By default up to 20 seconds: a database that is back would be kept waiting.
       backoff: () => reconnectSeconds * (0.5 + Math.random()),
@@ -41,6 +43,11 @@ export class Database {
   /** Reads that must agree with each other: all see the same instant. */
   snapshot<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
     return this.orm.transaction(work, { isolationLevel: "repeatable read", accessMode: "read only" });
+  }
+
+  /** Writes that follow from what was read, all of one instant. Fails if another write came in between. */
+  consistently<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
+    return this.orm.transaction(work, { isolationLevel: "repeatable read" });
   }
 
   /** As `snapshot`, for plain statements. */
@@ -64,4 +71,8 @@ export class Database {
   async close(): Promise<void> {
     await this.sql.end({ timeout: 5 });
   }
+}
+
+function readOnly(timeoutMs: number | undefined) {
+  return timeoutMs === undefined ? {} : { default_transaction_read_only: true, statement_timeout: timeoutMs };
 }

@@ -28,10 +28,17 @@ function isConnectionFault(error: Error): boolean {
 /** SQLSTATE classes and codes that mean "not now": a later try may succeed. */
 const passing = /^(08|53|57P|40001|40P01|25006|CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;
 
+/** A statement ran into its timeout, which only reports have. */
+const queryCanceled = "57014";
+
 /** Turns a database that is away, full or overloaded into UNAVAILABLE; gives any other error back unchanged. */
 export function asUnavailable(error: unknown): unknown {
   if (error instanceof AppError) return error;
   const fault = databaseError(error);
+  if (fault?.code === queryCanceled) {
+    const message = "The answer took too long to work out. Ask for a shorter span or fewer groups.";
+    return new AppError("UNAVAILABLE", { message, cause: error });
+  }
   if (fault && (fault.fatal || passing.test(fault.code))) {
     return new AppError("UNAVAILABLE", { details: { retryAfter: 1 }, cause: error });
   }

@@ -1,9 +1,9 @@
 import { Field, Float, ID, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
+import { GenerationStatus } from "../ledger/types.ts";
 import { MessageInput, ToolInput } from "./message-types.ts";
 import type { GenerationSearch } from "./store.ts";
-import { GenerationStatus } from "./types.ts";
 
 @InputType({ description: "A call of a model." })
 export class GenerateInput {

@@ -1,9 +1,23 @@
-import { Arg, Ctx, Directive, FieldResolver, Query, Resolver } from "type-graphql";
+import type { GraphQLResolveInfo } from "graphql";
+import { Arg, Ctx, Directive, FieldResolver, ID, Info, Int, Query, Resolver } from "type-graphql";
 import { Me } from "../auth/types.ts";
 import { type Context, viewerOf } from "../auth/viewer.ts";
-import { readWire } from "../ids.ts";
-import type { UsageQuestion, UsageService } from "./service.ts";
-import { toUsageReport, UsageInput, UsageReport } from "./types.ts";
+import { selects } from "../graphql/selection.ts";
+import { fromWire } from "../ids.ts";
+import type { ForecastService } from "./forecast-service.ts";
+import { toQuestion, UsageInput } from "./input-types.ts";
+import type { UsageService } from "./service.ts";
+import {
+  toTimelineQuestion,
+  toTopQuestion,
+  toUsageTimeline,
+  toWalletForecast,
+  UsageTimeline,
+  UsageTimelineInput,
+  UsageTopInput,
+  WalletForecast,
+} from "./timeline-types.ts";
+import { toUsageReport, UsageReport } from "./types.ts";
 
 @Resolver(() => Me)
 export class UsageResolver {
@@ -15,34 +29,88 @@ export class UsageResolver {
 
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageReport, {
-    description: "Sums over the ledger. A key sees its own calls, a MEMBER those of one account.",
+    description:
+      "Sums over the ledger, as it is at this moment. A key sees its own calls, a MEMBER those of one account. Fails with BAD_USER_INPUT.",
   })
-  async usage(@Arg("input", () => UsageInput) input: UsageInput, @Ctx() context: Context): Promise<UsageReport> {
-    return toUsageReport(await this.#usage.report(viewerOf(context), toQuestion(input)));
+  usage(
+    @Arg("input", () => UsageInput) input: UsageInput,
+    @Ctx() context: Context,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<UsageReport> {
+    return this.#report(input, context, info);
   }
 
   @Directive('@scope(requires: "usage:read")')
   @FieldResolver(() => UsageReport, { name: "usage", nullable: true, description: "The caller's part of the ledger." })
-  async myUsage(@Arg("input", () => UsageInput) input: UsageInput, @Ctx() context: Context): Promise<UsageReport> {
-    return toUsageReport(await this.#usage.report(viewerOf(context), toQuestion(input)));
+  myUsage(
+    @Arg("input", () => UsageInput) input: UsageInput,
+    @Ctx() context: Context,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<UsageReport> {
+    return this.#report(input, context, info);
+  }
+
+  async #report(input: UsageInput, context: Context, info: GraphQLResolveInfo): Promise<UsageReport> {
+    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
+    return toUsageReport(await this.#usage.report(viewerOf(context), toQuestion(input, timed)));
   }
 }
 
-function toQuestion({ from, to, grain, groupBy, limit, filter }: UsageInput): UsageQuestion {
-  return {
-    from,
-    to,
-    grain: grain ?? "NONE",
-    groupBy: groupBy ?? [],
-    limit: limit ?? 1000,
-    accountIds: toIds("acc", filter?.accountIds),
-    apiKeyIds: toIds("key", filter?.apiKeyIds),
-    models: filter?.models ?? undefined,
-    providers: filter?.providers ?? undefined,
-  };
-}
+@Resolver()
+export class UsageViewsResolver {
+  readonly #usage: UsageService;
+  readonly #forecasts: ForecastService;
 
-/** An id of the wrong form is one that nothing has. */
-function toIds(prefix: "acc" | "key", ids: string[] | null | undefined): string[] | undefined {
-  return ids?.flatMap((id) => readWire(prefix, id) ?? []);
+  constructor(usage: UsageService, forecasts: ForecastService) {
+    this.#usage = usage;
+    this.#forecasts = forecasts;
+  }
+
+  @Directive('@scope(requires: "usage:read")')
+  @Query(() => UsageTimeline, {
+    description:
+      "Usage over time, for charts: a point for every bucket. Sees what `usage` sees. Fails with BAD_USER_INPUT.",
+  })
+  async usageTimeline(
+    @Arg("input", () => UsageTimelineInput) input: UsageTimelineInput,
+    @Ctx() context: Context,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<UsageTimeline> {
+    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
+    return toUsageTimeline(await this.#usage.timeline(viewerOf(context), toTimelineQuestion(input, timed)));
+  }
+
+  @Directive('@scope(requires: "usage:read")')
+  @Query(() => UsageReport, { description: "The keys that used the most. Fails with BAD_USER_INPUT." })
+  async topKeys(
+    @Arg("input", () => UsageTopInput) input: UsageTopInput,
+    @Ctx() context: Context,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<UsageReport> {
+    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
+    return toUsageReport(await this.#usage.report(viewerOf(context), toTopQuestion(input, "API_KEY", timed)));
+  }
+
+  @Directive('@scope(requires: "usage:read")')
+  @Query(() => UsageReport, { description: "The models that were used the most. Fails with BAD_USER_INPUT." })
+  async topModels(
+    @Arg("input", () => UsageTopInput) input: UsageTopInput,
+    @Ctx() context: Context,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<UsageReport> {
+    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
+    return toUsageReport(await this.#usage.report(viewerOf(context), toTopQuestion(input, "MODEL", timed)));
+  }
+
+  @Directive('@scope(requires: "usage:read")')
+  @Query(() => WalletForecast, {
+    description: "When a wallet will be empty. A key sees its own wallet. Fails with NOT_FOUND and BAD_USER_INPUT.",
+  })
+  async walletForecast(
+    @Arg("walletId", () => ID, { description: "`wal_…`" }) walletId: string,
+    @Arg("days", () => Int, { defaultValue: 7, description: "How many days to look back, 1 to 90." }) days: number,
+    @Ctx() context: Context,
+  ): Promise<WalletForecast> {
+    return toWalletForecast(await this.#forecasts.ofWallet(viewerOf(context), fromWire("wal", walletId), days));
+  }
 }

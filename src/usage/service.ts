@@ -1,33 +1,17 @@
 import type { Viewer } from "../auth/viewer.ts";
-import { boundAccount } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { badInput } from "../errors.ts";
-import {
-  type Breakdown,
-  type Dimension,
-  databaseNow,
-  type Grain,
-  type Report,
-  type UsageSelection,
-  usageRows,
-  usageTotals,
-} from "./store.ts";
+import type { Database, Executor } from "../db/client.ts";
+import { checkPoints, checkQuestion, checkTimeline } from "./checks.ts";
+import { cutOf } from "./cut.ts";
+import { narrow } from "./narrow.ts";
+import type { Report, UsageQuestion, UsageRow } from "./question.ts";
+import type { Range } from "./spans.ts";
+import { bucketsOf, databaseNow, usageRows, usageTotals } from "./store.ts";
+import { type Timeline, toTimeline } from "./timeline.ts";
 
 /**
  * Reports. They read the ledger and write nothing; rows, totals and `asOf` come from one snapshot, so they agree with
- * each other to the last micro-credit.
+ * each other to the last micro-credit. Whole hours come from the rollups, the ragged ends of a span from the calls.
  */
-export interface UsageQuestion extends UsageSelection {
-  grain: Grain;
-  groupBy: Dimension[];
-  limit: number;
-}
-
-const rowsMax = 10_000;
-const dimensionsMax = 4;
-const filterLengthMax = 1000;
-const spanMsMax = 10 * 366 * 24 * 3600 * 1000;
-
 export class UsageService {
   readonly #db: Database;
 
@@ -35,41 +19,58 @@ export class UsageService {
     this.#db = db;
   }
 
-  async report(viewer: Viewer, question: UsageQuestion): Promise<Report> {
-    checkQuestion(question);
-    const { grain, groupBy, limit } = question;
-    const selection = narrow(viewer, question);
+  async report(viewer: Viewer, asked: UsageQuestion): Promise<Report> {
+    checkQuestion(asked);
+    const question = { ...asked, ...narrow(viewer, asked) };
+    return this.#db.snapshot((tx) => reportOf(tx, question));
+  }
+
+  /** The same as lines of a chart, without gaps. */
+  async timeline(viewer: Viewer, asked: UsageQuestion): Promise<Timeline> {
+    checkQuestion(asked);
+    checkTimeline(asked);
+    const question = { ...asked, ...narrow(viewer, asked) };
     return this.#db.snapshot(async (tx) => {
-      const asOf = await databaseNow(tx);
-      const totals = await usageTotals(tx, selection);
-      const breakdown: Breakdown = { grain, groupBy, limit };
-      const rows = totals.requests === 0 ? [] : await usageRows(tx, selection, breakdown);
-      return { asOf, groupBy, totals, rows: rows.slice(0, limit), truncated: rows.length > limit };
+      const buckets = await bucketsOf(tx, question);
+      checkPoints(buckets.length, question);
+      return toTimeline(await reportOf(tx, question), buckets, await orderOf(tx, question));
     });
   }
 }
 
-/** A key sees itself and a MEMBER one account, whatever the filter names: an id of somebody else selects nothing. */
-function narrow(viewer: Viewer, { from, to, ...filter }: UsageQuestion): UsageSelection {
-  const { accountIds, apiKeyIds, models, providers } = filter;
-  const account = boundAccount(viewer);
-  const key = viewer.kind === "API_KEY" ? viewer.apiKeyId : undefined;
-  return { from, to, accountIds: only(account, accountIds), apiKeyIds: only(key, apiKeyIds), models, providers };
+async function reportOf(tx: Executor, question: UsageQuestion): Promise<Report> {
+  const { groupBy, limit, compare } = question;
+  const asOf = await databaseNow(tx);
+  const totals = await totalsOf(tx, question, question);
+  const found = totals.requests === 0 ? [] : await usageRows(tx, await cutOf(tx, question, question), question);
+  const rows = found.slice(0, limit);
+  const previous = compare ? await totalsOf(tx, question, spanBefore(question)) : null;
+  if (compare) await addPrevious(tx, question, rows);
+  return { asOf, groupBy, totals, previous, rows, truncated: found.length > limit };
 }
 
-function only(mine: string | undefined, asked: string[] | undefined): string[] | undefined {
-  if (mine === undefined) return asked;
-  return asked === undefined || asked.includes(mine) ? [mine] : [];
+/** Whole groups in order of their measure over the whole span: how the lines of a chart are sorted. */
+async function orderOf(tx: Executor, question: UsageQuestion): Promise<(string | null)[]> {
+  const whole = { ...question, grain: "NONE" as const, timed: false };
+  return (await usageRows(tx, await cutOf(tx, whole, whole), whole)).map(({ key }) => key);
 }
 
-function checkQuestion({ from, to, limit, groupBy, ...filter }: UsageQuestion): void {
-  if (from.getTime() >= to.getTime()) throw badInput("from must be before to.", { field: "from" });
-  if (to.getTime() - from.getTime() > spanMsMax) throw badInput("A report spans at most ten years.", { field: "to" });
-  if (limit < 1 || limit > rowsMax) throw badInput(`limit is 1 to ${rowsMax}.`, { field: "limit" });
-  if (groupBy.length > dimensionsMax || new Set(groupBy).size < groupBy.length) {
-    throw badInput(`groupBy has at most ${dimensionsMax} dimensions, each once.`, { field: "groupBy" });
-  }
-  for (const list of [filter.accountIds, filter.apiKeyIds, filter.models, filter.providers]) {
-    if ((list?.length ?? 0) > filterLengthMax) throw badInput(`A filter has at most ${filterLengthMax} items.`);
-  }
+async function totalsOf(tx: Executor, question: UsageQuestion, span: Range) {
+  const whole = { ...question, groupBy: [], grain: "NONE" as const };
+  return usageTotals(tx, await cutOf(tx, whole, span), question.timed);
+}
+
+/** The span of the same length that ends where this one begins. */
+function spanBefore({ from, to }: Range): Range {
+  return { from: new Date(2 * from.getTime() - to.getTime()), to: from };
+}
+
+async function addPrevious(tx: Executor, question: UsageQuestion, rows: UsageRow[]): Promise<void> {
+  const keys = rows.flatMap(({ key }) => key ?? []);
+  if (keys.length === 0) return;
+  const { top: _top, ...all } = question;
+  const cut = await cutOf(tx, question, spanBefore(question));
+  const before = await usageRows(tx, cut, all, keys);
+  const byKey = new Map(before.map((row) => [row.key, row]));
+  for (const row of rows) if (row.key !== null) row.previous = byKey.get(row.key) ?? null;
 }

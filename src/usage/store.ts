@@ -1,110 +1,166 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { requests } from "../db/partitioned.ts";
+import { type Cut, cells, listOf } from "./cell-store.ts";
+import { type Breakdown, type Dimension, type Measure, type MetricsRow, noUsage, type UsageRow } from "./question.ts";
 
-export type Dimension = "ACCOUNT" | "API_KEY" | "MODEL" | "PROVIDER" | "STATUS" | "END_USER" | "TAG";
-export type Grain = "NONE" | "HOUR" | "DAY" | "MONTH";
+/** One aggregate over the cells that a question needs, and the names for people beside the ids. */
 
-export interface UsageSelection {
-  from: Date;
-  to: Date;
-  accountIds?: string[] | undefined;
-  apiKeyIds?: string[] | undefined;
-  models?: string[] | undefined;
-  providers?: string[] | undefined;
-}
+const sums = sql`
+  least(sum(requests), 2147483647)::int as "requests", least(sum(failures), 2147483647)::int as "failures",
+  coalesce(sum(input_tokens), 0)::bigint as "inputTokens", coalesce(sum(output_tokens), 0)::bigint as "outputTokens",
+  coalesce(sum(charged), 0)::bigint as "charged", coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd"`;
 
-export interface MetricsRow {
-  requests: number;
-  failures: number;
-  inputTokens: bigint;
-  outputTokens: bigint;
-  charged: bigint;
-  costNanoUsd: bigint;
-  latencyMs: number[] | null;
-  timeToFirstTokenMs: number[] | null;
-}
-
-export interface UsageRow extends MetricsRow {
-  bucket: Date | null;
-  /** In the order of the dimensions asked for. */
-  ids: (string | null)[];
-  labels: (string | null)[];
-}
-
-export interface Report {
-  asOf: Date;
-  groupBy: Dimension[];
-  rows: UsageRow[];
-  totals: MetricsRow;
-  truncated: boolean;
-}
-
-const percentiles = (column: SQL) => sql`percentile_cont(array[0.5, 0.95, 0.99]) within group (order by ${column})`;
-
-const metrics = sql`
-  count(*)::int as "requests",
-  (count(*) filter (where status in ('FAILED', 'ABANDONED')))::int as "failures",
-  coalesce(sum(input_tokens), 0)::bigint as "inputTokens",
-  coalesce(sum(output_tokens), 0)::bigint as "outputTokens",
-  coalesce(sum(charged), 0)::bigint as "charged",
-  coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd",
-  ${percentiles(sql`latency_ms`)} as "latencyMs",
-  ${percentiles(sql`time_to_first_token_ms`)} as "timeToFirstTokenMs"`;
-
-const dimensions: Record<Dimension, { id: SQL; label: SQL }> = {
-  ACCOUNT: { id: sql`account_id::text`, label: sql`(select name from accounts where id::text = value)` },
-  API_KEY: { id: sql`api_key_id::text`, label: sql`(select name from api_keys where id = value::uuid)` },
-  MODEL: { id: sql`model`, label: sql`value` },
-  PROVIDER: { id: sql`provider`, label: sql`value` },
-  STATUS: { id: sql`status`, label: sql`value` },
-  END_USER: { id: sql`end_user`, label: sql`value` },
-  TAG: { id: sql`tag`, label: sql`value` },
+const measures: Record<Measure, SQL> = {
+  CREDITS: sql`"charged"`,
+  COST_USD: sql`"costNanoUsd"`,
+  REQUESTS: sql`"requests"`,
+  FAILURES: sql`"failures"`,
+  INPUT_TOKENS: sql`"inputTokens"`,
+  OUTPUT_TOKENS: sql`"outputTokens"`,
+  TOTAL_TOKENS: sql`("inputTokens" + "outputTokens")`,
 };
 
-const buckets: Record<Grain, SQL> = {
-  NONE: sql`null::timestamptz`,
-  HOUR: sql`date_trunc('hour', created_at, 'UTC')`,
-  DAY: sql`date_trunc('day', created_at, 'UTC')`,
-  MONTH: sql`date_trunc('month', created_at, 'UTC')`,
+const names: Record<Dimension, SQL> = {
+  ACCOUNT: sql`(select name from accounts where id = value::uuid)`,
+  API_KEY: sql`(select name from api_keys where id = value::uuid)`,
+  MODEL: sql`value`,
+  PROVIDER: sql`value`,
+  STATUS: sql`value`,
+  END_USER: sql`value`,
+  TAG: sql`value`,
 };
 
-export async function usageTotals(tx: Executor, selection: UsageSelection): Promise<MetricsRow> {
-  const [row] = await tx.execute(sql`select ${metrics} from ${requests} where ${within(selection)}`);
-  return row as unknown as MetricsRow;
-}
-
-export interface Breakdown {
-  grain: Grain;
-  groupBy: Dimension[];
-  limit: number;
+export async function usageTotals(tx: Executor, cut: Cut, timed: boolean): Promise<MetricsRow> {
+  const whole: Cut = { ...cut, groupBy: [], grain: "NONE" };
+  const breakdown: Breakdown = { ...whole, orderBy: "CREDITS", ascending: false, limit: 1, timed };
+  return (await usageRows(tx, whole, breakdown)).at(0) ?? noUsage;
 }
 
 /**
- * One row more than the limit, if there is one, tells that the report was cut. Ids and labels travel as JSON, because
- * the driver reads a null within an array as the text "NULL".
+ * One row more than the limit, if there is one, tells that the report was cut. `only` narrows it to some groups.
+ * Ids travel as JSON: the driver reads the NULL of an array as a text of that name.
  */
-export async function usageRows(
-  tx: Executor,
-  selection: UsageSelection,
-  { grain, groupBy, limit }: Breakdown,
-): Promise<UsageRow[]> {
-  const ids = groupBy.map((dimension) => dimensions[dimension].id);
-  const tags = groupBy.includes("TAG") ? sql`left join lateral unnest(tags) as tag on true` : sql``;
-  const labels = groupBy.map(
-    (dimension, i) =>
-      sql`(select ${dimensions[dimension].label} from (select parts[${sql.raw(String(i + 1))}] as value) v)`,
-  );
+export async function usageRows(tx: Executor, cut: Cut, breakdown: Breakdown, only?: string[]): Promise<UsageRow[]> {
+  const { top, orderBy, ascending, limit, timed } = breakdown;
+  const measure = measures[orderBy];
+  const direction = sql.raw(ascending ? "asc" : "desc");
   const rows = await tx.execute(sql`
-    select found.*, to_jsonb(parts) as ids, to_jsonb(${textArray(labels)}) as labels from (
-      select ${buckets[grain]} as bucket, ${textArray(ids)} as parts, ${metrics}
-      from ${requests} ${tags} where ${within(selection)}
-      group by 1, 2 order by 1, sum(charged) desc, 2 limit ${limit + 1}
-    ) found order by bucket, charged desc, parts`);
-  return rows.map((row) => {
-    const found = row as unknown as UsageRow & { bucket: string | null };
-    return { ...found, bucket: found.bucket === null ? null : new Date(found.bucket) };
-  });
+    with sums as (
+      select bucket, ${idsOf(cut.groupBy)} as ids, ${sums} from (${cells(cut, "SUMS")}) cell
+      group by bucket, ids having sum(requests) > 0
+    ), ranked as (
+      select ids, row_number() over (order by sum(${measure}) ${direction}, ids) <= ${top ?? 2147483647} as shown
+      from sums ${only ? sql`where ids::text in ${listOf(only)}` : sql``} group by ids
+    ), grouped as (${top === undefined ? sql`select sums.* from sums join ranked using (ids)` : mergeOthers()}), found as (
+      select * from grouped order by bucket, ids is null, ${measure} ${direction}, ids limit ${limit + 1}
+    )${timed ? timesOf(cut, top) : sql``}
+    select found.*, found.ids::text as key, to_jsonb(found.ids) as ids, to_jsonb(${labelsOf(cut.groupBy)}) as labels ${timed ? sql`, "latencyMs", "timeToFirstTokenMs"` : sql``}
+    from found ${timed ? sql`left join percentile p on ${sameGroup}` : sql``}
+    order by found.bucket, found.ids is null, found.${measureColumn(orderBy)} ${direction}, found.ids`);
+  return rows.map((row) => toRow(row as unknown as FoundRow));
+}
+
+/** The next groups in the order of their ids, for reading all of them page by page. */
+export async function usagePage(
+  tx: Executor,
+  cut: Cut,
+  { afterIds, limit }: { afterIds: (string | null)[] | undefined; limit: number },
+): Promise<UsageRow[]> {
+  const ids = idsOf(cut.groupBy);
+  const after = afterIds && sql` and ${ids} > ${textArray(afterIds.map((id) => sql`${id}`))}`;
+  const rows = await tx.execute(sql`
+    select found.*, to_jsonb(found.ids) as ids, to_jsonb(${labelsOf(cut.groupBy)}) as labels, null as bucket
+    from (
+      select ${ids} as ids, ${sums} from (${cells(cut, "SUMS")}) cell
+      group by 1 having sum(requests) > 0 ${after ?? sql``} order by 1 limit ${limit}
+    ) found order by found.ids`);
+  return rows.map((row) => toRow(row as unknown as FoundRow));
+}
+
+type FoundRow = Omit<UsageRow, "bucket" | "previous"> & { bucket: string | null };
+
+function toRow(row: FoundRow): UsageRow {
+  const { latencyMs = null, timeToFirstTokenMs = null } = row;
+  const bucket = row.bucket === null ? null : new Date(row.bucket);
+  return { ...row, bucket, latencyMs, timeToFirstTokenMs, labels: row.ids && row.labels, previous: null };
+}
+
+/** What `top` leaves over is one group, whose ids are null. */
+function mergeOthers(): SQL {
+  return sql`
+    select bucket, case when shown then ids end as ids, sum("requests")::int as "requests",
+      sum("failures")::int as "failures", sum("inputTokens")::bigint as "inputTokens",
+      sum("outputTokens")::bigint as "outputTokens", sum("charged")::bigint as "charged",
+      sum("costNanoUsd")::bigint as "costNanoUsd"
+    from sums join ranked using (ids) group by 1, 2`;
+}
+
+const sameGroup = sql`(p.bucket is not distinct from found.bucket and p.ids is not distinct from found.ids)`;
+
+/** Nearest rank over the merged buckets of the histograms, read as the middle of its bucket. */
+function timesOf(cut: Cut, top: number | undefined): SQL {
+  const ids = top === undefined ? sql`ids` : sql`case when shown then ids end`;
+  const at = (share: number) => sql`min(slot) filter (where upto >= ceil(total * ${sql.raw(String(share))}::numeric))`;
+  const middle = (slot: SQL) => sql`case when ${slot} < 0 then 0 else 2 * power(1.1::float8, ${slot}) / 2.1 end`;
+  const points = [0.5, 0.95, 0.99].map((share) => sql`${middle(at(share))}`);
+  return sql`, slots as (
+      select bucket, ${ids} as ids, measure, slot, sum(requests) as n
+      from (select bucket, ${idsOf(cut.groupBy)} as ids, measure, slot, requests from (${cells(cut, "TIMES")}) cell) c
+        join ranked using (ids)
+      group by 1, 2, 3, 4 having sum(requests) > 0
+    ), running as (
+      select *, sum(n) over (partition by bucket, ids, measure order by slot) as upto,
+        sum(n) over (partition by bucket, ids, measure) as total
+      from slots
+    ), point as (
+      select bucket, ids, measure, array[${sql.join(points, sql`, `)}] as points from running group by 1, 2, 3
+    ), percentile as (
+      select bucket, ids, (array_agg(to_jsonb(points)) filter (where measure = 'LATENCY'))[1] as "latencyMs",
+        (array_agg(to_jsonb(points)) filter (where measure = 'FIRST_TOKEN'))[1] as "timeToFirstTokenMs"
+      from point group by 1, 2
+    )`;
+}
+
+function measureColumn(measure: Measure): SQL {
+  return measure === "TOTAL_TOKENS" ? sql`"inputTokens" + found."outputTokens"` : measures[measure];
+}
+
+function idsOf(groupBy: Dimension[]): SQL {
+  return textArray(groupBy.map((_dimension, i) => sql.raw(`d${i}::text`)));
+}
+
+function labelsOf(groupBy: Dimension[]): SQL {
+  return textArray(
+    groupBy.map(
+      (dimension, i) => sql`(select ${names[dimension]} from (select found.ids[${sql.raw(`${i + 1}`)}] as value) v)`,
+    ),
+  );
+}
+
+/** Hours that a bucket of the time zone cuts in two: with half-hour offsets, those with a midnight inside. */
+export async function cutHours(tx: Executor, cut: Pick<Cut, "grain" | "timeZone"> & { from: Date; to: Date }) {
+  const { grain, timeZone, from, to } = cut;
+  const unit = sql.raw(`'${grain.toLowerCase()}'`);
+  const rows = await tx.execute(sql`
+    select h as hour from generate_series(date_trunc('hour', ${from.toISOString()}::timestamptz, 'UTC'),
+      ${to.toISOString()}::timestamptz, interval '1 hour') h
+    where date_trunc(${unit}, h, ${timeZone}) <> date_trunc(${unit}, h + interval '59 minutes 59.999999 seconds', ${timeZone})`);
+  return new Set(rows.map((row) => new Date((row as { hour: string }).hour).getTime()));
+}
+
+/** Every bucket of a span, also those in which nothing was called. The step is shorter than the shortest bucket. */
+export async function bucketsOf(tx: Executor, cut: Pick<Cut, "grain" | "timeZone"> & { from: Date; to: Date }) {
+  const { grain, timeZone, from, to } = cut;
+  const unit = sql.raw(`'${grain.toLowerCase()}'`);
+  const step = sql.raw({ NONE: "'1 day'", HOUR: "'30 minutes'", DAY: "'12 hours'", MONTH: "'20 days'" }[grain]);
+  const rows = await tx.execute(sql`
+    select distinct date_trunc(${unit}, at, ${timeZone}) as bucket
+    from (
+      select generate_series(date_trunc(${unit}, ${from.toISOString()}::timestamptz, ${timeZone}),
+        ${to.toISOString()}::timestamptz - interval '1 microsecond', interval ${step}) as at
+      union all select ${to.toISOString()}::timestamptz - interval '1 microsecond'
+    ) s order by 1`);
+  return rows.map((row) => new Date((row as { bucket: string }).bucket));
 }
 
 export async function databaseNow(tx: Executor): Promise<Date> {
@@ -114,26 +170,4 @@ export async function databaseNow(tx: Executor): Promise<Date> {
 
 function textArray(items: SQL[]): SQL {
   return sql`array[${sql.join(items, sql`, `)}]::text[]`;
-}
-
-function within({ from, to, accountIds, apiKeyIds, models, providers }: UsageSelection): SQL {
-  const parts = [
-    sql`created_at >= ${from.toISOString()}::timestamptz`,
-    sql`created_at < ${to.toISOString()}::timestamptz`,
-  ];
-  if (accountIds) parts.push(sql`account_id in ${listOf(accountIds)}`);
-  if (apiKeyIds) parts.push(sql`api_key_id in ${listOf(apiKeyIds)}`);
-  if (models) parts.push(sql`model in ${listOf(models)}`);
-  if (providers) parts.push(sql`provider in ${listOf(providers)}`);
-  return sql.join(parts, sql` and `);
-}
-
-/** An empty list selects nothing, which `in ()` cannot say. */
-function listOf(values: string[]): SQL {
-  return values.length === 0
-    ? sql`(null)`
-    : sql`(${sql.join(
-        values.map((value) => sql`${value}`),
-        sql`, `,
-      )})`;
 }

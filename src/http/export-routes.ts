@@ -1,0 +1,48 @@
+import { Readable } from "node:stream";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { accessChecks } from "../auth/access.ts";
+import { type Context, viewerOf } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import { contentTypes, type ExportFormat, formatRows } from "../usage/export-format.ts";
+import type { Export, ExportService } from "../usage/export-service.ts";
+import type { Callers } from "./context.ts";
+import { checkNames, namesOf, type Query, readAfter, readQuestion, readSelection } from "./export-query.ts";
+
+/**
+ * `GET /export/{usage,generations,entries}.{csv,jsonl}`: the tables behind the reports as streams. A page is read when
+ * the client has taken the one before, so memory stays the same whatever is exported.
+ */
+export interface ExportRoutes {
+  callers: Callers;
+  exports: ExportService;
+}
+
+type Table = keyof typeof namesOf;
+const isTable = (text: string): text is Table => text in namesOf;
+const isFormat = (text: string): text is ExportFormat => text in contentTypes;
+
+export function addExportRoutes(server: FastifyInstance, { callers, exports }: ExportRoutes): void {
+  server.get("/export/:file", async (request: FastifyRequest, reply: FastifyReply) => {
+    const { file } = request.params as { file: string };
+    const [table = "", format = "", more] = file.split(".");
+    if (!isTable(table) || !isFormat(format) || more !== undefined) throw new AppError("NOT_FOUND");
+    const context = await callers.context(request, new AbortController().signal);
+    const query = request.query as Query;
+    const { columns, pages } = open(exports, table, context, query);
+    reply.header("content-type", contentTypes[format]);
+    reply.header("content-disposition", `attachment; filename="${table}.${format}"`);
+    reply.header("cache-control", "no-store");
+    // A stream of texts, each of which is one page: one is read ahead of the client, no more.
+    return reply.send(Readable.from(formatRows(format, columns, pages), { highWaterMark: 1 }));
+  });
+}
+
+/** The same authorisation as the queries `usage`, `generations` and `creditEntries` declare. */
+function open(exports: ExportService, table: Table, context: Context, query: Query): Export {
+  if (table === "entries") accessChecks.role(context, "MEMBER");
+  else accessChecks.scope(context, "usage:read");
+  checkNames(query, namesOf[table]);
+  const viewer = viewerOf(context);
+  if (table === "usage") return exports.usage(viewer, readQuestion(query), readAfter(query));
+  return exports[table](viewer, readSelection(query), readAfter(query));
+}

@@ -1,0 +1,58 @@
+import type { Database, Executor } from "../db/client.ts";
+import { foldDay, foldMonthEndedBy, lockFolds, nextFinalDay } from "./fold-store.ts";
+import { createPartitions } from "./partition-store.ts";
+
+/**
+ * What happens as the ledger grows older: partitions are created ahead of time, and days and months that are final
+ * are summed up. Every replica tries it by the hour; a lock lets one of them do it.
+ */
+const periodMs = 3_600_000;
+const monthsAhead = 2;
+
+export class Ageing {
+  readonly #db: Database;
+  readonly #onError: (error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(db: Database, onError: (error: unknown) => void) {
+    this.#db = db;
+    this.#onError = onError;
+  }
+
+  start(): void {
+    const run = () => {
+      this.#running = this.run().then(() => {}, this.#onError);
+    };
+    run();
+    this.#timer = setInterval(run, periodMs);
+    this.#timer.unref();
+  }
+
+  /** Waits for what is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#running;
+  }
+
+  /** Answers how many days were summed up. */
+  async run(): Promise<number> {
+    await createPartitions(this.#db.orm, monthsAhead);
+    let days = 0;
+    // A day at a time: none of the transactions is long, and a stop need not wait for all.
+    while (!this.#stopped && (await this.#db.consistently(foldNext))) days++;
+    return days;
+  }
+}
+
+/** One snapshot for the question whether a day is final and for its sums. */
+async function foldNext(tx: Executor): Promise<boolean> {
+  if (!(await lockFolds(tx))) return false;
+  const day = await nextFinalDay(tx);
+  if (day === undefined) return false;
+  await foldDay(tx, day);
+  await foldMonthEndedBy(tx, day);
+  return true;
+}

@@ -1,0 +1,177 @@
+import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
+import { GraphQLDecimal } from "../graphql/scalars.ts";
+import { toWire } from "../ids.ts";
+import { formatCredits } from "../ledger/amount.ts";
+import type { Forecast } from "./forecast.ts";
+import { toFilter, UsageFilter, UsageMeasure } from "./input-types.ts";
+import type { Filter, UsageQuestion } from "./question.ts";
+import type { Timeline } from "./timeline.ts";
+import { toDimensionValues, toTotals, UsageDimension, UsageDimensionValue, UsageGrain, UsageTotals } from "./types.ts";
+
+@InputType({ description: "What a chart shows." })
+export class UsageTimelineInput {
+  @Field(() => Date, { description: "The first instant that counts." })
+  from!: Date;
+
+  @Field(() => Date, { description: "The first instant that counts no more; after `from`." })
+  to!: Date;
+
+  @Field(() => UsageGrain, { description: "How far apart the points are; not NONE. At most 10,000 points in all." })
+  grain!: `${UsageGrain}`;
+
+  @Field(() => String, { nullable: true, defaultValue: "UTC", description: "Whose hours, days and months they are." })
+  timeZone?: string | null;
+
+  @Field(() => UsageDimension, { nullable: true, description: "Draws one line for each value; one line when absent." })
+  splitBy?: `${UsageDimension}` | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    defaultValue: 5,
+    description: "The most lines, 1 to 20; all others are one more.",
+  })
+  top?: number | null;
+
+  @Field(() => UsageMeasure, {
+    nullable: true,
+    defaultValue: UsageMeasure.CREDITS,
+    description: "Which lines are first.",
+  })
+  orderBy?: `${UsageMeasure}` | null;
+
+  @Field(() => UsageFilter, { nullable: true, description: "Which calls count." })
+  filter?: UsageFilter | null;
+}
+
+@ObjectType({ description: "One point of a line.", simpleResolvers: true })
+export class UsagePoint {
+  @Field(() => Date, { description: "When the bucket starts. The first bucket may begin before `from`." })
+  bucket!: Date;
+
+  @Field(() => UsageTotals, { description: "The figures; zeros where nothing was called." })
+  metrics!: UsageTotals;
+}
+
+@ObjectType({ description: "One line of a chart.", simpleResolvers: true })
+export class UsageSeries {
+  @Field(() => [UsageDimensionValue], { description: "What the line is of; empty without `splitBy` and for `others`." })
+  dimensions!: UsageDimensionValue[];
+
+  @Field(() => Boolean, { description: "Whether this line is all that `top` left over." })
+  others!: boolean;
+
+  @Field(() => [UsagePoint], { description: "One for every bucket of the span, in order." })
+  points!: UsagePoint[];
+}
+
+@ObjectType({ description: "A chart.", simpleResolvers: true })
+export class UsageTimeline {
+  @Field(() => Date, { description: "Everything settled by this instant is in it." })
+  asOf!: Date;
+
+  @Field(() => [UsageSeries], { description: "By `orderBy` over the whole span, all others last." })
+  series!: UsageSeries[];
+}
+
+@InputType({ description: "What a list of the first ones is about." })
+export class UsageTopInput {
+  @Field(() => Date, { description: "The first instant that counts." })
+  from!: Date;
+
+  @Field(() => Date, { description: "The first instant that counts no more; after `from`." })
+  to!: Date;
+
+  @Field(() => UsageMeasure, { nullable: true, defaultValue: UsageMeasure.CREDITS, description: "The most of what." })
+  orderBy?: `${UsageMeasure}` | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    defaultValue: 10,
+    description: "How many, 1 to 100; all others are one more row.",
+  })
+  top?: number | null;
+
+  @Field(() => UsageFilter, { nullable: true, description: "Which calls count." })
+  filter?: UsageFilter | null;
+}
+
+@ObjectType({ description: "When a wallet will be empty if it is drawn on as before.", simpleResolvers: true })
+export class WalletForecast {
+  @Field(() => ID, { description: "`wal_…`" })
+  walletId!: string;
+
+  @Field(() => GraphQLDecimal, { description: "In credits: what is available now." })
+  available!: string;
+
+  @Field(() => GraphQLDecimal, { description: "In credits: the mean spending of a day over the time looked at." })
+  spentPerDay!: string;
+
+  @Field(() => Date, {
+    nullable: true,
+    description: "When nothing is left; null if nothing is spent, or not in 10 years.",
+  })
+  emptyAt!: Date | null;
+
+  @Field(() => Date, { description: "The first instant of the time looked at." })
+  basedOnFrom!: Date;
+
+  @Field(() => Date, { description: "Now, the end of the time looked at." })
+  asOf!: Date;
+
+  @Field(() => String, { description: "How it was worked out, for people." })
+  method!: string;
+}
+
+type Asked = Omit<UsageQuestion, keyof Filter>;
+
+export function toTimelineQuestion(input: UsageTimelineInput, timed: boolean): UsageQuestion {
+  const { from, to, grain, splitBy } = input;
+  const asked: Asked = {
+    from,
+    to,
+    grain,
+    timeZone: input.timeZone ?? "UTC",
+    groupBy: splitBy ? [splitBy] : [],
+    orderBy: input.orderBy ?? "CREDITS",
+    ascending: false,
+    top: splitBy ? (input.top ?? 5) : undefined,
+    compare: false,
+    limit: 10_000,
+    timed,
+  };
+  return { ...asked, ...toFilter(input.filter) };
+}
+
+export function toTopQuestion(input: UsageTopInput, dimension: `${UsageDimension}`, timed: boolean): UsageQuestion {
+  const { from, to, orderBy } = input;
+  const whole = { grain: "NONE" as const, timeZone: "UTC", ascending: false, compare: false, limit: 101, timed };
+  const asked: Asked = {
+    from,
+    to,
+    ...whole,
+    groupBy: [dimension],
+    orderBy: orderBy ?? "CREDITS",
+    top: input.top ?? 10,
+  };
+  return { ...asked, ...toFilter(input.filter) };
+}
+
+export function toUsageTimeline({ asOf, groupBy, series }: Timeline): UsageTimeline {
+  return {
+    asOf,
+    series: series.map(({ group, points }) => ({
+      dimensions: toDimensionValues(group, groupBy),
+      others: group.ids === null,
+      points: points.map(({ bucket, metrics }) => ({ bucket, metrics: toTotals(metrics) })),
+    })),
+  };
+}
+
+export function toWalletForecast({ walletId, available, spentPerDay, ...rest }: Forecast): WalletForecast {
+  return {
+    ...rest,
+    walletId: toWire("wal", walletId),
+    available: formatCredits(available),
+    spentPerDay: formatCredits(spentPerDay),
+  };
+}

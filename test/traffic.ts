@@ -1,0 +1,65 @@
+import { newId } from "../src/ids.ts";
+import { closeHolds } from "../src/ledger/hold-store.ts";
+import type { RequestStatus, Settlement } from "../src/ledger/journal.ts";
+import type { Customer, TestServer } from "./harness.ts";
+
+/** Calls of any time and outcome, settled by the ledger's own statement. */
+export interface PastCall {
+  at: Date;
+  model?: string;
+  provider?: string;
+  status?: RequestStatus;
+  charge?: bigint;
+  costNanoUsd?: bigint;
+  inputTokens?: number;
+  outputTokens?: number;
+  latencyMs?: number;
+  timeToFirstTokenMs?: number | null | undefined;
+  tags?: string[];
+  endUser?: string | null | undefined;
+}
+
+export const uuidOf = (wireId: string): string =>
+  wireId.slice(4).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+
+const holdMicro = 1_000_000n;
+
+/** Answers the ids of the calls as the ledger knows them. */
+export async function settlePast(server: TestServer, customer: Customer, calls: PastCall[]): Promise<string[]> {
+  const { sql } = server.database;
+  const accountId = uuidOf(customer.accountId);
+  const walletId = uuidOf(customer.walletId);
+  const holds = calls.map((call) => ({ id: newId(), ...call }));
+  await sql`update wallets set balance = balance + ${holdMicro * BigInt(calls.length)},
+    held = held + ${holdMicro * BigInt(calls.length)} where account_id = ${accountId} and id = ${walletId}`;
+  for (const { id, at, model = "echo", provider = "echo", tags = [], endUser = null } of holds) {
+    await sql`insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, end_user, tags,
+        http_request_id, created_at, lease_expires_at)
+      values (${accountId}, ${id}, ${walletId}, ${uuidOf(customer.apiKeyId)}, ${holdMicro}, 0, ${model}, ${provider},
+        ${newId()}, ${endUser}, ${sql.array(tags)}, 'test', ${at}, now() + interval '1 hour')`;
+  }
+  const entries = holds.map((call) => ({ ...toSettlement(accountId, call), entryId: newId() }));
+  for (let i = 0; i < entries.length; i += 64) await closeHolds(sql, entries.slice(i, i + 64));
+  return holds.map(({ id }) => id);
+}
+
+function toSettlement(accountId: string, call: PastCall & { id: string }): Settlement {
+  return {
+    accountId,
+    holdId: call.id,
+    status: call.status ?? "COMPLETED",
+    finishReason: "STOP",
+    usageSource: "PROVIDER",
+    inputTokens: call.inputTokens ?? 10,
+    cachedInputTokens: 0,
+    outputTokens: call.outputTokens ?? 5,
+    reasoningTokens: 0,
+    charge: call.charge ?? 1000n,
+    costNanoUsd: call.costNanoUsd ?? 7n,
+    latencyMs: call.latencyMs ?? 100,
+    timeToFirstTokenMs: call.timeToFirstTokenMs ?? null,
+    errorCode: null,
+    answer: null,
+    idempotent: false,
+  };
+}

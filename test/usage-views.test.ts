@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import { generate, useServer } from "./harness.ts";
+import { settlePast } from "./traffic.ts";
+
+const server = useServer();
+
+const timeline = `query ($input: UsageTimelineInput!) {
+  usageTimeline(input: $input) {
+    series { others dimensions { id } points { bucket metrics { requests credits latencyMs { p50 } } } }
+  }
+}`;
+const topModels = `query ($input: UsageTopInput!) {
+  topModels(input: $input) { rows { others dimensions { id label } metrics { requests } } }
+}`;
+const topKeys = topModels.replace("topModels", "topKeys");
+const walletForecast = `query ($id: ID!, $days: Int!) {
+  walletForecast(walletId: $id, days: $days) { available spentPerDay emptyAt basedOnFrom asOf method }
+}`;
+const day = { from: "2026-01-31T00:00:00Z", to: "2026-02-01T00:00:00Z" };
+const at = (hour: number) => new Date(Date.UTC(2026, 0, 31, hour, 20));
+
+interface Line {
+  others: boolean;
+  dimensions: { id: string }[];
+  points: { bucket: string; metrics: { requests: number; credits: string; latencyMs: { p50: number } | null } }[];
+}
+
+describe("usageTimeline", () => {
+  it("has a point for every hour, the biggest line first and all others in one", async () => {
+    const customer = await server.customer();
+    await settlePast(server, customer, [
+      { at: at(3), model: "big", charge: 900n, latencyMs: 40 },
+      { at: at(5), model: "small", charge: 10n },
+      { at: at(5), model: "mid", charge: 500n },
+    ]);
+    const input = { ...day, grain: "HOUR", splitBy: "MODEL", top: 2 };
+    const { usageTimeline } = await server.ok(timeline, { input }, { key: customer.key });
+    const lines: Line[] = usageTimeline.series;
+    expect(lines.map(({ dimensions, others }) => dimensions[0]?.id ?? others)).toEqual(["big", "mid", true]);
+    for (const { points } of lines) expect(points).toHaveLength(24);
+    expect(lines[0]?.points[3]?.metrics).toMatchObject({ requests: 1, credits: "0.0009" });
+    expect(lines[0]?.points[3]?.metrics.latencyMs?.p50).toBeCloseTo(40, -1);
+    expect(lines[0]?.points[4]?.metrics).toEqual({ requests: 0, credits: "0", latencyMs: null });
+  });
+
+  it("has 23 hours on the day that summer begins, and days that start at local midnight", async () => {
+    const customer = await server.customer();
+    const bucketsOf = async (grain: string, from: string, to: string) => {
+      const input = { from, to, grain, timeZone: "Europe/Berlin" };
+      const { usageTimeline } = await server.ok(timeline, { input }, { key: customer.key });
+      return (usageTimeline.series as Line[])[0]?.points.map(({ bucket }) => bucket) ?? [];
+    };
+    expect(await bucketsOf("HOUR", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")).toHaveLength(23);
+    expect(await bucketsOf("DAY", "2026-03-27T23:00:00Z", "2026-03-30T22:00:00Z")).toEqual([
+      "2026-03-27T23:00:00.000Z",
+      "2026-03-28T23:00:00.000Z",
+      "2026-03-29T22:00:00.000Z",
+    ]);
+    expect(await bucketsOf("MONTH", "2026-01-15T00:00:00Z", "2026-03-02T00:00:00Z")).toHaveLength(3);
+  });
+
+  it.each([
+    ["no grain", { grain: "NONE" }],
+    ["21 lines", { grain: "DAY", splitBy: "MODEL", top: 21 }],
+    ["more than 10,000 points", { grain: "HOUR", from: "2020-01-01T00:00:00Z" }],
+  ])("refuses %s", async (_name, change) => {
+    await server.refused("BAD_USER_INPUT", timeline, { input: { ...day, ...change } });
+  });
+});
+
+describe("topModels and topKeys", () => {
+  it("name the first ones and sum up the others", async () => {
+    const customer = await server.customer({ name: "the busy one" });
+    const calls = ["a", "a", "a", "b", "b", "c"].map((model) => ({ at: at(1), model }));
+    await settlePast(server, customer, calls);
+    const input = { ...day, orderBy: "REQUESTS", top: 1 };
+    const models = await server.ok(topModels, { input }, { key: customer.key });
+    expect(models.topModels.rows).toEqual([
+      { others: false, dimensions: [{ id: "a", label: "a" }], metrics: { requests: 3 } },
+      { others: true, dimensions: [], metrics: { requests: 3 } },
+    ]);
+    const keys = await server.ok(topKeys, { input }, { key: customer.key });
+    expect(keys.topKeys.rows).toEqual([
+      { others: false, dimensions: [{ id: customer.apiKeyId, label: "the busy one" }], metrics: { requests: 6 } },
+    ]);
+  });
+});
+
+describe("walletForecast", () => {
+  it("divides what is left by what is spent, and says so", async () => {
+    const { key, walletId } = await server.customer({ credits: "10" });
+    for (const prompt of ["1", "2"]) await server.ok(generate, { input: { model: "echo", prompt } }, { key });
+    const { walletForecast: told } = await server.ok(walletForecast, { id: walletId, days: 7 }, { key });
+    expect(told.available).toBe("8");
+    const lookedAt = Date.parse(told.asOf) - Date.parse(told.basedOnFrom);
+    expect(Date.parse(told.emptyAt) - Date.parse(told.asOf)).toBe(lookedAt * 4);
+    expect(Number(told.spentPerDay)).toBeCloseTo((2 * 86_400_000) / lookedAt, 4);
+    expect(told.method).toMatch(/divided by the mean/);
+  });
+
+  it("has no end when nothing is spent", async () => {
+    const { key, walletId } = await server.customer();
+    const { walletForecast: told } = await server.ok(walletForecast, { id: walletId, days: 7 }, { key });
+    expect(told).toMatchObject({ spentPerDay: "0", emptyAt: null });
+  });
+
+  it("answers another's wallet as unknown", async () => {
+    const [mine, other] = await Promise.all([server.customer(), server.customer()]);
+    const member = await server.person("MEMBER", mine.accountId);
+    const asked = { id: other.walletId, days: 7 };
+    await server.refused("NOT_FOUND", walletForecast, asked, { key: mine.key });
+    await server.refused("NOT_FOUND", walletForecast, asked, { token: member.token });
+    await server.refused("NOT_FOUND", walletForecast, { id: "wal_x", days: 7 });
+    await server.refused("BAD_USER_INPUT", walletForecast, { id: mine.walletId, days: 0 }, { key: mine.key });
+  });
+});
