@@ -1,0 +1,100 @@
+import postgres from "postgres";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Database } from "../src/db/client.ts";
+import { BiAccess } from "../src/usage/bi.ts";
+import { generate, useServer } from "./harness.ts";
+import { uuidOf } from "./traffic.ts";
+
+const server = useServer();
+let bi: postgres.Sql;
+
+beforeAll(async () => {
+  const db = new Database({ url: server.database.url, poolSize: 1 });
+  const { role, password } = await new BiAccess(db).grant({ connections: 3, statementTimeoutMs: 5000 });
+  await db.close();
+  const url = new URL(server.database.url);
+  url.username = role;
+  url.password = password;
+  bi = postgres(url.href, { max: 2, onnotice: () => {} });
+});
+afterAll(() => bi?.end());
+
+describe("the schema bi", () => {
+  it("describes every view and every column", async () => {
+    const rows = await server.database.sql`
+      select c.relname as view, a.attname as column, col_description(c.oid, a.attnum) as comment,
+        obj_description(c.oid) as about
+      from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+      where c.relnamespace = 'bi'::regnamespace`;
+    expect([...new Set(rows.map(({ view }) => view))]).toEqual(
+      expect.arrayContaining(["requests_v1", "usage_hourly_v1", "usage_daily_v1", "credit_entries_v1", "keys_v1"]),
+    );
+    expect(rows.filter(({ comment, about }) => !comment || !about)).toEqual([]);
+  });
+
+  it("tells exactly what the reports tell", async () => {
+    const { key, accountId } = await server.customer();
+    for (const prompt of ["1", "2", "3"]) await server.ok(generate, { input: { model: "echo", prompt } }, { key });
+    const id = uuidOf(accountId);
+    const [calls] =
+      await bi`select count(*)::int as n, sum(credits)::text as credits from requests_v1 where account_id = ${id}`;
+    const [hours] =
+      await bi`select sum(requests)::int as n, sum(credits)::text as credits from usage_hourly_v1 where account_id = ${id}`;
+    const [days] =
+      await bi`select sum(requests)::int as n, sum(credits)::text as credits from usage_daily_v1 where account_id = ${id}`;
+    expect([calls, hours, days]).toEqual(Array(3).fill({ n: 3, credits: "3.000000" }));
+    const entries =
+      await bi`select kind, credits::text from credit_entries_v1 where account_id = ${id} order by entry_id`;
+    expect(entries.map(({ kind, credits }) => `${kind} ${credits}`)).toEqual([
+      "GRANT 100.000000",
+      ...Array(3).fill("CHARGE -1.000000"),
+    ]);
+    const [known] = await bi`select account_name, name, status from keys_v1 where account_id = ${id}`;
+    expect(known).toEqual({ account_name: "A customer", name: "a key", status: "ACTIVE" });
+  });
+});
+
+describe("the role of BI tools", () => {
+  it.each([
+    ["a table of the ledger", "select * from public.requests"],
+    ["the secrets of keys", "select * from public.key_secrets"],
+    ["people", "select * from public.users"],
+    ["the migrations", "select * from drizzle.__drizzle_migrations"],
+    ["a file of the server", "select pg_read_file('/etc/passwd')"],
+    ["a program of the server", "copy (select 1) to program 'true'"],
+    ["the passwords of roles", "select * from pg_authid"],
+  ])("may not read %s", async (_name, statement) => {
+    await expect(bi.unsafe(statement)).rejects.toMatchObject({ code: "42501" });
+  });
+
+  it.each([
+    "insert into bi.keys_v1 (name) values ('x')",
+    "delete from bi.credit_entries_v1",
+    "update public.wallets set balance = 1",
+    "create table public.mine (a int)",
+    "create table bi.mine (a int)",
+    "create role mine",
+    "alter role tollgate_bi superuser",
+  ])("may not write: %s", async (statement) => {
+    const writing = bi.begin(async (sql) => {
+      await sql.unsafe("set transaction read write");
+      await sql.unsafe(statement);
+    });
+    await expect(writing).rejects.toMatchObject({ code: expect.stringMatching(/^(42501|55000|42P07)$/) });
+  });
+
+  it("is cut off when a statement takes too long, and has few connections", async () => {
+    const [{ statement_timeout }] = (await bi`show statement_timeout`) as unknown as [{ statement_timeout: string }];
+    expect(statement_timeout).toBe("5s");
+    const [role] = await server.database
+      .sql`select rolconnlimit, rolsuper, rolcreaterole, rolcreatedb from pg_roles where rolname = 'tollgate_bi'`;
+    expect(role).toEqual({ rolconnlimit: 3, rolsuper: false, rolcreaterole: false, rolcreatedb: false });
+  });
+
+  it("is refused limits that are none", async () => {
+    const db = new Database({ url: server.database.url, poolSize: 1 });
+    await expect(new BiAccess(db).grant({ connections: -1 })).rejects.toMatchObject({ code: "BAD_USER_INPUT" });
+    await expect(new BiAccess(db).grant({ statementTimeoutMs: 0 })).rejects.toMatchObject({ code: "BAD_USER_INPUT" });
+    await db.close();
+  });
+});
