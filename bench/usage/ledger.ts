@@ -1,0 +1,96 @@
+import type { Sql } from "../../src/db/client.ts";
+
+/** A ledger of many calls, made inside the database: 90 days, 200 customers, 2,000 keys, 20 models. */
+export const shape = { days: 90, accounts: 200, keys: 2000, models: 20 };
+const chunk = 250_000;
+
+export async function buildLedger(sql: Sql, rows: number): Promise<void> {
+  await sql.unsafe("set synchronous_commit = off");
+  await createPartitions(sql);
+  const indexes = await dropIndexes(sql);
+  await createKeys(sql);
+  for (let from = 0; from < rows; from += chunk) {
+    await insertCalls(sql, Math.min(chunk, rows - from));
+    progress("calls", Math.min(rows, from + chunk) / rows);
+  }
+  for (const [i, index] of indexes.entries()) {
+    await sql.unsafe(index);
+    progress("indexes", (i + 1) / indexes.length);
+  }
+  await rollUp(sql);
+  await sql.unsafe("vacuum analyze");
+}
+
+export function progress(what: string, done: number): void {
+  const width = 30;
+  const bar = "#".repeat(Math.round(done * width)).padEnd(width, ".");
+  process.stderr.write(`\r${what.padEnd(10)} [${bar}] ${Math.round(done * 100)} %${done >= 1 ? "\n" : ""}`);
+}
+
+async function createPartitions(sql: Sql): Promise<void> {
+  for (let back = Math.ceil(shape.days / 28); back >= 1; back--) {
+    const month = `date_trunc('month', now() at time zone 'UTC') - interval '${back} months'`;
+    const [row] = await sql.unsafe(
+      `select to_char(${month}, 'YYYYMM') as name, (${month})::date::text as start, (${month} + interval '1 month')::date::text as next`,
+    );
+    const { name, start, next } = row as unknown as Record<string, string>;
+    await sql.unsafe(`create table if not exists requests_${name} partition of requests
+      for values from ('${start}T00:00:00Z') to ('${next}T00:00:00Z')`);
+  }
+}
+
+/** Loading into a table without indexes and building them once is several times faster. */
+async function dropIndexes(sql: Sql): Promise<string[]> {
+  const indexes = await sql`select indexname as name, indexdef as definition from pg_indexes
+    where tablename = 'requests' and indexname <> 'requests_pkey'`;
+  for (const { name } of indexes) await sql.unsafe(`drop index ${name}`);
+  await sql.unsafe("alter table requests drop constraint requests_pkey");
+  const key = "alter table requests add constraint requests_pkey primary key (account_id, id, created_at)";
+  return [key, ...indexes.map(({ definition }) => String(definition).replace(" ON ONLY ", " ON "))];
+}
+
+/** Ids from the numbers of keys and customers, so that calls can name them without a look. */
+const idOf = (kind: string, n: string) => `('00000000-0000-7000-8000-${kind}' || lpad(to_hex(${n}), 8, '0'))::uuid`;
+
+async function createKeys(sql: Sql): Promise<void> {
+  await sql.unsafe(`insert into accounts (id, name) select ${idOf("aaaa", "n")}, 'customer ' || n
+    from generate_series(0, ${shape.accounts - 1}) n`);
+  await sql.unsafe(`insert into api_keys (account_id, id, wallet_id, name, prefix, last4, scopes, created_by)
+    select ${idOf("aaaa", `n % ${shape.accounts}`)}, ${idOf("bbbb", "n")}, ${idOf("cccc", "n")}, 'key ' || n, 'tg_live_', 'xxxx',
+      '{generate}', 'bench' from generate_series(0, ${shape.keys - 1}) n`);
+}
+
+/** Few keys and models have most of the calls, as everywhere; times are log-normal. */
+async function insertCalls(sql: Sql, count: number): Promise<void> {
+  await sql.unsafe(`
+    with call as materialized (
+      select date_trunc('day', now(), 'UTC') - random() * interval '${shape.days} days' as at,
+        floor(${shape.keys} * power(random(), 3))::int as key, floor(${shape.models} * power(random(), 2))::int as model,
+        random() as fate, exp(6.5 + 0.8 * (random() + random() + random() - 1.5) * 2) as ms,
+        floor(random() * 4000)::int as input, floor(random() * 1000)::int as output
+      from generate_series(1, ${count})
+    )
+    insert into requests (account_id, id, created_at, completed_at, api_key_id, wallet_id, model, provider, price_id, status,
+      finish_reason, usage_source, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, reserved, charged,
+      cost_nano_usd, balance_after, latency_ms, time_to_first_token_ms, tags, http_request_id)
+    select ${idOf("aaaa", `key % ${shape.accounts}`)},
+      (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8'
+        || substr(md5(random()::text), 1, 15))::uuid,
+      at, at + ms * interval '1 millisecond', ${idOf("bbbb", "key")}, ${idOf("cccc", "key")}, 'model-' || model,
+      'provider-' || model % 4, ${idOf("dddd", "model")}, case when fate < 0.97 then 'COMPLETED' when fate < 0.99 then 'FAILED'
+        else 'PARTIAL' end, 'STOP', 'PROVIDER', input, 0, output, 0, 10000000, input * 20 + output * 60, input * 150 + output * 600,
+      0, ms::int, null, '{}', 'bench'
+    from call`);
+}
+
+/** What the settle statement would have added up, call by call. */
+async function rollUp(sql: Sql): Promise<void> {
+  const cell = "account_id, api_key_id, date_trunc('hour', created_at, 'UTC'), model, provider, status";
+  await sql.unsafe(`insert into usage_hourly select ${cell}, count(*), sum(input_tokens), sum(cached_input_tokens),
+    sum(output_tokens), sum(reasoning_tokens), sum(charged), sum(cost_nano_usd) from requests group by 1, 2, 3, 4, 5, 6`);
+  progress("rollups", 0.5);
+  await sql.unsafe(`insert into usage_latency_hourly
+    select ${cell}, 'LATENCY', case when latency_ms <= 0 then -1 else ceil(ln(latency_ms::float8) / ln(1.1::float8))::smallint end,
+      count(*) from requests group by 1, 2, 3, 4, 5, 6, 7, 8`);
+  progress("rollups", 1);
+}

@@ -1,0 +1,81 @@
+import { performance } from "node:perf_hooks";
+import type { Database } from "../../src/db/client.ts";
+import { listGenerations } from "../../src/generation/store.ts";
+import { cutOf } from "../../src/usage/cut.ts";
+import type { UsageQuestion } from "../../src/usage/question.ts";
+import { usageRows } from "../../src/usage/store.ts";
+
+/** The same question, asked of the rollups and of every call, beside each other in one run. */
+export interface Timing {
+  p50: number;
+  p95: number;
+  rows: number;
+}
+
+const dayMs = 86_400_000;
+const today = Math.floor(Date.now() / dayMs) * dayMs;
+const key = "00000000-0000-7000-8000-bbbb00000007";
+const account = "00000000-0000-7000-8000-aaaa00000007";
+
+const base: UsageQuestion = {
+  from: new Date(today - 30 * dayMs),
+  to: new Date(today),
+  grain: "NONE",
+  timeZone: "UTC",
+  groupBy: [],
+  orderBy: "CREDITS",
+  ascending: false,
+  limit: 10_000,
+  timed: false,
+  compare: false,
+};
+
+export const questions: Record<string, UsageQuestion> = {
+  "30 days, daily by model": { ...base, grain: "DAY", groupBy: ["MODEL"] },
+  "90 days by key, top 20": { ...base, from: new Date(today - 90 * dayMs), groupBy: ["API_KEY"], top: 20 },
+  "one key's week, hourly": {
+    ...base,
+    from: new Date(today - 7 * dayMs),
+    grain: "HOUR",
+    apiKeyIds: [key],
+    accountIds: [account],
+  },
+  "30 days, percentiles by model": { ...base, groupBy: ["MODEL"], timed: true },
+};
+
+export async function askRollups(db: Database, question: UsageQuestion, times: number): Promise<Timing> {
+  return time(times, () =>
+    db.snapshot(async (tx) => (await usageRows(tx, await cutOf(tx, question, question), question)).length),
+  );
+}
+
+export async function askCalls(db: Database, question: UsageQuestion, times: number): Promise<Timing> {
+  const { from, to, groupBy, grain, timeZone, accountIds, apiKeyIds } = question;
+  const cut = {
+    parts: [{ level: "RAW" as const, from, to }],
+    filter: { accountIds, apiKeyIds },
+    groupBy,
+    grain,
+    timeZone,
+  };
+  return time(times, async () => (await usageRows(db.orm, cut, question)).length);
+}
+
+export async function askPage(db: Database, times: number): Promise<Timing> {
+  const search = { accountId: account, apiKeyId: key, status: "FAILED" as const };
+  return time(times, async () => (await listGenerations(db.orm, search, { limit: 50, beforeId: undefined })).length);
+}
+
+/** Once before, to have in memory what a server has. */
+async function time(times: number, ask: () => Promise<number>): Promise<Timing> {
+  const rows = await ask();
+  const taken: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const startedAt = performance.now();
+    await ask();
+    taken.push(performance.now() - startedAt);
+  }
+  taken.sort((a, b) => a - b);
+  const at = (share: number) => Math.round((taken[Math.ceil(share * taken.length) - 1] ?? 0) * 10) / 10;
+  return { p50: at(0.5), p95: at(0.95), rows };
+}
