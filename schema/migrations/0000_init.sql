@@ -271,14 +271,15 @@ CREATE TABLE "usage_folded" (
 	"api_key_id" uuid,
 	"model" text,
 	"provider" text,
-	"status" text NOT NULL,
+	"status" text,
 	"requests" bigint NOT NULL,
 	"input_tokens" bigint NOT NULL,
 	"cached_input_tokens" bigint NOT NULL,
 	"output_tokens" bigint NOT NULL,
 	"reasoning_tokens" bigint NOT NULL,
 	"charged" bigint NOT NULL,
-	"cost_nano_usd" bigint NOT NULL
+	"cost_nano_usd" bigint NOT NULL,
+	"failures" bigint NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "usage_folds" (
@@ -348,7 +349,7 @@ CREATE TABLE "usage_latency_folded" (
 	"api_key_id" uuid,
 	"model" text,
 	"provider" text,
-	"status" text NOT NULL,
+	"status" text,
 	"measure" text NOT NULL,
 	"bucket" smallint NOT NULL,
 	"requests" bigint NOT NULL

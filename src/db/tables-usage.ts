@@ -92,7 +92,7 @@ const fold = {
   apiKeyId: uuid("api_key_id"),
   model: text("model"),
   provider: text("provider"),
-  status: text("status").notNull(),
+  status: text("status"),
 };
 
 export const usageFolds = pgTable(
@@ -105,7 +105,7 @@ export const usageFolds = pgTable(
   (t) => [primaryKey({ columns: [t.grain, t.start] })],
 );
 
-export const usageFolded = pgTable("usage_folded", { ...fold, ...sums }, (t) => [
+export const usageFolded = pgTable("usage_folded", { ...fold, ...sums, failures: exact("failures").notNull() }, (t) => [
   index("usage_folded_start").on(t.cube, t.grain, t.start),
   index("usage_folded_account").on(t.accountId, t.cube, t.grain, t.start),
 ]);

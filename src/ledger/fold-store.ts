@@ -3,9 +3,8 @@ import type { Executor } from "../db/client.ts";
 import { type Cube, cubeNames, cubes } from "./cubes.ts";
 
 const columns = ["account_id", "api_key_id", "model", "provider", "status"];
-const sums = "requests input_tokens cached_input_tokens output_tokens reasoning_tokens charged cost_nano_usd".split(
-  " ",
-);
+const sums =
+  "requests input_tokens cached_input_tokens output_tokens reasoning_tokens charged cost_nano_usd failures".split(" ");
 
 /** Any constant will do, as long as every replica uses the same one. */
 const lockKey = 7_461_006;
@@ -38,7 +37,10 @@ export async function nextFinalDay(tx: Executor): Promise<string | undefined> {
 export async function foldDay(tx: Executor, start: string): Promise<void> {
   const within = sql`hour >= ${start}::timestamptz and hour < ${start}::timestamptz + interval '1 day'`;
   for (const cube of cubeNames) {
-    await tx.execute(foldSums({ cube, grain: "DAY", start, from: sql`usage_hourly where ${within}` }));
+    const calls = sql`(
+      select *, case when status in ('FAILED', 'ABANDONED') then requests else 0 end as failures
+      from usage_hourly where ${within}) h`;
+    await tx.execute(foldSums({ cube, grain: "DAY", start, from: calls }));
     await tx.execute(foldTimes({ cube, grain: "DAY", start, from: sql`usage_latency_hourly where ${within}` }));
   }
   await tx.execute(sql`insert into usage_folds (grain, start) values ('DAY', ${start}::timestamptz)`);

@@ -32,7 +32,7 @@ const filterColumns = {
 type LabelKind = "TAG" | "END_USER";
 
 /** The columns that a question looks at. */
-function columnsOf({ filter, groupBy }: Pick<Cut, "filter" | "groupBy">): Set<string> {
+function columnsIn({ filter, groupBy }: Pick<Cut, "filter" | "groupBy">): Set<string> {
   const named = groupBy.flatMap((dimension) => (isLabel(dimension) ? [] : columns[dimension]));
   const filtered = Object.entries(filterColumns).flatMap(([name, column]) =>
     filter[name as keyof typeof filterColumns] ? column : [],
@@ -45,7 +45,7 @@ const isLabel = (dimension: Dimension): dimension is LabelKind => dimension === 
 /** Undefined when only the hourly sums will do. One key's calls are few enough for them. */
 export function cubeFor(cut: Pick<Cut, "filter" | "groupBy">): Cube | undefined {
   if (labelsOf(cut).length > 0 || cut.filter.apiKeyIds) return undefined;
-  const wanted = [...columnsOf(cut)];
+  const wanted = [...columnsIn(cut)];
   return cubeNames.find((name) => wanted.every((column) => (cubes[name] as readonly string[]).includes(column)));
 }
 
@@ -141,7 +141,8 @@ function selectOf({ level, from, to }: Part, { table, at, where, label, minus }:
     ...filters(cut.filter),
   ];
   const sign = sql.raw(minus ? "-" : "");
-  const figuresOf = level === "RAW" ? rawFigures[figures] : rolledFigures[figures](sign);
+  const failures = level === "HOUR" ? sql`(case when ${failed} then requests else 0 end)` : sql`failures`;
+  const figuresOf = level === "RAW" ? rawFigures[figures] : rolledFigures[figures](sign, failures);
   return sql`select ${bucketOf(cut, at)} as bucket, ${sql.join(dimensions, sql``)}${figuresOf}
     from ${table} where ${sql.join(conditions, sql` and `)}`;
 }
@@ -154,8 +155,8 @@ const rawFigures: Record<Figures, SQL> = {
   TIMES: sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as slot,
     1::bigint as requests`,
 };
-const rolledFigures: Record<Figures, (sign: SQL) => SQL> = {
-  SUMS: (sign) => sql`${sign}requests as requests, ${sign}(case when ${failed} then requests else 0 end) as failures,
+const rolledFigures: Record<Figures, (sign: SQL, failures: SQL) => SQL> = {
+  SUMS: (sign, failures) => sql`${sign}requests as requests, ${sign}${failures} as failures,
     ${sign}input_tokens as input_tokens, ${sign}output_tokens as output_tokens, ${sign}charged as charged,
     ${sign}cost_nano_usd as cost_nano_usd`,
   TIMES: (sign) => sql`measure, bucket as slot, ${sign}requests as requests`,
@@ -182,4 +183,23 @@ export function listOf(values: readonly string[]): SQL {
         values.map((value) => sql`${value}`),
         sql`, `,
       )})`;
+}
+
+/** Grouping by the columns themselves, not by their text, is what keeps large reports quick. */
+export function columnsOf(groupBy: Dimension[]): SQL {
+  return sql.raw(groupBy.map((_dimension, i) => `d${i}, `).join(""));
+}
+
+/** A group as the texts of its ids. */
+export function idsOf(groupBy: Dimension[]): SQL {
+  return textArray(groupBy.map((_dimension, i) => sql.raw(`d${i}::text`)));
+}
+
+export function textArray(items: SQL[]): SQL {
+  return sql`array[${sql.join(items, sql`, `)}]::text[]`;
+}
+
+/** As one parameter, however many groups are named. */
+export function isOneOf(keys: string[]): SQL {
+  return sql`ids::text in (select jsonb_array_elements_text(${JSON.stringify(keys)}::jsonb))`;
 }

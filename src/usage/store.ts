@@ -1,7 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { type Cut, cells, listOf } from "./cell-store.ts";
+import { type Cut, cells, columnsOf, idsOf, isOneOf, textArray } from "./cell-store.ts";
 import { type Breakdown, type Dimension, type Measure, type MetricsRow, noUsage, type UsageRow } from "./question.ts";
+import { timesKey, usageTimes } from "./times-store.ts";
 
 /** One aggregate over the cells that a question needs, and the names for people beside the ids. */
 
@@ -44,20 +45,24 @@ export async function usageRows(tx: Executor, cut: Cut, breakdown: Breakdown, on
   const { top, orderBy, ascending, limit, timed } = breakdown;
   const measure = measures[orderBy];
   const direction = sql.raw(ascending ? "asc" : "desc");
+  const order = sql`bucket, ids is null, ${measure} ${direction}, ids`;
   const rows = await tx.execute(sql`
     with sums as (
-      select bucket, ${idsOf(cut.groupBy)} as ids, ${sums} from (${cells(cut, "SUMS")}) cell
-      group by bucket, ids having sum(requests) > 0
-    ), ranked as (
-      select ids, row_number() over (order by sum(${measure}) ${direction}, ids) <= ${top ?? 2147483647} as shown
-      from sums ${only ? sql`where ids::text in ${listOf(only)}` : sql``} group by ids
-    ), grouped as (${top === undefined ? sql`select sums.* from sums join ranked using (ids)` : mergeOthers()}), found as (
-      select * from grouped order by bucket, ids is null, ${measure} ${direction}, ids limit ${limit + 1}
-    )${timed ? timesOf(cut, top) : sql``}
-    select found.*, found.ids::text as key, to_jsonb(found.ids) as ids, to_jsonb(${labelsOf(cut.groupBy)}) as labels ${timed ? sql`, "latencyMs", "timeToFirstTokenMs"` : sql``}
-    from found ${timed ? sql`left join percentile p on ${sameGroup}` : sql``}
-    order by found.bucket, found.ids is null, found.${measureColumn(orderBy)} ${direction}, found.ids`);
-  return rows.map((row) => toRow(row as unknown as FoundRow));
+      select *, ${idsOf(cut.groupBy)} as ids from (
+        select bucket, ${columnsOf(cut.groupBy)} ${sums} from (${cells(cut, "SUMS")}) cell
+        group by ${columnsOf(cut.groupBy)} bucket having sum(requests) > 0
+      ) grouped
+    ), first as (
+      select ids from sums group by ids order by sum(${measure}) ${direction}, ids limit ${top ?? 0}
+    ), found as (
+      ${top === undefined ? sql`select * from sums ${only ? sql`where ${isOneOf(only)}` : sql``}` : sql`select * from (${mergeOthers}) merged`}
+      order by ${order} limit ${limit + 1}
+    )
+    select found.*, ids::text as key, to_jsonb(ids) as "idList", to_jsonb(${labelsOf(cut.groupBy)}) as labels
+    from found order by ${order}`);
+  const found = rows.map((row) => toRow(row as unknown as FoundRow));
+  if (timed) await addTimes(tx, cut, found);
+  return found;
 }
 
 /** The next groups in the order of their ids, for reading all of them page by page. */
@@ -69,7 +74,7 @@ export async function usagePage(
   const ids = idsOf(cut.groupBy);
   const after = afterIds && sql` and ${ids} > ${textArray(afterIds.map((id) => sql`${id}`))}`;
   const rows = await tx.execute(sql`
-    select found.*, to_jsonb(found.ids) as ids, to_jsonb(${labelsOf(cut.groupBy)}) as labels, null as bucket
+    select found.*, ids::text as key, to_jsonb(ids) as "idList", to_jsonb(${labelsOf(cut.groupBy)}) as labels, null as bucket
     from (
       select ${ids} as ids, ${sums} from (${cells(cut, "SUMS")}) cell
       group by 1 having sum(requests) > 0 ${after ?? sql``} order by 1 limit ${limit}
@@ -77,62 +82,42 @@ export async function usagePage(
   return rows.map((row) => toRow(row as unknown as FoundRow));
 }
 
-type FoundRow = Omit<UsageRow, "bucket" | "previous"> & { bucket: string | null };
+type FoundRow = Omit<UsageRow, "bucket" | "ids"> & { bucket: string | null; idList: UsageRow["ids"] };
 
-function toRow(row: FoundRow): UsageRow {
-  const { latencyMs = null, timeToFirstTokenMs = null } = row;
+function toRow({ idList, ...row }: FoundRow): UsageRow {
   const bucket = row.bucket === null ? null : new Date(row.bucket);
-  return { ...row, bucket, latencyMs, timeToFirstTokenMs, labels: row.ids && row.labels, previous: null };
+  return {
+    ...row,
+    bucket,
+    ids: idList,
+    labels: idList && row.labels,
+    latencyMs: null,
+    timeToFirstTokenMs: null,
+    previous: null,
+  };
 }
 
 /** What `top` leaves over is one group, whose ids are null. */
-function mergeOthers(): SQL {
-  return sql`
-    select bucket, case when shown then ids end as ids, sum("requests")::int as "requests",
-      sum("failures")::int as "failures", sum("inputTokens")::bigint as "inputTokens",
-      sum("outputTokens")::bigint as "outputTokens", sum("charged")::bigint as "charged",
-      sum("costNanoUsd")::bigint as "costNanoUsd"
-    from sums join ranked using (ids) group by 1, 2`;
-}
+const mergeOthers = sql`
+  select bucket, case when ids in (select ids from first) then ids end as ids,
+    least(sum("requests"), 2147483647)::int as "requests", least(sum("failures"), 2147483647)::int as "failures",
+    sum("inputTokens")::bigint as "inputTokens", sum("outputTokens")::bigint as "outputTokens",
+    sum("charged")::bigint as "charged", sum("costNanoUsd")::bigint as "costNanoUsd"
+  from sums group by 1, 2`;
 
-const sameGroup = sql`(p.bucket is not distinct from found.bucket and p.ids is not distinct from found.ids)`;
-
-/** Nearest rank over the merged buckets of the histograms, read as the middle of its bucket. */
-function timesOf(cut: Cut, top: number | undefined): SQL {
-  const ids = top === undefined ? sql`ids` : sql`case when shown then ids end`;
-  const at = (share: number) => sql`min(slot) filter (where upto >= ceil(total * ${sql.raw(String(share))}::numeric))`;
-  const middle = (slot: SQL) => sql`case when ${slot} < 0 then 0 else 2 * power(1.1::float8, ${slot}) / 2.1 end`;
-  const points = [0.5, 0.95, 0.99].map((share) => sql`${middle(at(share))}`);
-  return sql`, slots as (
-      select bucket, ${ids} as ids, measure, slot, sum(requests) as n
-      from (select bucket, ${idsOf(cut.groupBy)} as ids, measure, slot, requests from (${cells(cut, "TIMES")}) cell) c
-        join ranked using (ids)
-      group by 1, 2, 3, 4 having sum(requests) > 0
-    ), running as (
-      select *, sum(n) over (partition by bucket, ids, measure order by slot) as upto,
-        sum(n) over (partition by bucket, ids, measure) as total
-      from slots
-    ), point as (
-      select bucket, ids, measure, array[${sql.join(points, sql`, `)}] as points from running group by 1, 2, 3
-    ), percentile as (
-      select bucket, ids, (array_agg(to_jsonb(points)) filter (where measure = 'LATENCY'))[1] as "latencyMs",
-        (array_agg(to_jsonb(points)) filter (where measure = 'FIRST_TOKEN'))[1] as "timeToFirstTokenMs"
-      from point group by 1, 2
-    )`;
-}
-
-function measureColumn(measure: Measure): SQL {
-  return measure === "TOTAL_TOKENS" ? sql`"inputTokens" + found."outputTokens"` : measures[measure];
-}
-
-function idsOf(groupBy: Dimension[]): SQL {
-  return textArray(groupBy.map((_dimension, i) => sql.raw(`d${i}::text`)));
+/** A second look, at the histograms, for the groups that are shown; all others are one. */
+async function addTimes(tx: Executor, cut: Cut, rows: UsageRow[]): Promise<void> {
+  const keys = [...new Set(rows.flatMap(({ key }) => key ?? []))];
+  const times = await usageTimes(tx, cut, keys);
+  for (const row of rows) {
+    Object.assign(row, times.get(timesKey(row.bucket?.getTime(), row.key)));
+  }
 }
 
 function labelsOf(groupBy: Dimension[]): SQL {
   return textArray(
     groupBy.map(
-      (dimension, i) => sql`(select ${names[dimension]} from (select found.ids[${sql.raw(`${i + 1}`)}] as value) v)`,
+      (dimension, i) => sql`(select ${names[dimension]} from (select ids[${sql.raw(`${i + 1}`)}] as value) v)`,
     ),
   );
 }
@@ -166,8 +151,4 @@ export async function bucketsOf(tx: Executor, cut: Pick<Cut, "grain" | "timeZone
 export async function databaseNow(tx: Executor): Promise<Date> {
   const [row] = await tx.execute(sql`select now() as now`);
   return new Date((row as { now: string }).now);
-}
-
-function textArray(items: SQL[]): SQL {
-  return sql`array[${sql.join(items, sql`, `)}]::text[]`;
 }
