@@ -38,9 +38,13 @@ import { withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { createApollo } from "./http/apollo.ts";
 import { Callers } from "./http/context.ts";
+<<<<<<< HEAD
 import { limitAnswers } from "./http/limit-answers.ts";
 import { Operations } from "./http/operations.ts";
+=======
+>>>>>>> 3099fa5 (feat(usage): show denials to BI tools)
 import { addExportRoutes } from "./http/export-routes.ts";
+import { limitAnswers } from "./http/limit-answers.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
 import { KeyIdentity } from "./keys/identity.ts";

@@ -27,7 +27,14 @@ describe("the schema bi", () => {
       from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
       where c.relnamespace = 'bi'::regnamespace`;
     expect([...new Set(rows.map(({ view }) => view))]).toEqual(
-      expect.arrayContaining(["requests_v1", "usage_hourly_v1", "usage_daily_v1", "credit_entries_v1", "keys_v1"]),
+      expect.arrayContaining([
+        "requests_v1",
+        "usage_hourly_v1",
+        "usage_daily_v1",
+        "credit_entries_v1",
+        "keys_v1",
+        "denials_v1",
+      ]),
     );
     expect(rows.filter(({ comment, about }) => !comment || !about)).toEqual([]);
   });

@@ -232,3 +232,26 @@ COMMENT ON COLUMN "bi"."keys_v1"."created_at" IS 'When it was created.';
 COMMENT ON COLUMN "bi"."keys_v1"."expires_at" IS 'When it ends; null for never.';
 --> statement-breakpoint
 COMMENT ON COLUMN "bi"."keys_v1"."last_used_at" IS 'When it was last used.';
+--> statement-breakpoint
+CREATE VIEW "bi"."denials_v1" AS SELECT
+  minute AS "minute",
+  account_id AS "account_id",
+  api_key_id AS "api_key_id",
+  code AS "code",
+  shadow AS "shadow",
+  count AS "denials"
+FROM denials_minutely;
+--> statement-breakpoint
+COMMENT ON VIEW "bi"."denials_v1" IS 'Calls that were refused, by minute, key and reason; nothing was charged for them.';
+--> statement-breakpoint
+COMMENT ON COLUMN "bi"."denials_v1"."minute" IS 'The first instant of the minute.';
+--> statement-breakpoint
+COMMENT ON COLUMN "bi"."denials_v1"."account_id" IS 'The customer.';
+--> statement-breakpoint
+COMMENT ON COLUMN "bi"."denials_v1"."api_key_id" IS 'The key; see keys_v1.';
+--> statement-breakpoint
+COMMENT ON COLUMN "bi"."denials_v1"."code" IS 'The error that the caller was given, from the catalogue in the README.';
+--> statement-breakpoint
+COMMENT ON COLUMN "bi"."denials_v1"."shadow" IS 'Whether the limit was only being tried out, and the call went through.';
+--> statement-breakpoint
+COMMENT ON COLUMN "bi"."denials_v1"."denials" IS 'How many calls.';
