@@ -21,9 +21,8 @@ import {
 } from "./credits/resolver.ts";
 import { CreditsService } from "./credits/service.ts";
 import { ChangeFeed } from "./db/change-feed.ts";
-import { Database } from "./db/client.ts";
-import { startEmbedded } from "./db/embedded.ts";
-import { migrateDatabase } from "./db/migrate.ts";
+import type { Database } from "./db/client.ts";
+import { type OpenDatabases, openDatabases } from "./db/open.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
 import { EmbedResolver } from "./generation/embed-resolver.ts";
@@ -38,13 +37,9 @@ import { withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { createApollo } from "./http/apollo.ts";
 import { Callers } from "./http/context.ts";
-<<<<<<< HEAD
-import { limitAnswers } from "./http/limit-answers.ts";
-import { Operations } from "./http/operations.ts";
-=======
->>>>>>> 3099fa5 (feat(usage): show denials to BI tools)
 import { addExportRoutes } from "./http/export-routes.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
+import { Operations } from "./http/operations.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
 import { KeyIdentity } from "./keys/identity.ts";
@@ -220,42 +215,8 @@ function followChanges(directUrl: string, { identity, running }: Changing, onErr
 
 type Changing = Pick<ReturnType<typeof compose>, "identity" | "running">;
 
-interface OpenDatabase {
-  db: Database;
-  directUrl: string;
-  reports: Database;
-  close: () => Promise<void>;
-}
-
-async function openDatabase(config: Config, log: Logger, onStatement: Overrides["onStatement"]): Promise<OpenDatabase> {
-  const embedded = config.databaseUrl
-    ? undefined
-    : await startEmbedded({ dataDir: config.dataDir, log: (message) => log.info(message) });
-  const url = config.databaseUrl ?? embedded?.url ?? "";
-  const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
-  const reports = openReports(config, url, onStatement);
-  const close = async () => {
-    await Promise.all([db.close(), reports.close()]);
-    await embedded?.stop();
-  };
-  const directUrl = config.databaseDirectUrl ?? url;
-  try {
-    await migrateDatabase(directUrl);
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return { db, reports, directUrl, close };
-}
-
-/** A few connections that only read, with an end to their patience; on a replica if there is one. */
-function openReports(config: Config, url: string, onStatement: Overrides["onStatement"]): Database {
-  const { analyticsDatabaseUrl, analyticsPoolSize: poolSize, analyticsTimeoutMs: readOnlyTimeoutMs } = config;
-  return new Database({ url: analyticsDatabaseUrl ?? url, poolSize, readOnlyTimeoutMs, onStatement });
-}
-
 export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
-  const database = await openDatabase(config, log, onStatement);
+  const database = await openDatabases(config, log, onStatement);
   try {
     return await assemble(config, log, database);
   } catch (error) {
@@ -267,7 +228,7 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
 async function assemble(
   config: Config,
   log: Logger,
-  { db, reports, directUrl, close: closeDatabase }: OpenDatabase,
+  { db, reports, directUrl, close: closeDatabase }: OpenDatabases,
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, reports);
   const { auth, accounts, keys, models, providers, identity, exports } = parts;

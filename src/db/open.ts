@@ -1,0 +1,42 @@
+import type { Config } from "../config.ts";
+import type { Logger } from "../log.ts";
+import { Database, type DatabaseOptions } from "./client.ts";
+import { startEmbedded } from "./embedded.ts";
+import { migrateDatabase } from "./migrate.ts";
+
+type OnStatement = DatabaseOptions["onStatement"];
+
+/** The pool of the server and the pool of its reports, on a migrated database; the embedded one if none is named. */
+export interface OpenDatabases {
+  db: Database;
+  directUrl: string;
+  reports: Database;
+  close: () => Promise<void>;
+}
+
+export async function openDatabases(config: Config, log: Logger, onStatement: OnStatement): Promise<OpenDatabases> {
+  const embedded = config.databaseUrl
+    ? undefined
+    : await startEmbedded({ dataDir: config.dataDir, log: (message) => log.info(message) });
+  const url = config.databaseUrl ?? embedded?.url ?? "";
+  const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
+  const reports = openReports(config, url, onStatement);
+  const close = async () => {
+    await Promise.all([db.close(), reports.close()]);
+    await embedded?.stop();
+  };
+  const directUrl = config.databaseDirectUrl ?? url;
+  try {
+    await migrateDatabase(directUrl);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { db, reports, directUrl, close };
+}
+
+/** A few connections that only read, with an end to their patience; on a replica if there is one. */
+function openReports(config: Config, url: string, onStatement: OnStatement): Database {
+  const { analyticsDatabaseUrl, analyticsPoolSize: poolSize, analyticsTimeoutMs: readOnlyTimeoutMs } = config;
+  return new Database({ url: analyticsDatabaseUrl ?? url, poolSize, readOnlyTimeoutMs, onStatement });
+}
