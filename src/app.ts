@@ -25,11 +25,7 @@ import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
-import { EmbedResolver } from "./generation/embed-resolver.ts";
-import { EmbeddingMeter } from "./generation/embedding.ts";
-import { GenerationResolver } from "./generation/resolver.ts";
-import { GenerationService } from "./generation/service.ts";
-import { GenerationStreamResolver } from "./generation/stream-resolver.ts";
+import { openSpine } from "./generation/spine.ts";
 import { buildApiSchema } from "./graphql/build-schema.ts";
 import { withAccess } from "./graphql/directives/access.ts";
 import { type Meters, withCost } from "./graphql/directives/cost.ts";
@@ -53,7 +49,6 @@ import { Corrections } from "./ledger/corrections.ts";
 import { Doctor } from "./ledger/doctor.ts";
 import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
-import { Leases } from "./ledger/leases.ts";
 import { Sweeper } from "./ledger/sweeper.ts";
 import { Wallets } from "./ledger/wallets.ts";
 import { Concurrency } from "./limits/concurrency.ts";
@@ -96,6 +91,7 @@ export interface App {
   close(): Promise<void>;
 }
 
+<<<<<<< HEAD
 /** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
 const leaseGraceSeconds = 30;
 /** A stream's hold lives on signs of life alone, so what a dead process had reserved for it is soon free again. */
@@ -104,6 +100,9 @@ const renewEveryMs = 10_000;
 
 /** `reports` is what long reads run on, so that none of them can hold up a call. */
 export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, reports: Database = db) {
+=======
+export function compose(config: Config, secrets: Secrets, db: Database, log: Logger) {
+>>>>>>> 955fbe4 (feat(generation): quote a call, and keep its price for five minutes)
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
@@ -123,18 +122,21 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const models = new ModelsService(db, providers, record);
   const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
   const budgets = new BudgetsService(db, record);
+<<<<<<< HEAD
   const usage = new UsageService(reports);
   const exports = new ExportService(reports);
   const idempotency = new Idempotency(db, new Sealer(secrets.answerKey));
+=======
+  const usage = new UsageService(db);
+  const sealer = new Sealer(secrets.answerKey);
+  const idempotency = new Idempotency(db, sealer);
+>>>>>>> 955fbe4 (feat(generation): quote a call, and keep its price for five minutes)
   const limiting = openLimits(config, db, log);
   const limits = new LimitsService({ db, ...limiting });
-  const { inputBytesMax } = config;
-  const leaseSeconds = config.providerTimeoutMs / 1000 + leaseGraceSeconds;
-  const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
-  const spine = { db, models, journal, limits, idempotency, inputBytesMax, leaseSeconds, leases, running, onError };
-  const generation = new GenerationService(spine);
-  const embedding = new EmbeddingMeter(generation, inputBytesMax);
-  const meters = { calls: { generate: generation, embed: embedding }, streams: { generateStream: generation } };
+  const { inputBytesMax, providerTimeoutMs } = config;
+  const ledger = { journal, limits, idempotency, sealer, running };
+  const spine = openSpine({ db, models, keys, ...ledger, inputBytesMax, providerTimeoutMs, onError });
+  const { meters, leases } = spine;
   const resolvers = [
     new AuthResolver(auth),
     new MeResolver(auth),
@@ -153,10 +155,14 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new AuditResolver(audit),
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
+<<<<<<< HEAD
     new UsageViewsResolver(usage, new ForecastService(reports)),
     new GenerationResolver(generation, keys),
     new GenerationStreamResolver(),
     new EmbedResolver(),
+=======
+    ...spine.resolvers,
+>>>>>>> 955fbe4 (feat(generation): quote a call, and keep its price for five minutes)
   ];
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases };

@@ -79,6 +79,7 @@ function readEmbedOrder({ model, input, dimensions, tags, endUser }: EmbedInput,
     call: { messages: input.map((content) => ({ role: "user", content })) },
     maxOutputTokens: 0,
     idempotencyKey: undefined,
+    quoteId: undefined,
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,
   };

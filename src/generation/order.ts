@@ -1,4 +1,3 @@
-import { AppError } from "../errors.ts";
 import { checkLabels, checkSampling, readPrompt, readResponseFormat } from "../guard/input.ts";
 import { checkToolTurns, readTools } from "../guard/tools.ts";
 import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts";
@@ -13,6 +12,8 @@ export interface Order {
   tags: string[];
   endUser: string | null;
   idempotencyKey: string | undefined;
+  /** A quote whose price is to hold. */
+  quoteId: string | undefined;
 }
 
 const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant", TOOL: "tool" } as const satisfies Record<
@@ -23,7 +24,6 @@ const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant", TOOL: "t
 /** @throws BAD_USER_INPUT or INPUT_TOO_LARGE */
 export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
   const { model, prompt, system, temperature, topP, stop, seed, tags, endUser } = input;
-  if (input.quoteId != null) throw new AppError("NOT_FOUND", { message: "No such quote." });
   checkSampling(input);
   checkLabels({ tags: tags ?? [], endUser: endUser ?? null });
   const turns = input.messages?.map(toTurn);
@@ -46,6 +46,7 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,
     idempotencyKey: input.idempotencyKey ?? undefined,
+    quoteId: input.quoteId ?? undefined,
   };
 }
 

@@ -25,10 +25,15 @@ export interface Reserved {
   createdAt: Date;
 }
 
-/** The most tokens that a call can use, in and out together. */
-export function mostTokens({ call, maxOutputTokens }: Order, model: CallableModel): number {
-  const inputTokens = inputTokensUpperBound(call.messages, call);
-  return inputTokens + Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
+/** The most tokens that a call can use. */
+export function mostTokensOf(
+  { call, maxOutputTokens }: Order,
+  model: CallableModel,
+): { inputTokens: number; outputTokens: number } {
+  return {
+    inputTokens: inputTokensUpperBound(call.messages, call),
+    outputTokens: Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens),
+  };
 }
 
 /** How often a reservation is cut to a balance that other calls are drawing on at the same time. */
@@ -40,8 +45,7 @@ const triesMax = 3;
  */
 export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
   const { order, model, tariff, key } = request;
-  const inputTokens = inputTokensUpperBound(order.call.messages, order.call);
-  let outputTokens = Math.min(order.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
+  let { inputTokens, outputTokens } = mostTokensOf(order, model);
   for (let tries = 1; ; tries++) {
     const hold = holdRequest(request, { inputTokens, outputTokens });
     const decision = await journal.reserve(hold);

@@ -11,12 +11,15 @@ import type { Idempotency } from "../ledger/idempotency.ts";
 import type { Journal } from "../ledger/journal.ts";
 import type { Leases } from "../ledger/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
+import type { Tariff } from "../models/price.ts";
 import type { ProviderAnswer } from "../models/providers/provider.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
-import { mostTokens, type Reservation, reserve } from "./reservation.ts";
+import type { Quote } from "./quote-types.ts";
+import { type Quotes, unknownQuote } from "./quotes.ts";
+import { mostTokensOf, type Reservation, reserve } from "./reservation.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 import { readAnswer } from "./stored-answer.ts";
 import { GenerationStream, replayed } from "./stream.ts";
@@ -36,10 +39,14 @@ export interface GenerationOptions {
   /** How long a hold outlives its last sign of life, in seconds. */
   leaseSeconds: number;
   leases: Leases;
+  quotes: Quotes;
   /** Ends streams whose key has been ended. */
   running: Pick<RunningCalls, "add">;
   onError: (error: unknown) => void;
 }
+
+/** What `generate` and `generateStream` declare in the schema. */
+export const generateCost: Cost = { base: "1", metered: true };
 
 interface OrderedCall {
   context: Context;
@@ -78,13 +85,28 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   async openOrder({ context, order, cost, fits, leaseSeconds = this.#options.leaseSeconds }: OrderedCall) {
     const key = keyOf(viewerOf(context));
-    const model = await this.#options.models.callable(order.model);
+    const model = await this.#priced(key, order);
     if (key.models !== null && !key.models.includes(model.name)) throw new AppError("MODEL_NOT_ALLOWED");
     fits?.(model);
-    const tariff = { baseMicro: parseCredits(cost.base, "base"), metered: cost.metered };
+    const tariff = tariffOf(cost);
     const holdId = newId();
     const earlier = await this.#claim({ context, key, order, holdId });
     return earlier ?? this.#pay({ context, key, order, model, tariff, holdId, leaseSeconds });
+  }
+
+  async quote(context: Context, input: GenerateInput): Promise<Quote> {
+    const { quotes, inputBytesMax } = this.#options;
+    return quotes.quote(keyOf(viewerOf(context)), readOrder(input, inputBytesMax), tariffOf(generateCost));
+  }
+
+  /** The model at its price of now, or at the one that the call's quote promised. */
+  async #priced(key: KeyViewer, { model: name, quoteId }: Order): Promise<CallableModel> {
+    const { models, quotes } = this.#options;
+    if (quoteId === undefined) return models.callable(name);
+    const { modelId, priceId } = await quotes.priceOf(quoteId, key);
+    const { id } = await models.callable(name);
+    if (id !== modelId) throw unknownQuote();
+    return models.callable(name, priceId);
   }
 
   #readOrder(args: Record<string, unknown>): Order {
@@ -99,7 +121,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   /** The answer of an earlier call with the same idempotency key, if there is one; else the key is this call's. */
   async #claim({ context, key, order, holdId }: Pick<Reservation, "context" | "key" | "order" | "holdId">) {
-    const { idempotencyKey, ...input } = order;
+    const { idempotencyKey, quoteId: _quoteId, ...input } = order;
     if (idempotencyKey === undefined) return undefined;
     const { accountId, apiKeyId } = key;
     const { signal } = context;
@@ -122,9 +144,10 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const { journal, idempotency, limits, onError } = this.#options;
     const { context, key, order, model, tariff, holdId } = reservation;
     const idempotent = order.idempotencyKey !== undefined;
+    const most = mostTokensOf(order, model);
     let admission: Admission | undefined;
     try {
-      admission = await limits.admit(key, mostTokens(order, model));
+      admission = await limits.admit(key, most.inputTokens + most.outputTokens);
       const { hold, maxOutputTokens, createdAt } = await reserve(journal, reservation);
       const call = { ...order.call, model: model.providerModel, maxOutputTokens };
       const seal = idempotent ? (text: string) => idempotency.seal(text) : undefined;
@@ -143,6 +166,10 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const rows = await listGenerations(this.#options.db.orm, { ...search, accountId, apiKeyId }, page);
     return cutPage(rows, page.limit);
   }
+}
+
+function tariffOf({ base, metered }: Cost): Tariff {
+  return { baseMicro: parseCredits(base, "base"), metered };
 }
 
 function keyOf(viewer: Viewer): KeyViewer {

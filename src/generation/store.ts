@@ -1,6 +1,7 @@
-import { and, desc, eq, gte, lt, sql } from "drizzle-orm";
+import { and, desc, eq, gte, inArray, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { requests } from "../db/partitioned.ts";
+import { budgetWindows, wallets } from "../db/tables.ts";
 
 export type GenerationRow = typeof requests.$inferSelect;
 
@@ -47,4 +48,36 @@ export async function listGenerations(
     )
     .orderBy(desc(requests.id))
     .limit(page.limit + 1);
+}
+
+export interface Standing {
+  /** In micro-credits: what the wallet has left for new calls. */
+  available: bigint;
+  /** What the budgets of this day and month have spent and hold, in their own units. */
+  windows: { scopeId: string; unit: "USD" | "CREDITS"; period: "DAY" | "MONTH"; taken: bigint }[];
+}
+
+export async function standingOf(
+  tx: Executor,
+  { accountId, walletId, apiKeyId }: { accountId: string; walletId: string; apiKeyId: string },
+): Promise<Standing> {
+  const [wallet] = await tx
+    .select({ balance: wallets.balance, held: wallets.held })
+    .from(wallets)
+    .where(and(eq(wallets.accountId, accountId), eq(wallets.id, walletId)));
+  const { scopeId, unit, period, startsOn, used, held } = budgetWindows;
+  const windows = await tx
+    .select({ scopeId, unit, period, used, held })
+    .from(budgetWindows)
+    .where(
+      and(
+        eq(budgetWindows.accountId, accountId),
+        inArray(scopeId, [accountId, apiKeyId]),
+        sql`${startsOn} = date_trunc(${period}, now() at time zone 'UTC')::date`,
+      ),
+    );
+  return {
+    available: wallet ? wallet.balance - wallet.held : 0n,
+    windows: windows.map((window) => ({ ...window, taken: window.used + window.held })),
+  };
 }

@@ -81,14 +81,22 @@ export class ModelsService {
     return all.filter(({ name, enabled }) => enabled && (viewer.models === null || viewer.models.includes(name)));
   }
 
-  /** @throws NOT_FOUND, MODEL_UNPRICED, or UNAVAILABLE when its provider is not configured here */
-  async callable(name: string): Promise<CallableModel> {
+  /** The database's clock, as of the catalogue that was read last. In milliseconds. */
+  async now(): Promise<number> {
+    return clockOf(await this.#read());
+  }
+
+  /**
+   * The model at its price of now, or at the version that is named.
+   * @throws NOT_FOUND, MODEL_UNPRICED, or UNAVAILABLE when its provider is not configured here
+   */
+  async callable(name: string, priceId?: string): Promise<CallableModel> {
     const catalogue = await this.#read();
     // Ollama means `:latest` where no tag is given, and so do its users.
     const names = [name, `${name}:latest`];
     const model = catalogue.models.find((each) => each.enabled && names.includes(each.name));
     if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
-    const price = priceNow(catalogue, model.id);
+    const price = priceId === undefined ? priceNow(catalogue, model.id) : priceById(catalogue, model.id, priceId);
     if (!price) throw new AppError("MODEL_UNPRICED", { details: { model: model.name } });
     const runner = this.#providers.get(model.provider);
     if (!runner) throw new AppError("UNAVAILABLE", { message: "The provider of this model is not configured." });
@@ -188,9 +196,17 @@ export class ModelsService {
   }
 }
 
-function priceNow({ prices, databaseNow, readAtMs }: Catalogue, modelId: string): PriceRow | undefined {
-  const now = databaseNow.getTime() + (performance.now() - readAtMs);
-  return prices.findLast((price) => price.modelId === modelId && price.effectiveFrom.getTime() <= now);
+function clockOf({ databaseNow, readAtMs }: Catalogue): number {
+  return databaseNow.getTime() + (performance.now() - readAtMs);
+}
+
+function priceById({ prices }: Catalogue, modelId: string, id: string): PriceRow | undefined {
+  return prices.find((price) => price.id === id && price.modelId === modelId);
+}
+
+function priceNow(catalogue: Catalogue, modelId: string): PriceRow | undefined {
+  const now = clockOf(catalogue);
+  return catalogue.prices.findLast((price) => price.modelId === modelId && price.effectiveFrom.getTime() <= now);
 }
 
 function checkModel({ name, providerModel, description, contextLength, maxOutputTokens }: ModelChange): void {

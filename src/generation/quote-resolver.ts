@@ -1,0 +1,24 @@
+import { Arg, Ctx, Directive, Query, Resolver } from "type-graphql";
+import type { Context } from "../auth/viewer.ts";
+import { GenerateInput } from "./input-types.ts";
+import { Quote } from "./quote-types.ts";
+import type { GenerationService } from "./service.ts";
+
+@Resolver()
+export class QuoteResolver {
+  readonly #generation: GenerationService;
+
+  constructor(generation: GenerationService) {
+    this.#generation = generation;
+  }
+
+  @Directive('@scope(requires: "generate")')
+  @Directive("@rateLimit(limit: 600, duration: 60)")
+  @Query(() => Quote, {
+    description:
+      "What `generate` would cost with this input, without calling anything. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND or MODEL_UNPRICED.",
+  })
+  quote(@Arg("input", () => GenerateInput) input: GenerateInput, @Ctx() context: Context): Promise<Quote> {
+    return this.#generation.quote(context, input);
+  }
+}

@@ -1,0 +1,45 @@
+import type { Context } from "../auth/viewer.ts";
+import type { Meters } from "../graphql/directives/cost.ts";
+import type { KeysService } from "../keys/service.ts";
+import { Leases } from "../ledger/leases.ts";
+import type { Sealer } from "../sealing.ts";
+import { EmbedResolver } from "./embed-resolver.ts";
+import { EmbeddingMeter } from "./embedding.ts";
+import { QuoteResolver } from "./quote-resolver.ts";
+import { Quotes } from "./quotes.ts";
+import { GenerationResolver } from "./resolver.ts";
+import { type GenerationOptions, GenerationService } from "./service.ts";
+import { GenerationStreamResolver } from "./stream-resolver.ts";
+
+/** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
+const leaseGraceSeconds = 30;
+/** A stream's hold lives on signs of life alone, so what a dead process had reserved for it is soon free again. */
+const streamLeaseSeconds = 45;
+const renewEveryMs = 10_000;
+
+interface SpineOptions extends Omit<GenerationOptions, "leaseSeconds" | "leases" | "quotes"> {
+  keys: KeysService;
+  sealer: Sealer;
+  providerTimeoutMs: number;
+}
+
+/** Puts the feature together: its resolvers, who meters its paid fields, and what must come to rest before an end. */
+export function openSpine({ keys, sealer, providerTimeoutMs, ...options }: SpineOptions) {
+  const { db, models, inputBytesMax, onError } = options;
+  const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
+  const leaseSeconds = providerTimeoutMs / 1000 + leaseGraceSeconds;
+  const quotes = new Quotes(db, models, sealer);
+  const generation = new GenerationService({ ...options, leaseSeconds, leases, quotes });
+  const embedding = new EmbeddingMeter(generation, inputBytesMax);
+  const meters: Meters<Context> = {
+    calls: { generate: generation, embed: embedding },
+    streams: { generateStream: generation },
+  };
+  const resolvers = [
+    new GenerationResolver(generation, keys),
+    new GenerationStreamResolver(),
+    new EmbedResolver(),
+    new QuoteResolver(generation),
+  ];
+  return { meters, leases, resolvers };
+}
