@@ -91,18 +91,8 @@ export interface App {
   close(): Promise<void>;
 }
 
-<<<<<<< HEAD
-/** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
-const leaseGraceSeconds = 30;
-/** A stream's hold lives on signs of life alone, so what a dead process had reserved for it is soon free again. */
-const streamLeaseSeconds = 45;
-const renewEveryMs = 10_000;
-
 /** `reports` is what long reads run on, so that none of them can hold up a call. */
 export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, reports: Database = db) {
-=======
-export function compose(config: Config, secrets: Secrets, db: Database, log: Logger) {
->>>>>>> 955fbe4 (feat(generation): quote a call, and keep its price for five minutes)
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
@@ -122,15 +112,10 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const models = new ModelsService(db, providers, record);
   const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
   const budgets = new BudgetsService(db, record);
-<<<<<<< HEAD
   const usage = new UsageService(reports);
   const exports = new ExportService(reports);
-  const idempotency = new Idempotency(db, new Sealer(secrets.answerKey));
-=======
-  const usage = new UsageService(db);
   const sealer = new Sealer(secrets.answerKey);
   const idempotency = new Idempotency(db, sealer);
->>>>>>> 955fbe4 (feat(generation): quote a call, and keep its price for five minutes)
   const limiting = openLimits(config, db, log);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax, providerTimeoutMs } = config;
@@ -155,14 +140,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new AuditResolver(audit),
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
-<<<<<<< HEAD
     new UsageViewsResolver(usage, new ForecastService(reports)),
-    new GenerationResolver(generation, keys),
-    new GenerationStreamResolver(),
-    new EmbedResolver(),
-=======
     ...spine.resolvers,
->>>>>>> 955fbe4 (feat(generation): quote a call, and keep its price for five minutes)
   ];
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases };
