@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
@@ -58,6 +59,22 @@ describe("the schema bi", () => {
     ]);
     const [known] = await bi`select account_name, name, status from keys_v1 where account_id = ${id}`;
     expect(known).toEqual({ account_name: "A customer", name: "a key", status: "ACTIVE" });
+  });
+});
+
+describe("the Grafana dashboard", () => {
+  const dashboard = JSON.parse(readFileSync(new URL("../docs/grafana/tollgate-usage.json", import.meta.url), "utf8"));
+  const queries: [string, string][] = dashboard.panels.map(
+    ({ title, targets }: { title: string; targets: { rawSql: string }[] }) => [title, targets[0]?.rawSql ?? ""],
+  );
+
+  it.each(queries)("answers %s", async (_title, rawSql) => {
+    const statement = rawSql.replaceAll(
+      /\$__timeFilter\(([\w.]+)\)/g,
+      "$1 between now() - interval '7 days' and now()",
+    );
+    expect(statement).toContain("between now()");
+    await expect(bi.unsafe(statement)).resolves.toBeDefined();
   });
 });
 
