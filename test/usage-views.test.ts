@@ -114,3 +114,37 @@ describe("walletForecast", () => {
     await server.refused("BAD_USER_INPUT", walletForecast, { id: mine.walletId, days: 0 }, { key: mine.key });
   });
 });
+
+describe("the search of generations", () => {
+  const generations = `query ($filter: GenerationFilter, $after: String) {
+    generations(filter: $filter, first: 2, after: $after) { nodes { model } pageInfo { endCursor hasNextPage } }
+  }`;
+
+  it("finds dear and slow calls, page by page", async () => {
+    const customer = await server.customer();
+    await settlePast(server, customer, [
+      { at: at(1), model: "cheap", charge: 1n, costNanoUsd: 1n, latencyMs: 5 },
+      { at: at(2), model: "dear", charge: 900_000n, costNanoUsd: 5n, latencyMs: 5 },
+      { at: at(3), model: "costly", charge: 2n, costNanoUsd: 2_000_000_000n, latencyMs: 5 },
+      { at: at(4), model: "slow", charge: 2n, costNanoUsd: 5n, latencyMs: 60_000, tags: ["x"] },
+    ]);
+    const find = async (filter: object, after?: string) =>
+      (await server.ok(generations, { filter: { from: day.from, ...filter }, after }, { key: customer.key }))
+        .generations;
+    const models = async (filter: object) => (await find(filter)).nodes.map(({ model }: { model: string }) => model);
+    expect(await models({ minCredits: "0.9" })).toEqual(["dear"]);
+    expect(await models({ minCostUsd: "2" })).toEqual(["costly"]);
+    expect(await models({ minLatencyMs: 60_000, tag: "x" })).toEqual(["slow"]);
+    const first = await find({ minCostUsd: "0.000000005" });
+    expect(first.pageInfo.hasNextPage).toBe(true);
+    expect((await find({ minCostUsd: "0.000000005" }, first.pageInfo.endCursor)).nodes).toHaveLength(1);
+  });
+
+  it("refuses a minimum without a beginning, and amounts that are none", async () => {
+    await server.refused("BAD_USER_INPUT", generations, { filter: { minLatencyMs: 1 } });
+    for (const minCredits of ["1e400", "0x10", "", "-", "9223372036855"]) {
+      await server.refused("BAD_USER_INPUT", generations, { filter: { minCredits, from: day.from } });
+    }
+    await server.refused("BAD_USER_INPUT", generations, { filter: { minLatencyMs: 2 ** 31, from: day.from } });
+  });
+});

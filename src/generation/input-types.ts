@@ -1,6 +1,8 @@
 import { Field, Float, ID, InputType, Int } from "type-graphql";
-import { GraphQLAnyJson } from "../graphql/scalars.ts";
+import { badInput } from "../errors.ts";
+import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
+import { parseCredits, parseUsd } from "../ledger/amount.ts";
 import { GenerationStatus } from "../ledger/types.ts";
 import { MessageInput, ToolInput } from "./message-types.ts";
 import type { GenerationSearch } from "./store.ts";
@@ -94,6 +96,18 @@ export class GenerationFilter {
   @Field(() => String, { nullable: true, description: "For this end user only." })
   endUser?: string | null;
 
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "That were charged at least this, in credits. Needs `from`.",
+  })
+  minCredits?: string | null;
+
+  @Field(() => GraphQLDecimal, { nullable: true, description: "That cost at least this, in USD. Needs `from`." })
+  minCostUsd?: string | null;
+
+  @Field(() => Int, { nullable: true, description: "That took at least this, in milliseconds, from 0. Needs `from`." })
+  minLatencyMs?: number | null;
+
   @Field(() => Date, { nullable: true, description: "Not before this." })
   from?: Date | null;
 
@@ -102,7 +116,9 @@ export class GenerationFilter {
 }
 
 export function toSearch(filter: GenerationFilter): GenerationSearch {
-  const { accountId, apiKeyId, model, status, tag, endUser, from, to } = filter;
+  const { accountId, apiKeyId, model, status, tag, endUser, minCredits, minCostUsd, minLatencyMs, from, to } = filter;
+  // No index holds these, so how much is looked through must be said.
+  if ((minCredits ?? minCostUsd ?? minLatencyMs) != null && !from) throw badInput("from is required with a minimum.");
   return {
     accountId: accountId ? fromWire("acc", accountId) : undefined,
     apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
@@ -110,6 +126,9 @@ export function toSearch(filter: GenerationFilter): GenerationSearch {
     status: status ?? undefined,
     tag: tag ?? undefined,
     endUser: endUser ?? undefined,
+    minCharged: minCredits == null ? undefined : parseCredits(minCredits, "minCredits"),
+    minCostNanoUsd: minCostUsd == null ? undefined : parseUsd(minCostUsd, "minCostUsd"),
+    minLatencyMs: minLatencyMs ?? undefined,
     from: from ?? undefined,
     to: to ?? undefined,
   };

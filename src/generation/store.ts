@@ -12,6 +12,9 @@ export interface GenerationSearch {
   status?: GenerationRow["status"] | undefined;
   tag?: string | undefined;
   endUser?: string | undefined;
+  minCharged?: bigint | undefined;
+  minCostNanoUsd?: bigint | undefined;
+  minLatencyMs?: number | undefined;
   from?: Date | undefined;
   to?: Date | undefined;
 }
@@ -29,7 +32,8 @@ export async function listGenerations(
   search: GenerationSearch,
   page: { limit: number; beforeId: string | undefined },
 ): Promise<GenerationRow[]> {
-  const { accountId, apiKeyId, model, status, tag, endUser, from, to } = search;
+  const { accountId, apiKeyId, model, status, tag, endUser, minCharged, minCostNanoUsd, minLatencyMs, from, to } =
+    search;
   return tx
     .select()
     .from(requests)
@@ -41,6 +45,9 @@ export async function listGenerations(
         status === undefined ? undefined : eq(requests.status, status),
         tag === undefined ? undefined : sql`${tag} = any(${requests.tags})`,
         endUser === undefined ? undefined : eq(requests.endUser, endUser),
+        minCharged === undefined ? undefined : gte(requests.charged, minCharged),
+        minCostNanoUsd === undefined ? undefined : gte(requests.costNanoUsd, minCostNanoUsd),
+        minLatencyMs === undefined ? undefined : gte(requests.latencyMs, minLatencyMs),
         from === undefined ? undefined : gte(requests.createdAt, from),
         to === undefined ? undefined : lt(requests.createdAt, to),
         page.beforeId === undefined ? undefined : lt(requests.id, page.beforeId),
