@@ -182,6 +182,11 @@ export function loadConfig(env = readEnvironment()): Readonly<Config> {
   return Object.freeze(toConfig(parsed.data, present));
 }
 
+/** What the command line takes from the environment, so that a token need not be among its arguments. */
+export function loadRemote(env: Record<string, string | undefined> = process.env) {
+  return { url: env["TOLLGATE_URL"] || undefined, token: env["TOLLGATE_TOKEN"] || undefined };
+}
+
 const secretBytesMin = 32;
 const placeholders = /change.?me|secret|password|default|example|^(.)\1*$/i;
 

@@ -34,6 +34,7 @@ const featureLayers = [
 const features = featureLayers.flat();
 const layers = [
   ["main.ts", "cli.ts"],
+  ["cli"],
   ["app.ts"],
   ["first-run.ts"],
   ["http"],
@@ -65,6 +66,7 @@ const doors: Door[] = [
     packages: ["fastify", "@fastify/*", "@as-integrations/*", "@apollo/server"],
     files: ["http/**", "graphql/**", "app.ts"],
   },
+  { packages: ["commander"], files: ["cli.ts", "cli/**"] },
   { packages: ["ioredis"], files: ["limits/**"] },
   { packages: ["ws", "graphql-ws"], files: ["http/**"] },
   { packages: ["zod"], files: ["config.ts", "models/providers/**", "**/*schema*.ts"] },
@@ -73,7 +75,7 @@ const doors: Door[] = [
 ];
 
 /** Outside `db/`, what runs there is called only from here; the type of the executor is for everyone. */
-const dbCallers = [...stores, "app.ts", "cli.ts"];
+const dbCallers = [...stores, "app.ts", "cli.ts", "cli/direct.ts"];
 /** Reading what a database error means runs no SQL, so a service may do it. */
 const dbForAll = "src/db/errors.ts";
 

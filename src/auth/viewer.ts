@@ -9,6 +9,8 @@ export interface UserViewer {
   userId: string;
   sessionId: string;
   role: RoleName;
+  /** Whoever has the database itself in hand: no person, and no request came from anywhere. */
+  isOperator?: true;
   /** Set for a MEMBER, who sees this account only. */
   accountId: string | null;
 }
@@ -99,7 +101,21 @@ export function systemOrigin(name: string): Origin {
   return { actor: `system:${name}`, ip: null, requestId: null };
 }
 
+/** For operations that are run on the database directly. */
+export function operatorContext(requestId: string): Omit<Context, "loaders"> {
+  const viewer: UserViewer = {
+    kind: "USER",
+    userId: "operator",
+    sessionId: "none",
+    role: "OWNER",
+    isOperator: true,
+    accountId: null,
+  };
+  return { identity: { viewer }, requestId, ip: "local", signal: new AbortController().signal };
+}
+
 /** How a change is attributed in the ledger, e.g. `user:0190…`. */
 export function actorOf(viewer: Viewer): string {
+  if (viewer.kind === "USER" && viewer.isOperator) return "system:cli";
   return viewer.kind === "USER" ? `user:${viewer.userId}` : `key:${viewer.apiKeyId}`;
 }

@@ -1,0 +1,52 @@
+import type { Finding } from "../ledger/doctor.ts";
+
+/** Where the commands run their operations: on a server, or on the database itself. Both speak the same schema. */
+export interface Connection {
+  /** The data of an operation. @throws Refused */
+  // biome-ignore lint/suspicious/noExplicitAny: a command knows the shape that its own operation asks for.
+  run(query: string, variables?: object): Promise<any>;
+  /** Undefined on a server: only the database can be examined as a whole. */
+  examine: (() => Promise<Finding[]>) | undefined;
+  close(): Promise<void>;
+}
+
+/** The server understood and said no. */
+export class Refused extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = "Refused";
+    this.code = code;
+  }
+}
+
+export interface Answer {
+  data?: unknown;
+  errors?: readonly { message: string; extensions?: { code?: unknown } }[] | undefined;
+}
+
+export function dataOf({ data, errors }: Answer): unknown {
+  const [error] = errors ?? [];
+  if (error) throw new Refused(String(error.extensions?.code ?? "REFUSED"), error.message);
+  return data;
+}
+
+const patienceMs = 60_000;
+
+export function connectRemote(url: string, token: string | undefined): Connection {
+  const address = url.endsWith("/graphql") ? url : `${url.replace(/\/$/, "")}/graphql`;
+  return {
+    async run(query, variables = {}) {
+      const response = await fetch(address, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
+        body: JSON.stringify({ query, variables }),
+        signal: AbortSignal.timeout(patienceMs),
+      });
+      return dataOf((await response.json()) as Answer);
+    },
+    examine: undefined,
+    close: async () => {},
+  };
+}

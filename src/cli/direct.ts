@@ -1,0 +1,50 @@
+import { type ExecutionResult, graphql } from "graphql";
+import { compose } from "../app.ts";
+import { operatorContext } from "../auth/viewer.ts";
+import type { Config } from "../config.ts";
+import { openDatabases } from "../db/open.ts";
+import { describeFirstRun, prepareFirstRun } from "../first-run.ts";
+import { Loaders } from "../graphql/loaders.ts";
+import { newId } from "../ids.ts";
+import type { Logger } from "../log.ts";
+import { loadSecrets } from "../secrets.ts";
+import { type Answer, type Connection, dataOf } from "./connection.ts";
+
+/**
+ * The services on the database alone, without a server, for whoever operates it. Operations run with every right, and
+ * the audit names `system:cli`.
+ */
+export async function connectDirect(config: Config, log: Logger): Promise<Connection> {
+  const { db, reports, close: closeDatabase } = await openDatabases(config, log, undefined);
+  const parts = compose(config, loadSecrets(config), db, log, reports);
+  const close = async () => {
+    await parts.limiting.close();
+    await Promise.all([...parts.providers.values()].map((provider) => provider.close()));
+    await closeDatabase();
+  };
+  const firstRun = await prepareFirstRun({ config, db, ...parts }).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  // Not among the output of the command, which a script may read.
+  if (firstRun) process.stderr.write(describeFirstRun(firstRun, config.publicUrl ?? `http://localhost:${config.port}`));
+  const contextOf = () => ({ ...operatorContext(newId()), loaders: new Loaders() });
+  const { schema } = parts;
+  return {
+    run: async (source, variableValues = {}) =>
+      dataOf(
+        withCodes(await graphql({ schema, source, variableValues: { ...variableValues }, contextValue: contextOf() })),
+      ),
+    examine: () => parts.doctor.examine(),
+    close,
+  };
+}
+
+/** Without a server nothing has put the codes into the answer: they stand on the errors that were thrown. */
+function withCodes({ data, errors }: ExecutionResult): Answer {
+  const coded = errors?.map(({ message, originalError }) => {
+    const { code } = (originalError ?? {}) as { code?: unknown };
+    return { message, extensions: { code: code ?? "BAD_USER_INPUT" } };
+  });
+  return { data, errors: coded };
+}

@@ -1,0 +1,99 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { generate, useServer } from "./harness.ts";
+
+const secret = "what the server and the command line share";
+const server = useServer({ SERVER_SECRET: secret });
+
+interface Ran {
+  code: number;
+  out: string;
+  err: string;
+}
+
+function tollgate(args: string[], env: Record<string, string>): Promise<Ran> {
+  const base = { PATH: process.env["PATH"] ?? "", NODE_ENV: "test", OLLAMA_BASE_URL: "http://127.0.0.1:9" };
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      ["--import", "tsx", "src/cli.ts", ...args],
+      { env: { ...base, ...env } },
+      (error, out, err) => resolve({ code: typeof error?.code === "number" ? error.code : error ? -1 : 0, out, err }),
+    );
+  });
+}
+
+/** On the database, as its operator. */
+const direct = (...args: string[]) =>
+  tollgate(args, { DATABASE_URL: server.database.url, SERVER_SECRET: secret, DATA_DIR: "/tmp" });
+/** On the server, with a person's token. */
+const remote = (token: string, ...args: string[]) =>
+  tollgate(["--url", server.url, ...args], { TOLLGATE_TOKEN: token });
+
+const use = (key: string) => server.call(generate, { input: { model: "echo", prompt: "hi" } }, { key });
+
+describe("tollgate", { timeout: 120_000 }, () => {
+  it("creates a key in one line and prints id, key and limit; the key works", async () => {
+    const { code, out, err } = await direct("keys", "create", "customer-company-a", "--rpm", "100", "--credits", "5");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(/^id +key_[0-9a-f]{32}$/m);
+    expect(out).toMatch(/^requestsPerMinute +100$/m);
+    const key = /^key +(tg_\S+)$/m.exec(out)?.[1] ?? "";
+    expect((await use(key)).body.data.generate.charge.balance).toBe("4");
+    const [event] = await server.database.sql`
+      select actor from audit_events where action = 'key.create' and after ->> 'name' = 'customer-company-a'`;
+    expect(event?.["actor"]).toBe("system:cli");
+  });
+
+  it("takes a key text of the customer's own, and says no to one that is in use", async () => {
+    const own = `their-own-key-${crypto.randomUUID()}`;
+    const first = await direct("keys", "create", "own", "--key", own, "--credits", "1", "--json");
+    expect(JSON.parse(first.out)).toMatchObject({ key: own, credits: "1" });
+    expect((await use(own)).status).toBe(200);
+    const twin = await direct("keys", "create", "twin", "--key", own);
+    expect(twin).toEqual({ code: 1, out: "", err: "CONFLICT: This key text is in use.\n" });
+  });
+
+  it("works on a server with a token: rotates, shows, grants, revokes", async () => {
+    const { apiKeyId, key } = await server.customer({ credits: "1" });
+    const as = (...args: string[]) => remote(server.ownerToken, ...args, "--json");
+    const rotated = JSON.parse((await as("keys", "rotate", apiKeyId, "--overlap", "0")).out);
+    expect((await use(key)).status).toBe(401);
+    expect((await use(rotated.key)).status).toBe(200);
+    expect(JSON.parse((await as("credits", "grant", apiKeyId, "10")).out)).toMatchObject({ balance: "10" });
+    expect(JSON.parse((await as("keys", "show", apiKeyId)).out).secrets).toHaveLength(2);
+    expect(JSON.parse((await as("keys", "revoke", apiKeyId)).out)).toMatchObject({ status: "REVOKED" });
+    expect((await use(rotated.key)).body.errors?.[0]?.extensions.code).toBe("KEY_REVOKED");
+  });
+
+  it("is refused on a server without the role, with exit code 1 and the code of the catalogue", async () => {
+    const { token } = await server.person("ANALYST");
+    const { code, err } = await remote(token, "keys", "create", "not-mine");
+    expect({ code, err }).toEqual({ code: 1, err: "FORBIDDEN: This needs the role OPERATOR.\n" });
+    expect((await remote(token, "audit", "verify")).code).toBe(0);
+    expect((await remote(token, "doctor")).err).toContain("NOT_REMOTE");
+  });
+
+  it("creates people with a password that signs in, and lists what there is", async () => {
+    const email = `finance-${crypto.randomUUID()}@example.com`;
+    const { password } = JSON.parse((await direct("users", "create", email, "--role", "ANALYST", "--json")).out);
+    await server.login(email, password);
+    const { out } = await direct("models", "list");
+    expect(out).toMatch(/^name +provider +enabled +maxOutputTokens\n/);
+    expect(out).toMatch(/^echo +echo +true/m);
+  });
+
+  it("proves the ledger, migrates, and says 2 for wrong usage and 3 for a server that is not there", async () => {
+    expect(await direct("doctor")).toMatchObject({ code: 0 });
+    expect(await direct("db", "migrate")).toMatchObject({ code: 0 });
+    expect(await direct("keys", "create", "n", "--rpm", "many")).toMatchObject({ code: 2 });
+    expect(await tollgate(["--url", "http://127.0.0.1:9", "keys", "list"], {})).toMatchObject({ code: 3 });
+  });
+
+  it("has an example in the help of every command", () => {
+    const text = ["key-commands", "other-commands"].map((file) => readFileSync(`src/cli/${file}.ts`, "utf8")).join("");
+    const actions = text.match(/\.action\(/g)?.length;
+    expect(text.match(/Example:/g)).toHaveLength(actions ?? 0);
+  });
+});
