@@ -32,7 +32,10 @@ const services = z
       }),
   )
   .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "names must differ")
-  .refine((all) => all.every(({ name }) => name !== "echo" && name !== "ollama"), "echo and ollama are taken");
+  .refine(
+    (all) => all.every(({ name }) => !["echo", "ollama", "anthropic"].includes(name)),
+    "echo, ollama and anthropic are taken",
+  );
 
 const failpoint = z.string().transform((text, ctx) => {
   const parsed = parseFailpoint(text);
@@ -75,6 +78,8 @@ const environment = z.object({
   CORS_ORIGINS: list.refine((all) => all.every(isOrigin), "takes origins such as https://app.example.com").optional(),
   INTROSPECTION: flag.optional(),
   OLLAMA_BASE_URL: url.default("http://127.0.0.1:11434"),
+  ANTHROPIC_API_KEY: z.string().min(1).optional(),
+  ANTHROPIC_BASE_URL: url.default("https://api.anthropic.com/v1"),
   OPENAI_COMPATIBLE_SERVICES: services.prefault(""),
   INPUT_BYTES_MAX: wholeNumber(1, 1_000_000).default(262_144),
   PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
@@ -141,6 +146,8 @@ export interface Config {
   corsOrigins: string[];
   introspection: boolean;
   ollamaBaseUrl: string;
+  /** Undefined without a key of Anthropic's. */
+  anthropic: { apiKey: string; baseUrl: string } | undefined;
   services: Service[];
   /** Where replicas count together; undefined means that each counts for itself. */
   redisUrl: string | undefined;
@@ -225,6 +232,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     corsOrigins: env.CORS_ORIGINS ?? (production ? [] : ["https://studio.apollographql.com"]),
     introspection: env.INTROSPECTION ?? !production,
     ollamaBaseUrl: env.OLLAMA_BASE_URL,
+    anthropic: env.ANTHROPIC_API_KEY ? { apiKey: env.ANTHROPIC_API_KEY, baseUrl: env.ANTHROPIC_BASE_URL } : undefined,
     services: env.OPENAI_COMPATIBLE_SERVICES.map(({ name, baseUrl }) => {
       const apiKey = raw[`${name.toUpperCase().replaceAll("-", "_")}_API_KEY`];
       return { name, baseUrl, ...(apiKey && { apiKey }) };

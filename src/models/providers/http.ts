@@ -27,6 +27,8 @@ export interface UpstreamOptions {
   /** Origin and path prefix, such as `https://api.example.com/v1`. */
   baseUrl: string;
   apiKey?: string | undefined;
+  /** Where the key goes; `authorization` as a bearer when absent. */
+  keyHeader?: string | undefined;
   limits?: Partial<HttpLimits> | undefined;
 }
 
@@ -112,13 +114,15 @@ export class Upstream {
   readonly #name: string;
   readonly #base: URL;
   readonly #apiKey: string | undefined;
+  readonly #credential: Record<string, string> = {};
   readonly #totalMs: number;
   readonly #pool: Pool;
 
-  constructor({ name, baseUrl, apiKey, limits }: UpstreamOptions) {
+  constructor({ name, baseUrl, apiKey, keyHeader, limits }: UpstreamOptions) {
     this.#name = name;
     this.#base = new URL(baseUrl);
     this.#apiKey = apiKey || undefined;
+    if (apiKey) this.#credential = keyHeader ? { [keyHeader]: apiKey } : { authorization: `Bearer ${apiKey}` };
     const { connectMs, headersMs, idleMs, totalMs, maxResponseBytes } = { ...defaultHttpLimits, ...limits };
     this.#totalMs = totalMs;
     this.#pool = new Pool(this.#base.origin, {
@@ -130,8 +134,14 @@ export class Upstream {
   }
 
   /** The parsed answer to a POST of `body`, or to a GET if there is none. */
-  async requestJson(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
-    const { chunks } = await this.#open(this.#jsonRequest(path, body), signal);
+  async requestJson(
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    headers: Record<string, string> = {},
+  ): Promise<unknown> {
+    const request = this.#jsonRequest(path, body);
+    const { chunks } = await this.#open({ ...request, headers: { ...request.headers, ...headers } }, signal);
     return this.parse(await readText(chunks));
   }
 
@@ -199,7 +209,7 @@ export class Upstream {
     const limit = deadline(signal, this.#totalMs);
     try {
       const headers = { "accept-encoding": "identity", ...request.headers };
-      if (this.#apiKey) Object.assign(headers, { authorization: `Bearer ${this.#apiKey}` });
+      Object.assign(headers, this.#credential);
       const sent = this.#pool.request({ ...request, headers, signal: limit.signal });
       // undici heeds an abort only once it is connected: who waits for a connection must not wait for that.
       const answer = await Promise.race([sent, limit.passed]);

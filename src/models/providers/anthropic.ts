@@ -1,0 +1,61 @@
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { z } from "zod";
+import { AiSdkChat, type Usage } from "./ai-sdk.ts";
+import { Upstream, type UpstreamOptions } from "./http.ts";
+import type { Provider, ProviderAnswer, ProviderCall, ProviderEvent, ReportedUsage } from "./provider.ts";
+
+// Anthropic by its messages API.
+
+const version = "2023-06-01";
+const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
+
+/** What was read from or written to its cache is input too, which Anthropic counts apart. */
+function reportedUsage({ inputTokens, outputTokens }: Usage): ReportedUsage {
+  return {
+    inputTokens: inputTokens.total,
+    cachedInputTokens: inputTokens.cacheRead,
+    outputTokens: outputTokens.total,
+    reasoningTokens: outputTokens.reasoning,
+  };
+}
+
+export class AnthropicProvider implements Provider {
+  readonly name = "anthropic";
+  readonly #upstream: Upstream;
+  readonly #chat: AiSdkChat;
+
+  constructor(options: Omit<UpstreamOptions, "name" | "keyHeader">) {
+    this.#upstream = new Upstream({ ...options, name: this.name, keyHeader: "x-api-key" });
+    const adapter = createAnthropic({
+      baseURL: options.baseUrl,
+      // The key stays with Upstream, so nothing the adapter puts into an error can contain it.
+      apiKey: "kept by the upstream",
+      headers: { "anthropic-version": version },
+      fetch: this.#upstream.asFetch((chunks) => passOn(chunks)),
+    });
+    this.#chat = new AiSdkChat({ upstream: this.#upstream, makeModel: (name) => adapter(name), reportedUsage });
+  }
+
+  generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+    return this.#chat.generate(call, signal);
+  }
+
+  stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+    return this.#chat.stream(call, signal);
+  }
+
+  async listModels(signal: AbortSignal): Promise<string[]> {
+    const headers = { "anthropic-version": version };
+    const models = modelsSchema.safeParse(await this.#upstream.requestJson("/models", undefined, signal, headers));
+    if (!models.success) throw this.#upstream.failure("did not list its models");
+    return models.data.data.map(({ id }) => id);
+  }
+
+  close(): Promise<void> {
+    return this.#upstream.close();
+  }
+}
+
+async function* passOn(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
