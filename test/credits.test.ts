@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { dumpDatabase } from "./dump.ts";
+import { dumpState } from "./dump.ts";
 import { generate, useServer } from "./harness.ts";
 
 const server = useServer();
@@ -228,7 +228,7 @@ describe("credits protect", () => {
     const member = (await server.person("MEMBER", accountId)).token;
     const { token: analyst } = await server.staff("ANALYST");
     const { token: operator } = await server.staff("OPERATOR");
-    const before = await dumpDatabase(server.database, ["last_used_at"]);
+    const before = await dumpState(server.database);
     for (const as of [{ key }, { token: member }, { token: analyst }, { token: operator }]) {
       await server.refused("FORBIDDEN", grant, { input: { walletId, credits: "1" } }, as);
     }
@@ -236,7 +236,7 @@ describe("credits protect", () => {
     await server.ok(entries, { walletId }, { token: analyst });
     await server.ok(entries, { walletId }, { token: member });
     await server.refused("NOT_FOUND", entries, { walletId: other.walletId }, { token: member });
-    expect(await dumpDatabase(server.database, ["last_used_at"])).toEqual(before);
+    expect(await dumpState(server.database)).toEqual(before);
   });
 
   it("what a caller may know: a key sees its wallet, a MEMBER the shared one of the account", async () => {

@@ -179,6 +179,20 @@ export class TestServer {
     return name;
   }
 
+  /**
+   * The SQL that `work` makes the server send. The server's own background work may fall into one try, but not into
+   * each of three, so the shortest counts.
+   */
+  async statementsOf(work: () => Promise<unknown>): Promise<string[]> {
+    const tries: string[][] = [];
+    for (let i = 0; i < 3; i++) {
+      const before = this.statements.length;
+      await work();
+      tries.push(this.statements.slice(before));
+    }
+    return tries.reduce((least, sent) => (sent.length < least.length ? sent : least));
+  }
+
   async wallet(walletId: string): Promise<{ balance: bigint; held: bigint }> {
     const id = walletId.replace("wal_", "");
     const [row] = await this.database.sql`select balance, held from wallets where id = ${id}::uuid`;

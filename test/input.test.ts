@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { dumpDatabase } from "./dump.ts";
+import { dumpDatabase, dumpState } from "./dump.ts";
 import { generate, useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";
 
@@ -150,7 +150,7 @@ describe("the input of generate protects", () => {
   it("the provider and the ledger: what is refused reaches neither", async () => {
     const model = await server.model("cloud", "ok");
     const { key } = await server.customer();
-    const before = [await dumpDatabase(server.database, ["last_used_at"]), standin.calls.length];
+    const before = [await dumpState(server.database), standin.calls.length];
     for (const change of [
       { prompt: "" },
       { prompt: "a\0b" },
@@ -160,7 +160,7 @@ describe("the input of generate protects", () => {
       const answer = await server.call(generate, { input: { model, ...change } }, { key });
       expect(answer.body.data ?? null).toBeNull();
     }
-    expect([await dumpDatabase(server.database, ["last_used_at"]), standin.calls.length]).toEqual(before);
+    expect([await dumpState(server.database), standin.calls.length]).toEqual(before);
   });
 
   it("prompts and answers: they are told once and stored nowhere", async () => {

@@ -16,7 +16,7 @@ import {
   parse,
 } from "graphql";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dumpDatabase, touched } from "./dump.ts";
+import { dumpState } from "./dump.ts";
 import { useServer } from "./harness.ts";
 
 const server = useServer();
@@ -129,22 +129,22 @@ describe("permissions refuse", () => {
   it.each(guarded)(
     "$name to keys and to everyone below $role, and nothing moves",
     async ({ query, variables, role = "" }) => {
-      const before = await dumpDatabase(server.database, touched);
+      const before = await dumpState(server.database);
       for (const caller of ["key", ...roles.slice(0, roles.indexOf(role))]) {
         const { status } = await server.refused("FORBIDDEN", query, variables, callers[caller]);
         expect(status).toBe(403);
       }
-      expect(await dumpDatabase(server.database, touched)).toEqual(before);
+      expect(await dumpState(server.database)).toEqual(before);
     },
   );
 
   it.each(calls)("$name to whoever brings no credential, or a wrong one", async ({ query, variables }) => {
-    const before = await dumpDatabase(server.database, touched);
+    const before = await dumpState(server.database);
     for (const as of [{}, { key: "a-text-that-nobody-ever-brought" }, { token: "eyJhbGciOiJub25lIn0.e30.AAAA" }]) {
       const { status } = await server.refused("UNAUTHENTICATED", query, variables, as);
       expect(status).toBe(401);
     }
-    expect(await dumpDatabase(server.database, touched)).toEqual(before);
+    expect(await dumpState(server.database)).toEqual(before);
   });
 });
 

@@ -5,13 +5,16 @@ import type { BudgetRefusal, HoldDecision, HoldRequest } from "./journal.ts";
 /**
  * Opens holds in the order given, each only if its wallet and every budget can still pay for it: one statement for a
  * whole batch. Locks are taken on wallets first and budgets second, each in the order of their keys, so that two
- * replicas cannot wait for each other.
+ * replicas cannot wait for each other. A wallet is moved from what was read under its lock: PostgreSQL checks the
+ * constraints of a new row against the statement's older snapshot first, and what calls that have ended since held
+ * would make the row look overdrawn.
  */
 export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedHold[]> {
   const rows = await sql<OpenRow[]>`
     with item as (${items(sql, batch)}),
     wallet as (
-      select account_id, id, balance - held as available, coalesce(due_at <= now(), false) as due from wallets
+      select account_id, id, balance, held, balance - held as available, coalesce(due_at <= now(), false) as due
+      from wallets
       where (account_id, id) in (select "accountId", "walletId" from item)
       order by account_id, id for update
     ),
@@ -30,8 +33,9 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
       select "accountId", "walletId", sum(amount)::bigint as amount from granted group by 1, 2
     ),
     moved as (
-      update wallets set held = held + total.amount from total
-      where wallets.account_id = total."accountId" and wallets.id = total."walletId"
+      update wallets w set balance = wallet.balance, held = wallet.held + total.amount
+      from total join wallet on wallet.account_id = total."accountId" and wallet.id = total."walletId"
+      where w.account_id = wallet.account_id and w.id = wallet.id
     ),
     opened as (
       insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, end_user,
