@@ -39,22 +39,33 @@ CREATE INDEX "requests_created_at" ON "requests" ("created_at");
 -- Catches rows of a month whose partition is missing, so that a late timer can never refuse a paid call's row.
 CREATE TABLE "requests_default" PARTITION OF "requests" DEFAULT;
 --> statement-breakpoint
--- Creates the partitions of this month and the next `months`; safe to call at any time, from any replica.
+-- Creates the partitions of this month and the next `months`; safe to call at any time, from any replica. Rows of such a
+-- month that fell into the default partition move into their own: PostgreSQL refuses a partition whose rows lie there.
 CREATE FUNCTION "create_request_partitions"(months integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   first date;
+  lower timestamptz;
+  upper timestamptz;
   name text;
 BEGIN
   FOR i IN 0..months LOOP
     first := (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => i))::date;
+    lower := first::timestamp AT TIME ZONE 'UTC';
+    upper := (first + interval '1 month') AT TIME ZONE 'UTC';
     name := 'requests_' || to_char(first, 'YYYYMM');
     IF to_regclass(name) IS NULL THEN
+      -- Nothing may fall into the default partition between the move and the attachment; a twin waits here and looks again.
+      LOCK TABLE requests_default IN ACCESS EXCLUSIVE MODE;
+      CONTINUE WHEN to_regclass(name) IS NOT NULL;
+      EXECUTE format('CREATE TABLE %I (LIKE requests INCLUDING ALL)', name);
       EXECUTE format(
-        'CREATE TABLE IF NOT EXISTS %I PARTITION OF requests FOR VALUES FROM (%L) TO (%L)',
-        name,
-        first::timestamp AT TIME ZONE 'UTC',
-        (first + interval '1 month') AT TIME ZONE 'UTC'
+        'WITH moved AS (DELETE FROM requests_default WHERE created_at >= %L AND created_at < %L RETURNING *)
+         INSERT INTO %I SELECT * FROM moved',
+        lower,
+        upper,
+        name
       );
+      EXECUTE format('ALTER TABLE requests ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, lower, upper);
     END IF;
   END LOOP;
 END $$;
