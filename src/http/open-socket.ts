@@ -8,6 +8,7 @@ import { readCredential } from "./context.ts";
 const operationsMax = 100;
 const messagesPerSecondMax = 200;
 const pingEveryMs = 12_000;
+const goodbyeMsMax = 1_000;
 
 export class OpenSocket {
   readonly ip: string;
@@ -75,8 +76,11 @@ export class OpenSocket {
     for (const controller of this.#running.values()) controller.abort(reason);
   }
 
+  /** A client that does not answer the goodbye has had time enough to read it. */
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
+    const cut = setTimeout(() => this.#socket.terminate(), goodbyeMsMax).unref();
+    this.onEnd(() => clearTimeout(cut));
   }
 
   /** Resolves when the socket is closed. */
@@ -103,7 +107,7 @@ export class OpenSocket {
           if (socket.readyState !== socket.OPEN) resolve();
           else socket.send(data, () => resolve());
         }),
-      close: (code, reason) => socket.close(code, reason),
+      close: (code = 1000, reason = "") => this.close(code, reason),
       onMessage: (receive) => {
         socket.on("message", (data) => {
           this.#messages += 1;
