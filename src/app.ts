@@ -6,6 +6,8 @@ import { AccountsService } from "./accounts/service.ts";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
 import { accessChecks } from "./auth/access.ts";
+import { People } from "./auth/people.ts";
+import { PeopleResolver } from "./auth/people-resolver.ts";
 import { AuthResolver, MeResolver } from "./auth/resolver.ts";
 import { AuthService } from "./auth/service.ts";
 import { Tokens } from "./auth/tokens.ts";
@@ -124,6 +126,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { meters, leases } = spine;
   const resolvers = [
     new AuthResolver(auth),
+    new PeopleResolver(new People(db, record)),
     new MeResolver(auth),
     new AccountsResolver(accounts),
     new UserAccountResolver(accounts),

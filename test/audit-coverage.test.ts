@@ -76,6 +76,30 @@ const recorded: Record<string, Case> = {
   },
   createAccount: { run: async () => {}, action: "account.create" },
   createUser: { run: ({ accountId }) => server.person("MEMBER", accountId), action: "user.create" },
+  changePassword: {
+    action: "user.changePassword",
+    async run() {
+      const { token } = await server.person("ANALYST");
+      const change = `mutation { changePassword(currentPassword: "a password of ours", newPassword: "another password") }`;
+      await server.ok(change, {}, { token });
+    },
+  },
+  resetPassword: {
+    action: "user.resetPassword",
+    async run() {
+      const { id } = await server.person("ANALYST");
+      await server.ok('mutation ($id: ID!) { resetPassword(userId: $id, newPassword: "another password") { id } }', {
+        id,
+      });
+    },
+  },
+  setUserRole: {
+    action: "user.setRole",
+    async run() {
+      const { id } = await server.person("ANALYST");
+      await server.ok("mutation ($id: ID!) { setUserRole(userId: $id, role: OPERATOR) { id } }", { id });
+    },
+  },
   upsertModel: {
     run: () => server.ok('mutation { upsertModel(input: { name: "audited", provider: "echo" }) { id } }'),
     action: "model.create",

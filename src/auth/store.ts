@@ -1,4 +1,4 @@
-import { and, eq, gt, isNull, sql } from "drizzle-orm";
+import { and, eq, gt, isNull, ne, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { sessions, users } from "../db/tables.ts";
 
@@ -63,4 +63,44 @@ export async function endSession(tx: Executor, id: string): Promise<void> {
     .update(sessions)
     .set({ endedAt: sql`now()` })
     .where(and(eq(sessions.id, id), isNull(sessions.endedAt)));
+}
+
+/** The person, kept as it is until the transaction ends. */
+export async function lockUser(tx: Executor, id: string): Promise<UserRow | undefined> {
+  const [row] = await tx.select().from(users).where(eq(users.id, id)).for("update");
+  return row;
+}
+
+/** Locks every OWNER, so that two of them cannot be demoted at the same moment. */
+export async function lockOwners(tx: Executor): Promise<string[]> {
+  const rows = await tx
+    .select({ id: users.id })
+    .from(users)
+    .where(eq(users.role, "OWNER"))
+    .orderBy(users.id)
+    .for("update");
+  return rows.map(({ id }) => id);
+}
+
+export async function setRole(
+  tx: Executor,
+  id: string,
+  change: Pick<UserRow, "role" | "accountId">,
+): Promise<UserRow | undefined> {
+  const [row] = await tx.update(users).set(change).where(eq(users.id, id)).returning();
+  return row;
+}
+
+/** Ends a person's sessions, all or all but one. */
+export async function endSessionsOf(tx: Executor, userId: string, exceptId?: string): Promise<void> {
+  await tx
+    .update(sessions)
+    .set({ endedAt: sql`now()` })
+    .where(
+      and(
+        eq(sessions.userId, userId),
+        isNull(sessions.endedAt),
+        exceptId === undefined ? undefined : ne(sessions.id, exceptId),
+      ),
+    );
 }

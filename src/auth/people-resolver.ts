@@ -1,0 +1,63 @@
+import { Arg, Ctx, Directive, ID, Mutation, Resolver } from "type-graphql";
+import { fromWire } from "../ids.ts";
+import type { People } from "./people.ts";
+import { Role, toUser, User } from "./types.ts";
+import { type Context, originOf, personOf, type RoleName } from "./viewer.ts";
+
+@Resolver()
+export class PeopleResolver {
+  readonly #people: People;
+
+  constructor(people: People) {
+    this.#people = people;
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Directive("@rateLimit(limit: 10, duration: 60)")
+  @Mutation(() => Boolean, {
+    description: "Changes the caller's own password and ends all other sessions. Fails with UNAUTHENTICATED.",
+  })
+  async changePassword(
+    @Arg("currentPassword", () => String) current: string,
+    @Arg("newPassword", () => String, { description: "8 to 72 bytes." }) next: string,
+    @Ctx() context: Context,
+  ): Promise<boolean> {
+    await this.#people.changePassword(originOf(context), personOf(context), current, next);
+    return true;
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Directive("@rateLimit(limit: 30, duration: 60)")
+  @Mutation(() => User, {
+    description:
+      "Gives a person a new password and ends all of that person's sessions. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+  })
+  async resetPassword(
+    @Arg("userId", () => ID) userId: string,
+    @Arg("newPassword", () => String, { description: "8 to 72 bytes." }) password: string,
+    @Ctx() context: Context,
+  ): Promise<User> {
+    const id = fromWire("usr", userId);
+    return toUser(await this.#people.resetPassword(originOf(context), personOf(context), id, password));
+  }
+
+  @Directive('@role(requires: "OWNER")')
+  @Mutation(() => User, {
+    description:
+      "Changes what a person may do, from the next request on. Fails with NOT_FOUND, FORBIDDEN for the caller's own role, or CONFLICT for the last OWNER.",
+  })
+  async setUserRole(
+    @Arg("userId", () => ID) userId: string,
+    @Arg("role", () => Role) role: RoleName,
+    @Arg("accountId", () => ID, { nullable: true, description: "The account of a MEMBER; absent for other roles." })
+    account: string | null,
+    @Ctx() context: Context,
+  ): Promise<User> {
+    const change = {
+      userId: fromWire("usr", userId),
+      role,
+      accountId: account == null ? null : fromWire("acc", account),
+    };
+    return toUser(await this.#people.setRole(originOf(context), personOf(context), change));
+  }
+}

@@ -1,0 +1,83 @@
+import type { Database } from "../db/client.ts";
+import { databaseError } from "../db/errors.ts";
+import { AppError, badInput } from "../errors.ts";
+import { toWire } from "../ids.ts";
+import type { RecordChange } from "./change.ts";
+import { checkPassword, hashPassword, verifyPassword } from "./passwords.ts";
+import { endSessionsOf, lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "./store.ts";
+import { hasRole, type Origin, type RoleName, type UserViewer } from "./viewer.ts";
+
+/**
+ * What is changed of people once they are there. Nobody changes their own role, nobody touches a person above
+ * themselves, and there is always an OWNER. A new password ends every session that the old one opened.
+ */
+export interface RoleChange {
+  userId: string;
+  role: RoleName;
+  accountId: string | null;
+}
+
+export class People {
+  readonly #db: Database;
+  readonly #record: RecordChange;
+
+  constructor(db: Database, record: RecordChange) {
+    this.#db = db;
+    this.#record = record;
+  }
+
+  /** @throws UNAUTHENTICATED when the current password is wrong. The session that asks goes on, all others end. */
+  async changePassword(origin: Origin, viewer: UserViewer, current: string, next: string): Promise<void> {
+    checkPassword(next);
+    const user = await userById(this.#db.orm, viewer.userId);
+    if (!user || !(await verifyPassword(current, user.passwordHash))) {
+      throw new AppError("UNAUTHENTICATED", { message: "The current password is wrong." });
+    }
+    await this.#setPassword(origin, "user.changePassword", user, next, viewer.sessionId);
+  }
+
+  /** @throws NOT_FOUND, or FORBIDDEN for a person whose role is above the caller's */
+  async resetPassword(origin: Origin, viewer: UserViewer, userId: string, password: string): Promise<UserRow> {
+    checkPassword(password);
+    const user = await userById(this.#db.orm, userId);
+    if (!user) throw new AppError("NOT_FOUND");
+    if (!hasRole(viewer, user.role)) throw new AppError("FORBIDDEN", { message: "This person's role is above yours." });
+    await this.#setPassword(origin, "user.resetPassword", user, password);
+    return user;
+  }
+
+  /** @throws NOT_FOUND; FORBIDDEN for the caller's own role; CONFLICT for the last OWNER */
+  async setRole(origin: Origin, viewer: UserViewer, { userId, role, accountId }: RoleChange): Promise<UserRow> {
+    if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "Nobody changes their own role." });
+    if ((role === "MEMBER") !== (accountId !== null)) throw badInput("A MEMBER has an accountId, and nobody else.");
+    try {
+      return await this.#db.transaction(async (tx) => {
+        const owners = await lockOwners(tx);
+        const before = await lockUser(tx, userId);
+        if (!before) throw new AppError("NOT_FOUND");
+        if (role !== "OWNER" && owners.length === 1 && owners[0] === userId) {
+          throw new AppError("CONFLICT", { message: "This is the last OWNER." });
+        }
+        const after = await setRole(tx, userId, { role, accountId });
+        const sides = {
+          before: { role: before.role },
+          after: { role, accountId: accountId && toWire("acc", accountId) },
+        };
+        await this.#record(tx, origin, { action: "user.setRole", object: toWire("usr", userId), accountId, ...sides });
+        return after as UserRow;
+      });
+    } catch (error) {
+      if (databaseError(error)?.code !== "23503") throw error;
+      throw new AppError("NOT_FOUND", { message: "No such account.", cause: error });
+    }
+  }
+
+  async #setPassword(origin: Origin, action: string, user: UserRow, password: string, keep?: string): Promise<void> {
+    const hash = await hashPassword(password);
+    await this.#db.transaction(async (tx) => {
+      await setPasswordHash(tx, user.id, hash);
+      await endSessionsOf(tx, user.id, keep);
+      await this.#record(tx, origin, { action, object: toWire("usr", user.id), accountId: user.accountId });
+    });
+  }
+}
