@@ -153,7 +153,14 @@ export class PaidGeneration implements PaidCall {
     { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
   ): GenerationRow {
     const { hold, createdAt } = this.#opened;
-    const { amount: reserved, leaseSeconds: _lease, costMax: _cost, budgets: _budgets, ...held } = hold;
+    const {
+      amount: reserved,
+      leaseSeconds: _lease,
+      costMax: _cost,
+      budgets: _budgets,
+      idempotent: _claimed,
+      ...held
+    } = hold;
     return {
       ...held,
       ...settlement,

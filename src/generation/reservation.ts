@@ -41,7 +41,7 @@ const triesMax = 3;
 
 /**
  * Reserves for as many output tokens as were asked for, or for as many as the wallet pays for.
- * @throws OUT_OF_CREDITS or BUDGET_EXCEEDED, naming what refused
+ * @throws OUT_OF_CREDITS or BUDGET_EXCEEDED, naming what refused, or IDEMPOTENCY_IN_PROGRESS when a twin took over
  */
 export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
   const { order, model, tariff, key } = request;
@@ -50,6 +50,7 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
     const hold = holdRequest(request, { inputTokens, outputTokens });
     const decision = await journal.reserve(hold);
     if (decision.granted) return { hold, maxOutputTokens: outputTokens, createdAt: decision.createdAt };
+    if (decision.superseded) throw new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
     if (decision.refusedBy) throw budgetExceeded(decision.refusedBy, key.budgets);
     const { available } = decision;
     const affordable = affordableOutput(tariff, model.price, { inputTokens, wanted: outputTokens, available });
@@ -76,6 +77,7 @@ function holdRequest(
   }));
   return {
     id: holdId,
+    idempotent: order.idempotencyKey !== undefined,
     accountId: key.accountId,
     walletId: key.walletId,
     apiKeyId: key.apiKeyId,

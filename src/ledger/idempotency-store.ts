@@ -5,6 +5,7 @@ import { idempotencyRecords } from "../db/tables.ts";
 const retentionHours = 24;
 /** Between the claim and the hold nothing slow happens; past this the process that claimed has died. */
 const claimGraceSeconds = 5;
+const isSilent = sql`${idempotencyRecords.claimedAt} < now() - make_interval(secs => ${claimGraceSeconds})`;
 
 export interface Claim {
   accountId: string;
@@ -47,7 +48,7 @@ export async function findRecord(
       inputDigest: idempotencyRecords.inputDigest,
       holdId: idempotencyRecords.holdId,
       answer: idempotencyRecords.answer,
-      dead: sql<boolean>`answer is null and claimed_at < now() - make_interval(secs => ${claimGraceSeconds})
+      dead: sql<boolean>`answer is null and ${isSilent}
         and not exists (
           select from holds h
           where h.account_id = ${idempotencyRecords.accountId} and h.id = ${idempotencyRecords.holdId} and h.state = 'open'
@@ -64,12 +65,15 @@ export async function findRecord(
   return row;
 }
 
-/** Of the calls that wait for a dead one, the first to swap its hold runs instead. */
+/**
+ * Of the calls that wait for a dead one, the first to swap its hold runs instead. Opening a hold stamps its record
+ * anew, so one that was only slow either keeps its record or finds it taken, and never do both run.
+ */
 export async function takeOver(tx: Executor, { accountId, holdId }: Claim, deadHoldId: string): Promise<boolean> {
   const rows = await tx
     .update(idempotencyRecords)
     .set({ holdId, claimedAt: sql`now()` })
-    .where(and(eq(idempotencyRecords.accountId, accountId), eq(idempotencyRecords.holdId, deadHoldId)))
+    .where(and(eq(idempotencyRecords.accountId, accountId), eq(idempotencyRecords.holdId, deadHoldId), isSilent))
     .returning({ holdId: idempotencyRecords.holdId });
   return rows.length === 1;
 }

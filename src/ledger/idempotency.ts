@@ -50,7 +50,9 @@ export class Idempotency {
       if (performance.now() >= deadline) {
         throw new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
       }
-      await delay(pauseMs, undefined, { signal });
+      await delay(pauseMs, undefined, { signal }).catch((cause: unknown) => {
+        throw new AppError("UNAVAILABLE", { message: "The client left before the answer.", cause });
+      });
     }
   }
 

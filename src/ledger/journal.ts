@@ -29,6 +29,8 @@ export interface HoldRequest {
   /** The most that it can cost in nano-USD. */
   costMax: bigint;
   budgets: BudgetDraw[];
+  /** Opened only while its idempotency record still names it: a twin may have taken its place meanwhile. */
+  idempotent?: boolean;
   /** Set once the wallet was brought up to date for this request. */
   upToDate?: boolean;
 }
@@ -57,6 +59,8 @@ export interface HoldDecision {
   createdAt: Date;
   /** Set when a budget refused, not the wallet. */
   refusedBy?: BudgetRefusal;
+  /** Set when a twin with the same idempotency key runs in its place. */
+  superseded?: true;
 }
 
 export type RequestStatus = "COMPLETED" | "PARTIAL" | "CANCELLED" | "FAILED" | "ABANDONED";

@@ -12,6 +12,7 @@ import type { BudgetRefusal, HoldDecision, HoldRequest } from "./journal.ts";
 export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedHold[]> {
   const rows = await sql<OpenRow[]>`
     with item as (${items(sql, batch)}),
+    ${freshClaims(sql)},
     wallet as (
       select account_id, id, balance, held, balance - held as available, coalesce(due_at <= now(), false) as due
       from wallets
@@ -20,12 +21,12 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     ),
     ${wantedBudgets(sql)},
     ranked as (
-      select item.*, coalesce(wallet.available, 0) as available, coalesce(due and "upToDate" is not true, false) as due,
+      select item.*, idempotent is true and not exists (select from claimed where claimed.ord = item.ord) as superseded, coalesce(wallet.available, 0) as available, coalesce(due and "upToDate" is not true, false) as due,
         sum(amount) over (partition by "accountId", "walletId" order by ord)::bigint as running
       from item left join wallet on wallet.account_id = item."accountId" and wallet.id = item."walletId"
     ),
     granted as (
-      select * from ranked where running <= available and not due
+      select * from ranked where running <= available and not due and not superseded
         and not exists (select from drawn where drawn.ord = ranked.ord and (missing or drawn.running > drawn.available))
     ),
     ${budgetTotals(sql)},
@@ -44,7 +45,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
         "httpRequestId", now() + make_interval(secs => "leaseSeconds")
       from granted
     )
-    select ranked.ord, granted.ord is not null as granted, now() as created_at, ranked.due,
+    select ranked.ord, granted.ord is not null as granted, now() as created_at, ranked.due, ranked.superseded,
       ranked.available - coalesce(total.amount, 0) as available,
       ranked.amount > ranked.available - coalesce(total.amount, 0) as short,
       exists (select from drawn where drawn.ord = ranked.ord and missing) as missing,
@@ -65,6 +66,7 @@ interface OpenRow {
   granted: boolean;
   created_at: string;
   due: boolean;
+  superseded: boolean;
   available: bigint;
   short: boolean;
   missing: boolean;
@@ -75,9 +77,9 @@ interface OpenRow {
  * The running sums of a batch count refused requests too, so one large request can make a later small one look too
  * dear. One that would fit after what was granted is in doubt and is asked again; the first refused one never is.
  */
-function toOpened({ granted, created_at, due, available, short, missing, budget }: OpenRow): OpenedHold {
+function toOpened({ granted, created_at, due, superseded, available, short, missing, budget }: OpenRow): OpenedHold {
   const again = granted ? undefined : due ? "WALLET_DUE" : missing ? "BUDGET_MISSING" : "AT_ONCE";
-  const certain = granted || (!due && !missing && (short || budget !== null));
+  const certain = granted || superseded || (!due && !missing && (short || budget !== null));
   const refusedBy =
     !granted && budget && !short ? { ...budget, limit: BigInt(budget.limit), used: BigInt(budget.used) } : undefined;
   return {
@@ -85,6 +87,7 @@ function toOpened({ granted, created_at, due, available, short, missing, budget 
     available,
     createdAt: new Date(created_at),
     ...(refusedBy && { refusedBy }),
+    ...(superseded && { superseded }),
     again: certain ? undefined : again,
   };
 }
@@ -94,7 +97,20 @@ function items(sql: Sql, batch: HoldRequest[]) {
     select * from json_to_recordset(${toJson(batch)}::text::json) as item(
       ord int, id uuid, "accountId" uuid, "walletId" uuid, "apiKeyId" uuid, amount bigint, "costMax" bigint, model text,
       provider text, "priceId" uuid, "endUser" text, tags text[], "httpRequestId" text, "leaseSeconds" int,
-      budgets json, "upToDate" boolean
+      budgets json, idempotent boolean, "upToDate" boolean
+    )`;
+}
+
+/**
+ * `claimed`: the idempotent requests whose records still name them. They are stamped anew, so that a twin that has
+ * found them silent for too long, and waits for this row, sees that they are not dead.
+ */
+function freshClaims(sql: Sql) {
+  return sql`
+    claimed as (
+      update idempotency_records r set claimed_at = now() from item
+      where item.idempotent and r.account_id = item."accountId" and r.hold_id = item.id
+      returning item.ord
     )`;
 }
 
