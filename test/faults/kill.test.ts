@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { findBreaks } from "./invariants.ts";
 import { credit, type Ledger, makeKey, openLedger } from "./ledger.ts";
@@ -33,8 +33,8 @@ interface Worker {
 }
 
 function startWorker(keysJson: string, acknowledged: Map<string, bigint>): Worker {
-  const script = join(import.meta.dirname, "kill-worker.ts");
-  const args = ["--import", "tsx", script, database.url, keysJson, String(leaseSeconds)];
+  const script = join(inject("compiled"), "test", "faults", "kill-worker.js");
+  const args = [script, database.url, keysJson, String(leaseSeconds)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   const faults: string[] = [];
   child.stderr.on("data", (text) => faults.push(String(text)));

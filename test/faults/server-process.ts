@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { inject } from "vitest";
 import { TestServer } from "../harness.ts";
 
 const owner = { email: "owner@example.com", password: "correct horse battery" };
-const repository = join(import.meta.dirname, "..", "..");
 
 /** The real server in a process of its own, which can die; spoken to by the harness's client. */
 export class ServerProcess {
@@ -18,8 +18,9 @@ export class ServerProcess {
   #hasEnded = false;
 
   private constructor(env: Record<string, string>, preload: string[]) {
-    const args = ["--import", "tsx", ...preload.flatMap((file) => ["--import", file]), "src/main.ts"];
-    this.#process = spawn(process.execPath, args, { cwd: repository, env, stdio: ["ignore", "pipe", "pipe"] });
+    const main = join(inject("compiled"), "src", "main.js");
+    const args = [...preload.flatMap((file) => ["--import", file]), main];
+    this.#process = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process.stderr?.on("data", (text) => this.#output.push(String(text)));
     this.ended = new Promise((resolve) => {
       this.#process.once("exit", (code, signal) => {
