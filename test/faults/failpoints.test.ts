@@ -79,7 +79,9 @@ it.each(points)("%s: a retry charges once, or gives the stored answer", async (p
     expect(body.errors).toBeUndefined();
     expect(body.data.generate).toMatchObject({ text: `echo: ${call.input.prompt}`, status: "COMPLETED" });
     if (body.data.generate.replayed) replayed += 1;
-    expect(await survivor.client.wallet(call.customer.walletId)).toEqual({ balance: 9_000_000n, held: 0n });
+    const [wallet] = await database.sql`
+      select balance, held from wallets where id = ${call.customer.walletId.replace("wal_", "")}::uuid`;
+    expect(wallet).toEqual({ balance: 9_000_000n, held: 0n });
   }
   // A settlement that was sent may have arrived; before that there can be nothing to give again.
   if (point !== "after_settle_sent") expect(replayed).toBe(0);

@@ -54,7 +54,11 @@ export class ServerProcess {
   }
 
   kill(): void {
-    this.#process.kill("SIGKILL");
+    this.signal("SIGKILL");
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
   }
 
   async #untilReady(): Promise<void> {
