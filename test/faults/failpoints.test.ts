@@ -66,8 +66,8 @@ it.each(points)("%s: a retry charges once, or gives the stored answer", async (p
   const deaths = Array.from({ length: times }, (_, i) => i);
   const dieNext = async (): Promise<void> => {
     for (let i = deaths.shift(); i !== undefined; i = deaths.shift()) {
-      // What was sent may reach PostgreSQL or not: the process lives a few milliseconds longer each time.
-      const delay = point === "after_settle_sent" ? `:${1 + (i % 8)}` : "";
+      // What was sent may reach PostgreSQL or not: the process lives 4 to 64 milliseconds longer.
+      const delay = point === "after_settle_sent" ? `:${2 ** (2 + (i % 5))}` : "";
       await dieAt(`${point}:kill${delay}`, calls.slice(i * callsEach, (i + 1) * callsEach));
     }
   };
