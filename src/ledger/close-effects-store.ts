@@ -13,18 +13,18 @@ export function freedBudgets(sql: Sql) {
       returning b.*, c.ord, c.charged
     ),
     budget as (
-      select account_id, scope_id, unit, period, starts_on from budget_windows
+      select account_id, scope_id, unit, period, starts_on, used, held from budget_windows
       where (account_id, scope_id, unit, period, starts_on)
         in (select account_id, scope_id, unit, period, starts_on from freed)
       order by account_id, scope_id, unit, period, starts_on for update
     ),
     budget_moved as (
-      update budget_windows b set held = b.held - t.held, used = b.used + t.used
+      update budget_windows b set held = t.held, used = t.used
       from (
-        select f.account_id, f.scope_id, f.unit, f.period, f.starts_on, sum(f.amount)::bigint as held,
-          sum(case f.unit when 'USD' then item."costNanoUsd" else f.charged end)::bigint as used
+        select f.account_id, f.scope_id, f.unit, f.period, f.starts_on, budget.held - sum(f.amount)::bigint as held,
+          budget.used + sum(case f.unit when 'USD' then item."costNanoUsd" else f.charged end)::bigint as used
         from freed f join item using (ord) join budget using (account_id, scope_id, unit, period, starts_on)
-        group by 1, 2, 3, 4, 5
+        group by 1, 2, 3, 4, 5, budget.held, budget.used
       ) t
       where b.account_id = t.account_id and b.scope_id = t.scope_id and b.unit = t.unit and b.period = t.period
         and b.starts_on = t.starts_on

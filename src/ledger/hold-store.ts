@@ -4,7 +4,10 @@ import { freedBudgets, keptAnswers, lowBalanceAlerts } from "./close-effects-sto
 import type { HoldDecision, HoldRequest, SettlementEntry, SettleResult } from "./journal.ts";
 import { rollupCtes } from "./rollup-store.ts";
 
-/** Closes holds by compare-and-set and writes all that follows from it. Answers in the order given. */
+/**
+ * Closes holds by compare-and-set and writes all that follows from it. Answers in the order given. What is locked is
+ * moved from what was read under its lock, as in `openHolds` and for the same reason.
+ */
 export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<SettleResult[]> {
   const rows = await sql<{ ord: number; closed: boolean; charged: bigint; balance: bigint }[]>`
     with item as (
@@ -15,7 +18,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         answer text, idempotent boolean
       )
     ), wallet as (
-      select w.account_id, w.id, w.balance from wallets w
+      select w.account_id, w.id, w.balance, w.held, w.unburnt from wallets w
       where (w.account_id, w.id) in (
         select h.account_id, h.wallet_id from holds h join item on h.account_id = item."accountId" and h.id = item."holdId"
       )
@@ -31,13 +34,13 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         as balance_after
       from closed c join wallet w on w.account_id = c.account_id and w.id = c.wallet_id
     ), moved as (
-      update wallets w set balance = w.balance - total.charged, held = w.held - total.amount,
-        unburnt = w.unburnt + total.charged
+      update wallets w set balance = wallet.balance - total.charged, held = wallet.held - total.amount,
+        unburnt = wallet.unburnt + total.charged
       from (
         select account_id, wallet_id, sum(charged)::bigint as charged, sum(amount)::bigint as amount
         from closed group by 1, 2
-      ) total
-      where w.account_id = total.account_id and w.id = total.wallet_id
+      ) total join wallet on wallet.account_id = total.account_id and wallet.id = total.wallet_id
+      where w.account_id = wallet.account_id and w.id = wallet.id
       returning w.account_id, w.id, w.balance, w.low_balance
     ),
     ${freedBudgets(sql)},
