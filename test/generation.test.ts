@@ -3,6 +3,23 @@ import { generate, useServer } from "./harness.ts";
 
 const server = useServer();
 
+describe("generations", () => {
+  const list = "query ($filter: GenerationFilter) { generations(filter: $filter) { nodes { id } } }";
+
+  it("shows a key and a MEMBER nothing of another account, whatever they ask for", async () => {
+    const [mine, other] = await Promise.all([server.customer(), server.customer()]);
+    for (const { key } of [mine, other]) await server.ok(generate, { input: { model: "echo", prompt: "x" } }, { key });
+    const { token } = await server.person("MEMBER", mine.accountId);
+    for (const as of [{ key: mine.key }, { token }]) {
+      for (const filter of [{ accountId: other.accountId }, { apiKeyId: other.apiKeyId }]) {
+        const { generations } = await server.ok(list, { filter }, as);
+        expect(generations.nodes).toEqual([]);
+      }
+      expect((await server.ok(list, {}, as)).generations.nodes).toHaveLength(1);
+    }
+  });
+});
+
 describe("generate", () => {
   it("answers, charges one credit and writes one row", async () => {
     const { key, walletId } = await server.customer({ credits: "10" });

@@ -161,8 +161,12 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   }
 
   async list(viewer: Viewer, search: GenerationSearch, page: PageRequest): Promise<Page<GenerationRow>> {
-    const accountId = boundAccount(viewer) ?? search.accountId;
-    const apiKeyId = viewer.kind === "API_KEY" ? viewer.apiKeyId : search.apiKeyId;
+    const boundKey = viewer.kind === "API_KEY" ? viewer.apiKeyId : undefined;
+    const bound = boundAccount(viewer);
+    const { accountId = bound, apiKeyId = boundKey } = search;
+    // Whoever is bound to one account or key finds nothing in another.
+    const foreign = (bound ?? accountId) !== accountId || (boundKey ?? apiKeyId) !== apiKeyId;
+    if (foreign) return { rows: [], hasNextPage: false };
     const rows = await listGenerations(this.#options.db.orm, { ...search, accountId, apiKeyId }, page);
     return cutPage(rows, page.limit);
   }
