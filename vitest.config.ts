@@ -9,5 +9,8 @@ export default defineConfig({
     globalSetup: ["test/cluster.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Tests wait for sockets and for the database far more than they compute.
+    maxWorkers: 4,
+    isolate: false,
   },
 });

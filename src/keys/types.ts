@@ -4,7 +4,7 @@ import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
-import { trustedMs } from "./trust.ts";
+import { effectiveWithinMs } from "./trust.ts";
 
 export enum ApiKeyStatus {
   ACTIVE = "ACTIVE",
@@ -161,7 +161,7 @@ export function toApiKey(row: KeyRow): ApiKey {
     monthlyBudgetUsd: optional(formatUsd, row.monthlyBudgetNanoUsd),
     dailyBudgetCredits: optional(formatCredits, row.dailyBudgetMicroCredits),
     monthlyBudgetCredits: optional(formatCredits, row.monthlyBudgetMicroCredits),
-    effectiveBy: new Date(row.changedAt.getTime() + trustedMs),
+    effectiveBy: new Date(row.changedAt.getTime() + effectiveWithinMs),
     row: { id: row.id, accountId: row.accountId, walletId: row.walletId },
   };
 }

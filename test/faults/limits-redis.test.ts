@@ -4,9 +4,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "./database.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { type Standin, startStandin } from "../standins/openai.ts";
 import { type Replica, startReplica, stopReplica } from "./replicas.ts";
-import { type Standin, startStandin } from "./standins/openai.ts";
 
 /** P12, F14 and F15: three replicas as processes of their own count together by way of a real Redis, or without it. */
 const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "./database.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { Relay, type Replica, startReplica, stopReplica } from "./replicas.ts";
 
 /** P5, A9 and A11: what one replica changes, all refuse. Each replica is a process of its own. */
