@@ -264,6 +264,28 @@ describe("embeddings", () => {
     expect(await server.wallet(walletId)).toEqual({ balance: 7_000_000n, held: 0n });
   });
 
+  it("charges a retry once and gives the same vectors, in whatever encoding", async () => {
+    const { key, walletId } = await server.customer({ credits: "10" });
+    const before = standin.calls.length;
+    const create = (input: string[], more: object = {}) =>
+      client(key).embeddings.create({ model: "ok", input, ...more }, { headers: { "Idempotency-Key": "once" } });
+    const answers = await Promise.all([create(["one", "three"]), create(["one", "three"])]);
+    answers.push(await create(["one", "three"], { encoding_format: "float" }));
+    for (const { data } of answers) {
+      expect(data.map(({ embedding }) => embedding)).toEqual([
+        [0, 3, 0.5],
+        [1, 5, 0.5],
+      ]);
+    }
+    expect(standin.calls.length - before).toBe(1);
+    expect(await server.wallet(walletId)).toEqual({ balance: 9_000_000n, held: 0n });
+    const others = [() => create(["one"]), () => create(["one", "three"], { dimensions: 3 })];
+    for (const other of others) {
+      expect(await refused(other())).toMatchObject({ status: 409, code: "idempotency_mismatch" });
+    }
+    expect((await refused(create(Array(257).fill("x")))).message).toContain("256");
+  });
+
   it("refuses what it cannot do, before anything is reserved", async () => {
     const { key, walletId } = await server.customer({ credits: "10" });
     for (const input of [[], [""], ""]) {

@@ -195,6 +195,35 @@ describe("calls of a provider protect", () => {
     expect(await server.wallet(walletId)).toEqual(untouched);
   });
 
+  const endings = [
+    ["revoked", "KEY_REVOKED", "mutation ($id: ID!) { revokeApiKey(id: $id) { id } }"],
+    ["disabled", "KEY_DISABLED", "mutation ($id: ID!) { disableApiKey(id: $id) { id } }"],
+    ["expired", "KEY_EXPIRED", undefined],
+  ] as const;
+  it.each(endings)("a key that is %s: its running call ends within two seconds and costs nothing", async (...how) => {
+    const [, code, mutation] = how;
+    const model = await server.model("cloud", "hang");
+    const { key, walletId, apiKeyId } = await server.customer();
+    const arrived = standin.received(standin.calls.length + 1);
+    const running = server.call(generate, { input: { model, prompt: newPrompt() } }, { key });
+    const upstream = await arrived;
+    const endedAt = performance.now();
+    if (mutation) await server.ok(mutation, { id: apiKeyId });
+    else {
+      const id = apiKeyId.replace("key_", "");
+      await server.database.sql`update api_keys set expires_at = now() where id = ${id}::uuid`;
+    }
+    const { status, body } = await running;
+    expect(performance.now() - endedAt).toBeLessThan(2_000);
+    await upstream.closed;
+    expect([status, body.errors?.[0]?.extensions.code]).toEqual([401, code]);
+    expect(await server.wallet(walletId)).toEqual(untouched);
+    const [row] = await server.database.sql`
+      select status, finish_reason, error_code, charged from requests
+      where api_key_id = ${apiKeyId.replace("key_", "")}::uuid`;
+    expect(row).toEqual({ status: "CANCELLED", finish_reason: "CANCELLED", error_code: code, charged: 0n });
+  });
+
   it("credits from failures under load: what fails is given back, what succeeds is paid", async () => {
     const [good, bad] = [await server.model("cloud", "ok"), await server.model("cloud", "status-500")];
     const { key, walletId } = await server.customer({ credits: "10" });

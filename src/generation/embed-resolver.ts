@@ -17,8 +17,8 @@ export class EmbedResolver {
   })
   embed(
     @Arg("input", () => EmbedInput) _input: EmbedInput,
-    @Ctx() { paidCall, signal }: PaidContext<Context, PaidEmbedding>,
+    @Ctx() { paidCall }: PaidContext<Context, PaidEmbedding>,
   ): Promise<EmbedAnswer> {
-    return paidCall.ask(signal);
+    return paidCall.ask();
   }
 }

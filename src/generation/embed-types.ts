@@ -18,6 +18,13 @@ export class EmbedInput {
 
   @Field(() => String, { nullable: true, description: "For usage reports: on whose behalf the call is made." })
   endUser?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "Makes a retry safe for a day, as in `generate`. For at most 256 texts, because their vectors are kept for it.",
+  })
+  idempotencyKey?: string | null;
 }
 
 @ObjectType({ description: "Vectors, and what they cost.", simpleResolvers: true })
@@ -43,13 +50,18 @@ export class Embedding {
   @Field(() => Int, { description: "From the reservation to the provider's last byte, in milliseconds." })
   latencyMs!: number;
 
+  @Field(() => Boolean, {
+    description: "Whether these are the stored vectors of an earlier call with the same idempotencyKey.",
+  })
+  replayed!: boolean;
+
   @Field(() => Date, { description: "When the credits were reserved." })
   createdAt!: Date;
 }
 
 export function toEmbedding(
-  { id, model, provider, usage, charge, latencyMs, createdAt }: Generation,
+  { id, model, provider, usage, charge, latencyMs, replayed, createdAt }: Generation,
   vectors: number[][],
-) {
-  return { id, model, provider, vectors, usage, charge, latencyMs, createdAt };
+): Embedding {
+  return { id, model, provider, vectors, usage, charge, latencyMs, replayed, createdAt };
 }

@@ -1,17 +1,19 @@
 import type { Context } from "../auth/viewer.ts";
 import { AppError, badInput } from "../errors.ts";
-import type { Cost, Meter, PaidCall } from "../graphql/directives/cost.ts";
+import type { Answered, Cost, Meter, PaidCall } from "../graphql/directives/cost.ts";
 import { checkLabels } from "../guard/input.ts";
 import type { EmbedAnswer, EmbedCall } from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
 import { type Embedding, type EmbedInput, toEmbedding } from "./embed-types.ts";
 import type { Order } from "./order.ts";
-import type { PaidGeneration } from "./paid-generation.ts";
+import type { PaidGeneration, SettledAnswer } from "./paid-generation.ts";
 import type { GenerationService } from "./service.ts";
 
 /** Texts that become vectors: reserved, metered and settled as a generation without an answer. */
 const inputsMax = 2_048;
 const dimensionsMax = 8_192;
+/** Of a call whose vectors are kept for its twins. */
+const keptInputsMax = 256;
 
 export class PaidEmbedding implements PaidCall {
   readonly #paid: PaidGeneration;
@@ -22,15 +24,16 @@ export class PaidEmbedding implements PaidCall {
     this.#call = call;
   }
 
-  async ask(signal: AbortSignal): Promise<EmbedAnswer> {
+  async ask(): Promise<EmbedAnswer> {
     const { runner } = this.#paid.model;
     if (!runner.embed) throw new AppError("BAD_USER_INPUT", { message: noEmbeddings });
-    return runner.embed(this.#call, signal);
+    return runner.embed(this.#call, this.#paid.signal);
   }
 
   async settle(result: unknown): Promise<Embedding> {
     const { vectors, usage } = result as EmbedAnswer;
-    return toEmbedding(await this.#paid.settle({ text: "", finishReason: "STOP", usage }), vectors);
+    const answer: SettledAnswer = { text: "", vectors, finishReason: "STOP", usage };
+    return toEmbedding(await this.#paid.settle(answer), vectors);
   }
 
   fail(error: unknown): Promise<never> {
@@ -49,22 +52,26 @@ export class EmbeddingMeter implements Meter<Context> {
     this.#inputBytesMax = inputBytesMax;
   }
 
-  async open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidEmbedding> {
+  async open(
+    context: Context,
+    args: Record<string, unknown>,
+    cost: Cost,
+  ): Promise<PaidEmbedding | Answered<Embedding>> {
     const input = args["input"] as EmbedInput;
     const order = readEmbedOrder(input, this.#inputBytesMax);
     const fits = ({ runner }: CallableModel) => {
       if (!runner.embed) throw badInput(noEmbeddings, { field: "model" });
     };
     const paid = await this.#generation.openOrder({ context, order, cost, fits });
-    // Only calls with an idempotency key have earlier answers, and vectors are not kept.
-    if ("answer" in paid) throw new AppError("INTERNAL");
+    if ("answer" in paid) return { answer: toEmbedding(paid.answer, paid.told.vectors ?? []) };
     const { dimensions } = input;
     const call = { model: paid.call.model, inputs: input.input, ...(dimensions != null && { dimensions }) };
     return new PaidEmbedding(paid, call);
   }
 }
 
-function readEmbedOrder({ model, input, dimensions, tags, endUser }: EmbedInput, bytesMax: number): Order {
+function readEmbedOrder(embed: EmbedInput, bytesMax: number): Order {
+  const { model, input, dimensions, tags, endUser, idempotencyKey } = embed;
   checkLabels({ tags: tags ?? [], endUser: endUser ?? null });
   if (input.length === 0 || input.length > inputsMax || input.includes("")) {
     throw badInput(`input has 1 to ${inputsMax} texts, none of them empty.`, { field: "input" });
@@ -72,13 +79,17 @@ function readEmbedOrder({ model, input, dimensions, tags, endUser }: EmbedInput,
   if (dimensions != null && (dimensions < 1 || dimensions > dimensionsMax)) {
     throw badInput(`dimensions is 1 to ${dimensionsMax}.`, { field: "dimensions" });
   }
+  if (idempotencyKey != null && input.length > keptInputsMax) {
+    throw badInput(`With an idempotencyKey, input has at most ${keptInputsMax} texts.`, { field: "input" });
+  }
   const bytes = input.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (bytes > bytesMax) throw new AppError("INPUT_TOO_LARGE", { details: { limitBytes: bytesMax, bytes } });
   return {
     model,
     call: { messages: input.map((content) => ({ role: "user", content })) },
     maxOutputTokens: 0,
-    idempotencyKey: undefined,
+    dimensions: dimensions ?? undefined,
+    idempotencyKey: idempotencyKey ?? undefined,
     quoteId: undefined,
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,

@@ -9,6 +9,8 @@ export interface Order {
   model: string;
   call: Omit<ProviderCall, "model" | "maxOutputTokens">;
   maxOutputTokens: number | undefined;
+  /** Of the vectors that are asked for. */
+  dimensions?: number | undefined;
   tags: string[];
   endUser: string | null;
   idempotencyKey: string | undefined;

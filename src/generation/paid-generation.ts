@@ -14,6 +14,7 @@ import type {
   TokenUsage,
 } from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
+import type { Lifeline } from "./lifeline.ts";
 import type { GenerationRow } from "./store.ts";
 import { writeAnswer } from "./stored-answer.ts";
 import { type Generation, type Told, toGeneration } from "./types.ts";
@@ -31,6 +32,7 @@ export interface OpenedGeneration {
   tariff: Tariff;
   hold: HoldRequest;
   createdAt: Date;
+  lifeline: Lifeline;
   /** Set for a call with an idempotency key: makes of its answer what is stored. */
   seal: ((text: string) => string) | undefined;
   onError: (error: unknown) => void;
@@ -55,6 +57,9 @@ const nothingUsed: TokenUsage = {
   source: "PROVIDER",
 };
 
+/** An answer as a resolver gives it back to be settled; vectors are those of an embedding. */
+export type SettledAnswer = ProviderAnswer & Pick<Told, "vectors">;
+
 export class PaidGeneration implements PaidCall {
   readonly model: CallableModel;
   readonly call: ProviderCall;
@@ -69,27 +74,37 @@ export class PaidGeneration implements PaidCall {
 
   async settle(result: unknown): Promise<Generation> {
     failpoint("after_provider_end");
-    const { text, toolCalls, finishReason, usage, timeToFirstTokenMs = null } = result as ProviderAnswer;
+    const { text, toolCalls, vectors, finishReason, usage, timeToFirstTokenMs = null } = result as SettledAnswer;
     const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
     return this.#end(
       { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
-      { text, toolCalls, replayed: false },
+      { text, toolCalls, vectors, replayed: false },
     );
   }
 
+  /** Nothing was delivered and the provider was let go in time, so nothing is charged, whoever broke it off. */
   async fail(error: unknown): Promise<never> {
-    const left = this.#opened.context.signal.aborted;
+    const { cancelled, errorCode, told } = brokenOff(this.signal, error);
     const ending: Ending = {
-      status: left ? "CANCELLED" : "FAILED",
-      finishReason: left ? "CANCELLED" : "ERROR",
+      status: cancelled ? "CANCELLED" : "FAILED",
+      finishReason: cancelled ? "CANCELLED" : "ERROR",
       usage: nothingUsed,
       charge: 0n,
-      errorCode: left ? null : error instanceof AppError ? error.code : "INTERNAL",
+      errorCode,
       timeToFirstTokenMs: null,
     };
     // The caller is told why the call failed even if the hold could not be closed: the sweeper will close it.
     await this.#end(ending).catch(this.#opened.onError);
-    throw left ? new AppError("UNAVAILABLE", { message: "The client left before the answer.", cause: error }) : error;
+    throw told;
+  }
+
+  /** Aborted when the client leaves or the key is ended: what asks the provider must heed it. */
+  get signal(): AbortSignal {
+    return this.#opened.lifeline.signal;
+  }
+
+  cut(reason: unknown): void {
+    this.#opened.lifeline.cut(reason);
   }
 
   /** The answer as it is written. */
@@ -116,6 +131,7 @@ export class PaidGeneration implements PaidCall {
   async #end(ending: Ending, told?: Told): Promise<Generation> {
     const { context, journal, admission, hold } = this.#opened;
     const settlement = this.#settlement(ending, told);
+    this.#opened.lifeline.release();
     admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
     const { closed, charged, balance } = await journal.settle(settlement);
     const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
@@ -175,4 +191,17 @@ export class PaidGeneration implements PaidCall {
       balanceAfter,
     };
   }
+}
+
+/** Who broke a call off, as the ledger has it, and what its caller is told. */
+function brokenOff({ aborted, reason }: AbortSignal, error: unknown) {
+  if (!aborted) {
+    return { cancelled: false, errorCode: error instanceof AppError ? error.code : "INTERNAL", told: error };
+  }
+  if (reason instanceof AppError) {
+    // That the server stops is nobody's wish.
+    return { cancelled: reason.code !== "UNAVAILABLE", errorCode: reason.code, told: reason };
+  }
+  const message = "The client left before the answer.";
+  return { cancelled: true, errorCode: null, told: new AppError("UNAVAILABLE", { message, cause: error }) };
 }

@@ -28,9 +28,9 @@ export class GenerationResolver {
   @Mutation(() => Generation, { description: "Calls a model. Credits are reserved before and settled after." })
   generate(
     @Arg("input", () => GenerateInput) _input: GenerateInput,
-    @Ctx() { paidCall, signal }: PaidContext<Context, PaidGeneration>,
+    @Ctx() { paidCall }: PaidContext<Context, PaidGeneration>,
   ): Promise<ProviderAnswer> {
-    return this.#generation.ask(paidCall, signal);
+    return this.#generation.ask(paidCall);
   }
 
   @Directive('@scope(requires: "usage:read")')

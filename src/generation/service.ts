@@ -15,6 +15,7 @@ import type { Tariff } from "../models/price.ts";
 import type { ProviderAnswer } from "../models/providers/provider.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
 import type { GenerateInput } from "./input-types.ts";
+import { Lifeline } from "./lifeline.ts";
 import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
 import type { Quote } from "./quote-types.ts";
@@ -40,7 +41,7 @@ export interface GenerationOptions {
   leaseSeconds: number;
   leases: Leases;
   quotes: Quotes;
-  /** Ends streams whose key has been ended. */
+  /** Ends calls whose key has been ended. */
   running: Pick<RunningCalls, "add">;
   onError: (error: unknown) => void;
 }
@@ -73,14 +74,11 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     args: Record<string, unknown>,
     cost: Cost,
   ): Promise<GenerationStream | Answered<AsyncIterable<unknown>>> {
-    const { leases, running } = this.#options;
+    const { leases } = this.#options;
     const { leaseSeconds } = leases;
     const paid = await this.openOrder({ context, order: this.#readOrder(args), cost, leaseSeconds });
     if ("answer" in paid) return { answer: replayed(paid.answer) };
-    const stream = new GenerationStream(paid, context.signal, leases);
-    const over = running.add(keyOf(viewerOf(context)).apiKeyId, (reason) => stream.stop(reason));
-    stream.signal.addEventListener("abort", over, { once: true });
-    return stream;
+    return new GenerationStream(paid, leases);
   }
 
   async openOrder({ context, order, cost, fits, leaseSeconds = this.#options.leaseSeconds }: OrderedCall) {
@@ -113,7 +111,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     return readOrder(args["input"] as GenerateInput, this.#options.inputBytesMax);
   }
 
-  ask({ model, call }: PaidGeneration, signal: AbortSignal): Promise<ProviderAnswer> {
+  ask({ model, call, signal }: PaidGeneration): Promise<ProviderAnswer> {
     const answer = model.runner.generate(call, signal);
     failpoint("after_dispatch");
     return answer;
@@ -137,11 +135,12 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const row = await findGeneration(this.#options.db.orm, accountId, claimed.holdId);
     if (!row) throw new AppError("INTERNAL", { cause: new Error("an answer without a ledger row") });
     context.credits = { reserved: "0", charged: "0", balance: formatCredits(row.balanceAfter) };
-    return { answer: toGeneration(row, readAnswer(claimed.answer)) };
+    const told = readAnswer(claimed.answer);
+    return { answer: toGeneration(row, told), told };
   }
 
   async #pay(reservation: Reservation): Promise<PaidGeneration> {
-    const { journal, idempotency, limits, onError } = this.#options;
+    const { journal, idempotency, limits, running, onError } = this.#options;
     const { context, key, order, model, tariff, holdId } = reservation;
     const idempotent = order.idempotencyKey !== undefined;
     const most = mostTokensOf(order, model);
@@ -151,7 +150,9 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
       const { hold, maxOutputTokens, createdAt } = await reserve(journal, reservation);
       const call = { ...order.call, model: model.providerModel, maxOutputTokens };
       const seal = idempotent ? (text: string) => idempotency.seal(text) : undefined;
-      return new PaidGeneration({ context, journal, admission, model, call, tariff, hold, createdAt, seal, onError });
+      const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
+      const opened = { context, journal, admission, model, call, tariff, hold, createdAt, lifeline, seal, onError };
+      return new PaidGeneration(opened);
     } catch (error) {
       admission?.release();
       // Nothing was called, so the key is free for a call that can be paid for.

@@ -1,10 +1,32 @@
 import type { Told } from "./types.ts";
 
 /** What is kept of an answer for the twins of its call: what the ledger does not hold. */
-export function writeAnswer({ text, toolCalls }: Told): string {
-  return JSON.stringify({ text, ...(toolCalls?.length && { toolCalls }) });
+interface Stored {
+  text: string;
+  toolCalls?: Told["toolCalls"];
+  /** Each of 64-bit floats in base64: a third of their size as decimals, and exactly what was told. */
+  vectors?: string[];
 }
 
-export function readAnswer(stored: string): Told {
-  return { ...(JSON.parse(stored) as Omit<Told, "replayed">), replayed: true };
+export function writeAnswer({ text, toolCalls, vectors }: Told): string {
+  const stored: Stored = {
+    text,
+    ...(toolCalls?.length && { toolCalls }),
+    ...(vectors && { vectors: vectors.map(toBase64) }),
+  };
+  return JSON.stringify(stored);
+}
+
+export function readAnswer(text: string): Told {
+  const { vectors, ...stored } = JSON.parse(text) as Stored;
+  return { ...stored, ...(vectors && { vectors: vectors.map(fromBase64) }), replayed: true };
+}
+
+function toBase64(vector: number[]): string {
+  return Buffer.from(new Float64Array(vector).buffer).toString("base64");
+}
+
+function fromBase64(text: string): number[] {
+  // Copied, because what Buffer gives need not begin where a float may.
+  return [...new Float64Array(new Uint8Array(Buffer.from(text, "base64")).buffer)];
 }

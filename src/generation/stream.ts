@@ -22,23 +22,20 @@ interface Last {
 export class GenerationStream implements PaidStream<PaidGeneration> {
   readonly call: PaidGeneration;
   readonly #leases: Leases;
-  readonly #stop = new AbortController();
   readonly #produced = new Produced();
   readonly #channel: DeltaChannel;
   #firstTokenMs: number | null = null;
 
-  constructor(call: PaidGeneration, client: AbortSignal, leases: Leases) {
+  constructor(call: PaidGeneration, leases: Leases) {
     this.call = call;
     this.#leases = leases;
     this.#channel = new DeltaChannel(() => this.#abort("left"));
-    const follow = () => this.#abort(client.reason);
-    if (client.aborted) follow();
-    else client.addEventListener("abort", follow, { once: true });
-    this.signal.addEventListener("abort", () => client.removeEventListener("abort", follow), { once: true });
+    this.signal.addEventListener("abort", () => this.#channel.wakeWriter(), { once: true });
   }
 
+  /** Aborted in any case when it is over. */
   get signal(): AbortSignal {
-    return this.#stop.signal;
+    return this.call.signal;
   }
 
   run(events: AsyncIterable<unknown>): DeltaChannel {
@@ -46,14 +43,8 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     return this.#channel;
   }
 
-  /** Breaks it off: its signal is aborted in any case when it is over. */
-  stop(reason: AppError): void {
-    this.#abort(reason);
-  }
-
   #abort(reason: unknown): void {
-    this.#stop.abort(reason);
-    this.#channel.wakeWriter();
+    this.call.cut(reason);
   }
 
   async #pump(events: AsyncIterable<ProviderEvent>): Promise<void> {
@@ -75,7 +66,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     }
     await ending;
     letGo();
-    // Lets go of the client's signal, which may outlive this call.
+    // Lets go of a provider that has not ended.
     this.#abort("ended");
   }
 

@@ -142,6 +142,8 @@ export const GenerationConnection = connectionOf(Generation, "Generation");
 export interface Told {
   text: string;
   toolCalls?: ToolCall[] | undefined;
+  /** Of an embedding. */
+  vectors?: number[][] | undefined;
   replayed: boolean;
 }
 

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { type Doors, runOperation } from "./door.ts";
+import { type Doors, idempotencyKeyOf, runOperation } from "./door.ts";
 import { readEmbeddings } from "./embeddings-schema.ts";
 
 /** OpenAI's embeddings over `embed`. */
@@ -9,7 +9,7 @@ const embed = `mutation Embeddings($input: EmbedInput!) {
 
 export async function answerEmbeddings(doors: Doors, request: FastifyRequest, reply: FastifyReply) {
   const { model, input, dimensions, encoding_format: format, user } = readEmbeddings(request.body);
-  const variables = { input: { model, input, dimensions, endUser: user } };
+  const variables = { input: { model, input, dimensions, endUser: user, ...idempotencyKeyOf(request) } };
   const { embed: answer } = await runOperation(doors, request, reply, { query: embed, variables });
   const data = answer.vectors.map((vector: number[], index: number) => ({
     object: "embedding",

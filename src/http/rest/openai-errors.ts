@@ -39,6 +39,8 @@ export function sendOpenAiError(
   publish: (error: unknown, request: FastifyRequest) => PublicFault,
 ): FastifyReply {
   const { message, extensions = {} } = isRefusal(error) ? error.fault : formatFault(publish(error, request));
-  const { status } = catalogue[extensions["code"] as ErrorCode];
+  const { status, retryable } = catalogue[extensions["code"] as ErrorCode];
+  // Clients of OpenAI's repeat whatever answers 409, unless they are told that it is of no use.
+  if (!retryable) reply.header("x-should-retry", "false");
   return reply.code(status).headers(headersOf(extensions)).send(toOpenAiError(message, extensions));
 }
