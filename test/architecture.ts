@@ -59,6 +59,7 @@ const doors: Door[] = [
   { packages: ["undici", "@ai-sdk/*"], files: ["models/providers/**"] },
   // Serving is the business of http/; asking providers is the business of theirs.
   { packages: ["http", "https", "http2"], files: ["models/providers/**", "http/**"] },
+  { packages: ["ajv"], files: ["guard/**"] },
   { packages: ["dataloader"], files: ["graphql/loaders.ts"] },
   { packages: ["graphql-rate-limit-directive"], files: ["graphql/directives/**"] },
   { packages: ["rate-limiter-flexible"], files: ["graphql/directives/**", "limits/**"] },

@@ -179,6 +179,8 @@ export const models = pgTable("models", {
   description: text("description"),
   contextLength: integer("context_length"),
   maxOutputTokens: integer("max_output_tokens").notNull(),
+  /** Whether an answer without the format that was asked for is asked for once more. */
+  repairFormat: boolean("repair_format").notNull().default(false),
   enabled: boolean("enabled").notNull().default(true),
   createdAt: createdAt(),
 });

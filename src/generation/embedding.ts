@@ -88,6 +88,7 @@ function readEmbedOrder(embed: EmbedInput, bytesMax: number): Order {
     model,
     call: { messages: input.map((content) => ({ role: "user", content })) },
     maxOutputTokens: 0,
+    repairable: false,
     dimensions: dimensions ?? undefined,
     idempotencyKey: idempotencyKey ?? undefined,
     quoteId: undefined,

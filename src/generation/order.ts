@@ -1,4 +1,5 @@
-import { checkLabels, checkSampling, readPrompt, readResponseFormat } from "../guard/input.ts";
+import { checkLabels, checkSampling, readPrompt } from "../guard/input.ts";
+import { readResponseFormat } from "../guard/response-format.ts";
 import { checkToolTurns, readTools } from "../guard/tools.ts";
 import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts";
 import type { GenerateInput } from "./input-types.ts";
@@ -11,6 +12,8 @@ export interface Order {
   maxOutputTokens: number | undefined;
   /** Of the vectors that are asked for. */
   dimensions?: number | undefined;
+  /** Whether an answer without its format may be asked for once more: not one that was delivered as it came. */
+  repairable: boolean;
   tags: string[];
   endUser: string | null;
   idempotencyKey: string | undefined;
@@ -45,6 +48,7 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
       ...tools,
     },
     maxOutputTokens: input.maxOutputTokens ?? undefined,
+    repairable: true,
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,
     idempotencyKey: input.idempotencyKey ?? undefined,

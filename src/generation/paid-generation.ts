@@ -6,17 +6,12 @@ import { formatCredits } from "../ledger/amount.ts";
 import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
 import type { Admission } from "../limits/service.ts";
 import { costOf, creditsOf, type Tariff } from "../models/price.ts";
-import type {
-  FinishReason,
-  ProviderAnswer,
-  ProviderCall,
-  ProviderEvent,
-  TokenUsage,
-} from "../models/providers/provider.ts";
+import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
 import type { Lifeline } from "./lifeline.ts";
 import type { GenerationRow } from "./store.ts";
 import { writeAnswer } from "./stored-answer.ts";
+import type { Bounds, Checked } from "./structured.ts";
 import { type Generation, type Told, toGeneration } from "./types.ts";
 
 /**
@@ -58,7 +53,7 @@ const nothingUsed: TokenUsage = {
 };
 
 /** An answer as a resolver gives it back to be settled; vectors are those of an embedding. */
-export type SettledAnswer = ProviderAnswer & Pick<Told, "vectors">;
+export type SettledAnswer = Checked & Pick<Told, "vectors">;
 
 export class PaidGeneration implements PaidCall {
   readonly model: CallableModel;
@@ -74,11 +69,11 @@ export class PaidGeneration implements PaidCall {
 
   async settle(result: unknown): Promise<Generation> {
     failpoint("after_provider_end");
-    const { text, toolCalls, vectors, finishReason, usage, timeToFirstTokenMs = null } = result as SettledAnswer;
+    const { finishReason, usage, timeToFirstTokenMs = null, ...told } = result as SettledAnswer;
     const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
     return this.#end(
       { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
-      { text, toolCalls, vectors, replayed: false },
+      { ...told, replayed: false },
     );
   }
 
@@ -96,6 +91,13 @@ export class PaidGeneration implements PaidCall {
     // The caller is told why the call failed even if the hold could not be closed: the sweeper will close it.
     await this.#end(ending).catch(this.#opened.onError);
     throw told;
+  }
+
+  /** What a second attempt must stay within. */
+  get bounds(): Bounds {
+    const { tariff, hold, model } = this.#opened;
+    const { amount, costMax } = hold;
+    return { tariff, price: model.price, amount, costMax, repairs: model.repairFormat };
   }
 
   /** Aborted when the client leaves or the key is ended: what asks the provider must heed it. */

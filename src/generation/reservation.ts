@@ -6,6 +6,7 @@ import { affordableOutput, creditsOf, mostCostOf, type Tariff } from "../models/
 import { inputTokensUpperBound } from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
 import type { Order } from "./order.ts";
+import { repairInputMax } from "./structured.ts";
 
 /** What a call may cost at most, and the hold that stands for it. */
 export interface Reservation {
@@ -25,32 +26,46 @@ export interface Reserved {
   createdAt: Date;
 }
 
-/** The most tokens that a call can use. */
-export function mostTokensOf(
-  { call, maxOutputTokens }: Order,
-  model: CallableModel,
-): { inputTokens: number; outputTokens: number } {
-  return {
-    inputTokens: inputTokensUpperBound(call.messages, call),
-    outputTokens: Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens),
-  };
+export interface MostTokens {
+  inputTokens: number;
+  outputTokens: number;
+  /** What one answer has of the output. */
+  answerTokens: number;
+  repairs: boolean;
+}
+
+/** The most tokens that a call can use, with the repair of an answer that does not have its format. */
+export function mostTokensOf({ call, maxOutputTokens, repairable }: Order, model: CallableModel): MostTokens {
+  const inputTokens = inputTokensUpperBound(call.messages, call);
+  const answerTokens = Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
+  const repairs = repairable && model.repairFormat && call.responseFormat !== undefined;
+  if (!repairs) return { inputTokens, outputTokens: answerTokens, answerTokens, repairs };
+  const again = repairInputMax(inputTokens, answerTokens);
+  return { inputTokens: inputTokens + again, outputTokens: 2 * answerTokens, answerTokens, repairs };
 }
 
 /** How often a reservation is cut to a balance that other calls are drawing on at the same time. */
 const triesMax = 3;
 
 /**
- * Reserves for as many output tokens as were asked for, or for as many as the wallet pays for.
+ * Reserves for as many output tokens as were asked for, or for as many as the wallet pays for; for a repair only if
+ * that is paid for as well.
  * @throws OUT_OF_CREDITS or BUDGET_EXCEEDED, naming what refused, or IDEMPOTENCY_IN_PROGRESS when a twin took over
  */
 export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
   const { order, model, tariff, key } = request;
-  let { inputTokens, outputTokens } = mostTokensOf(order, model);
+  let most = mostTokensOf(order, model);
   for (let tries = 1; ; tries++) {
-    const hold = holdRequest(request, { inputTokens, outputTokens });
+    const hold = holdRequest(request, most);
     const decision = await journal.reserve(hold);
-    if (decision.granted) return { hold, maxOutputTokens: outputTokens, createdAt: decision.createdAt };
+    if (decision.granted) return { hold, maxOutputTokens: most.answerTokens, createdAt: decision.createdAt };
     if (decision.superseded) throw new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
+    if (most.repairs) {
+      most = mostTokensOf({ ...order, repairable: false }, model);
+      tries = 0;
+      continue;
+    }
+    const { inputTokens, outputTokens } = most;
     if (decision.refusedBy) throw budgetExceeded(decision.refusedBy, key.budgets);
     const { available } = decision;
     const affordable = affordableOutput(tariff, model.price, { inputTokens, wanted: outputTokens, available });
@@ -58,7 +73,7 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
       const least = creditsOf(tariff, model.price, { inputTokens, outputTokens: 1 });
       throw outOfCredits(least < hold.amount ? least : hold.amount, decision);
     }
-    outputTokens = affordable;
+    most = { ...most, outputTokens: affordable, answerTokens: affordable };
   }
 }
 

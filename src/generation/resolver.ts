@@ -5,10 +5,10 @@ import type { PaidContext } from "../graphql/directives/cost.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import type { KeysService } from "../keys/service.ts";
 import { ApiKey, toApiKey } from "../keys/types.ts";
-import type { ProviderAnswer } from "../models/providers/provider.ts";
 import { GenerateInput, GenerationFilter, toSearch } from "./input-types.ts";
 import type { PaidGeneration } from "./paid-generation.ts";
 import type { GenerationService } from "./service.ts";
+import type { Checked } from "./structured.ts";
 import { Generation, GenerationConnection, toGeneration } from "./types.ts";
 
 @Resolver(() => Generation)
@@ -29,7 +29,7 @@ export class GenerationResolver {
   generate(
     @Arg("input", () => GenerateInput) _input: GenerateInput,
     @Ctx() { paidCall }: PaidContext<Context, PaidGeneration>,
-  ): Promise<ProviderAnswer> {
+  ): Promise<Checked> {
     return this.#generation.ask(paidCall);
   }
 

@@ -12,7 +12,6 @@ import type { Journal } from "../ledger/journal.ts";
 import type { Leases } from "../ledger/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
 import type { Tariff } from "../models/price.ts";
-import type { ProviderAnswer } from "../models/providers/provider.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { Lifeline } from "./lifeline.ts";
@@ -24,6 +23,7 @@ import { mostTokensOf, type Reservation, reserve } from "./reservation.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 import { readAnswer } from "./stored-answer.ts";
 import { GenerationStream, replayed } from "./stream.ts";
+import { askInFormat, type Checked } from "./structured.ts";
 import { type Generation, toGeneration } from "./types.ts";
 
 /**
@@ -76,7 +76,8 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   ): Promise<GenerationStream | Answered<AsyncIterable<unknown>>> {
     const { leases } = this.#options;
     const { leaseSeconds } = leases;
-    const paid = await this.openOrder({ context, order: this.#readOrder(args), cost, leaseSeconds });
+    const order = { ...this.#readOrder(args), repairable: false };
+    const paid = await this.openOrder({ context, order, cost, leaseSeconds });
     if ("answer" in paid) return { answer: replayed(paid.answer) };
     return new GenerationStream(paid, leases);
   }
@@ -111,15 +112,17 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     return readOrder(args["input"] as GenerateInput, this.#options.inputBytesMax);
   }
 
-  ask({ model, call, signal }: PaidGeneration): Promise<ProviderAnswer> {
-    const answer = model.runner.generate(call, signal);
-    failpoint("after_dispatch");
-    return answer;
+  ask({ model, call, bounds, signal }: PaidGeneration): Promise<Checked> {
+    return askInFormat(call, bounds, (attempt) => {
+      const answer = model.runner.generate(attempt, signal);
+      failpoint("after_dispatch");
+      return answer;
+    });
   }
 
   /** The answer of an earlier call with the same idempotency key, if there is one; else the key is this call's. */
   async #claim({ context, key, order, holdId }: Pick<Reservation, "context" | "key" | "order" | "holdId">) {
-    const { idempotencyKey, quoteId: _quoteId, ...input } = order;
+    const { idempotencyKey, quoteId: _quoteId, repairable: _repairable, ...input } = order;
     if (idempotencyKey === undefined) return undefined;
     const { accountId, apiKeyId } = key;
     const { signal } = context;

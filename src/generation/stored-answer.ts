@@ -4,14 +4,16 @@ import type { Told } from "./types.ts";
 interface Stored {
   text: string;
   toolCalls?: Told["toolCalls"];
+  formatFault?: string;
   /** Each of 64-bit floats in base64: a third of their size as decimals, and exactly what was told. */
   vectors?: string[];
 }
 
-export function writeAnswer({ text, toolCalls, vectors }: Told): string {
+export function writeAnswer({ text, toolCalls, formatFault, vectors }: Told): string {
   const stored: Stored = {
     text,
     ...(toolCalls?.length && { toolCalls }),
+    ...(formatFault !== undefined && { formatFault }),
     ...(vectors && { vectors: vectors.map(toBase64) }),
   };
   return JSON.stringify(stored);

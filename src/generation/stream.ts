@@ -5,13 +5,15 @@ import type { ProviderEvent, ToolCall } from "../models/providers/provider.ts";
 import { DeltaChannel } from "./delta-channel.ts";
 import type { PaidGeneration, StreamEnding } from "./paid-generation.ts";
 import { Produced } from "./produced.ts";
+import { faultOf } from "./structured.ts";
 import type { Generation } from "./types.ts";
 
 type Finish = Pick<Extract<ProviderEvent, { type: "finish" }>, "finishReason" | "usage" | "toolCalls">;
 
-/** What a stream ends with: the tools that the model asks for, or why it broke off. */
+/** What a stream ends with: the tools that the model asks for, what is wrong with its form, or why it broke off. */
 interface Last {
   toolCalls?: ToolCall[] | undefined;
+  formatFault?: string | undefined;
   error?: unknown;
 }
 
@@ -78,7 +80,8 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
   }
 
   async #complete({ finishReason, usage, toolCalls }: Finish): Promise<void> {
-    await this.#settle({ status: "COMPLETED", finishReason, usage, errorCode: null }, { toolCalls });
+    const formatFault = faultOf(this.call.call, { text: this.#produced.text, toolCalls, finishReason });
+    await this.#settle({ status: "COMPLETED", finishReason, usage, errorCode: null }, { toolCalls, formatFault });
   }
 
   /** By the settlement table: what was delivered is charged, whoever broke off; nothing delivered costs nothing. */
@@ -99,13 +102,10 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     );
   }
 
-  async #settle(ending: Omit<StreamEnding, "timeToFirstTokenMs">, { toolCalls, error }: Last): Promise<void> {
+  async #settle(ending: Omit<StreamEnding, "timeToFirstTokenMs">, { error, ...told }: Last): Promise<void> {
     try {
       const { text } = this.#produced;
-      const generation = await this.call.end(
-        { ...ending, timeToFirstTokenMs: this.#firstTokenMs },
-        { text, toolCalls },
-      );
+      const generation = await this.call.end({ ...ending, timeToFirstTokenMs: this.#firstTokenMs }, { text, ...told });
       this.#channel.end(ending.status === "FAILED" ? undefined : generation, error);
     } catch (failure) {
       // The hold stays open until its lease ends, and is then given back by the sweeper.

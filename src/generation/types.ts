@@ -104,6 +104,13 @@ export class Generation {
   })
   toolCalls!: ToolCall[];
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "Why `text` is not what `responseFormat` asked for, in words; null when it is, or when no format was asked for. The answer is charged all the same. Not stored, as `text` is not.",
+  })
+  formatFault!: string | null;
+
   @Field(() => FinishReason, { description: "Why the model stopped." })
   finishReason!: `${FinishReason}`;
 
@@ -142,6 +149,7 @@ export const GenerationConnection = connectionOf(Generation, "Generation");
 export interface Told {
   text: string;
   toolCalls?: ToolCall[] | undefined;
+  formatFault?: string | undefined;
   /** Of an embedding. */
   vectors?: number[][] | undefined;
   replayed: boolean;
@@ -149,7 +157,7 @@ export interface Told {
 
 export function toGeneration(
   row: GenerationRow,
-  { text, toolCalls = [], replayed }: Told = { text: "", replayed: false },
+  { text, toolCalls = [], formatFault = "", replayed }: Told = { text: "", replayed: false },
 ): Generation {
   const { inputTokens, cachedInputTokens, outputTokens, reasoningTokens } = row;
   return {
@@ -159,6 +167,7 @@ export function toGeneration(
     provider: row.provider,
     text,
     toolCalls,
+    formatFault: formatFault || null,
     finishReason: row.finishReason,
     usage: {
       inputTokens,

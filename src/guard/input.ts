@@ -71,16 +71,3 @@ export function checkLabels({ tags, endUser }: { tags?: string[] | null; endUser
     throw badInput(`A tag and endUser have 1 to ${labelLengthMax} characters.`);
   }
 }
-
-export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: unknown };
-
-/** @throws BAD_USER_INPUT for anything but {"type":"json"} and {"type":"json_schema","schema":{…}} */
-export function readResponseFormat(value: unknown): ResponseFormat | undefined {
-  if (value == null) return undefined;
-  const { type, schema } = value as { type?: unknown; schema?: unknown };
-  if (type === "json") return { type };
-  if (type === "json_schema" && typeof schema === "object" && schema !== null) return { type, schema };
-  throw badInput('responseFormat is {"type":"json"} or {"type":"json_schema","schema":{…}}.', {
-    field: "responseFormat",
-  });
-}

@@ -29,6 +29,7 @@ export interface ModelChange {
   description?: string | null | undefined;
   contextLength?: number | null | undefined;
   maxOutputTokens?: number | null | undefined;
+  repairFormat?: boolean | null | undefined;
   enabled?: boolean | null | undefined;
 }
 
@@ -119,6 +120,7 @@ export class ModelsService {
         description: change.description ?? before?.description ?? null,
         contextLength: change.contextLength ?? before?.contextLength ?? null,
         maxOutputTokens: change.maxOutputTokens ?? before?.maxOutputTokens ?? defaultMaxOutputTokens,
+        repairFormat: change.repairFormat ?? before?.repairFormat ?? false,
         enabled: change.enabled ?? before?.enabled ?? true,
       });
       await this.#recorded(tx, origin, before ? "model.update" : "model.create", after, {
@@ -157,7 +159,15 @@ export class ModelsService {
   /** Adds a model that the server found by itself, at one credit a call. One that is there stays as it is. */
   async addFound(model: { name: string; provider: string; description?: string }, actor: string): Promise<void> {
     const { name, provider, description = null } = model;
-    const row = { name, provider, providerModel: name, description, contextLength: null, enabled: true };
+    const row = {
+      name,
+      provider,
+      providerModel: name,
+      description,
+      contextLength: null,
+      repairFormat: false,
+      enabled: true,
+    };
     const id = newId();
     const added = await this.#db.transaction(async (tx) => {
       const isNew = await insertModelIfAbsent(tx, { ...row, id, maxOutputTokens: defaultMaxOutputTokens });

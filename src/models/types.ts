@@ -66,6 +66,12 @@ export class Model {
   @Field(() => Int, { description: "The most output tokens of one call, and the default." })
   maxOutputTokens!: number;
 
+  @Field(() => Boolean, {
+    description:
+      "Whether an answer without the `responseFormat` that was asked for is asked for once more, within the same call. Such a call reserves for both attempts and is charged for their tokens together. Streams are not repaired.",
+  })
+  repairFormat!: boolean;
+
   @Field(() => Boolean, { description: "Whether it can be called now." })
   enabled!: boolean;
 
@@ -104,6 +110,12 @@ export class UpsertModelInput {
     description: "The most output tokens of one call, 1 to 1,000,000; 4,096 for a new model.",
   })
   maxOutputTokens?: number | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description: "As `Model.repairFormat`; false for a new model.",
+  })
+  repairFormat?: boolean | null;
 
   @Field(() => Boolean, { nullable: true, description: "Whether it can be called; true for a new model." })
   enabled?: boolean | null;

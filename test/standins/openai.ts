@@ -178,6 +178,8 @@ interface Content {
   /** In place of the true counts; null leaves them out. */
   usage?: unknown;
   toolCalls?: { id: string; name: string; arguments: string }[];
+  /** What it says instead when it is shown an answer of its own. */
+  mended?: string[];
 }
 
 const counts = (prompt_tokens: unknown, completion_tokens: unknown) => ({ prompt_tokens, completion_tokens });
@@ -207,6 +209,9 @@ const replies: Record<string, Content> = {
     toolCalls: [{ id: "call_1", name: "weather", arguments: '{"city":"Bern"}' }],
   },
   json: { words: ['{"city":', '"Bern"}'] },
+  "json-second": { words: ["Surely: ", '{"city":"Bern"}'], mended: ['{"city":', '"Bern"}'], usage: counts(20, 7) },
+  "json-never": { words: ['{"city":', "7}"], mended: ['{"town":', '"Bern"}'], usage: counts(20, 7) },
+  "json-hostile": { words: [`"${"a".repeat(60)}!"`] },
   "odd-finish": { finish: "because" },
   "error-finish": { finish: "error" },
   empty: { words: [], finish: null },
@@ -217,7 +222,8 @@ const replies: Record<string, Content> = {
 const sse = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`;
 
 function replyTo(body: Record<string, unknown>, content: Content): Reply {
-  const wanted = content.words ?? standinWords;
+  const shown = (body["messages"] as { role: string }[]).some(({ role }) => role === "assistant");
+  const wanted = (shown ? content.mended : undefined) ?? content.words ?? standinWords;
   const words = wanted.slice(0, Number(body["max_tokens"] ?? wanted.length));
   const finish_reason =
     content.finish === undefined ? (words.length < wanted.length ? "length" : "stop") : content.finish;

@@ -10,7 +10,7 @@ import { toOpenAiError } from "./openai-errors.ts";
 
 /** OpenAI's chat completions over `generate` and `generateStream`. */
 const generationFields = `
-  id model text finishReason createdAt
+  id model text finishReason formatFault createdAt
   toolCalls { id name arguments }
   usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens }
   charge { credits balance }`;
@@ -34,6 +34,7 @@ export async function answerChat(doors: Doors, request: FastifyRequest, reply: F
   const variables = { input: { ...toInput(chat), ...idempotencyKeyOf(request) } };
   if (chat.stream) return streamChat(doors, request, reply, { chat, variables });
   const { generate: generation } = await runOperation(doors, request, reply, { query: generate, variables });
+  if (generation.formatFault !== null) reply.header("x-tollgate-format-valid", "false");
   return {
     id: generation.id,
     object: "chat.completion",

@@ -25,7 +25,7 @@ export interface Tool {
 
 export type ToolChoice = "auto" | "none" | "required" | { name: string };
 
-export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: unknown };
+export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
 
 export interface ProviderCall {
   /** The provider's own name of the model. */

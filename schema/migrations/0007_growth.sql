@@ -1,0 +1,1 @@
+ALTER TABLE "models" ADD COLUMN "repair_format" boolean DEFAULT false NOT NULL;

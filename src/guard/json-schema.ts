@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { AppError, badInput } from "../errors.ts";
+import { bounded } from "./bounded.ts";
+
+/**
+ * JSON Schemas that callers bring: compiled once for each text, each on its own, so that no schema sees another's
+ * definitions. Nothing is fetched, and neither compiling nor checking can take longer than a moment.
+ */
+const bytesMax = 65_536;
+const compileMsMax = 100;
+const checkMsMax = 50;
+const keptMax = 200;
+const faultLengthMax = 500;
+const unchecked = "It took too long to check.";
+
+/** `format` says something to the model and nothing here: as the standard has it, it is not checked. */
+const options = { strict: false, validateFormats: false, logger: false, addUsedSchema: false } as const;
+const draft7 = /^https?:\/\/json-schema\.org\/draft-07\/schema#?$/;
+const draft2020 = "https://json-schema.org/draft/2020-12/schema";
+/** Only these know what a schema may look like; they are never given one to keep. */
+const drafts = { 7: new Ajv(options), 2020: new Ajv2020(options) };
+
+/** By digest, the one that was used longest ago first. */
+const kept = new Map<string, ValidateFunction>();
+
+/** @throws BAD_USER_INPUT saying why the schema cannot be used */
+export function checkSchema(schema: object): void {
+  compiled(schema);
+}
+
+/** What is wrong with a value, in words; undefined when it fits. */
+export function misfit(schema: object, value: unknown): string | undefined {
+  const validate = compiled(schema);
+  try {
+    const checked = bounded(() => validate(value), checkMsMax);
+    if (!checked) return unchecked;
+    return checked.done ? undefined : describe(validate.errors ?? []);
+  } catch (error) {
+    // A schema that goes round in circles ends where the stack does.
+    if (error instanceof RangeError) return unchecked;
+    throw error;
+  }
+}
+
+function compiled(schema: object): ValidateFunction {
+  const text = JSON.stringify(schema);
+  const digest = createHash("sha256").update(text).digest("base64");
+  const known = kept.get(digest);
+  const validate = known ?? compile(schema, text);
+  kept.delete(digest);
+  kept.set(digest, validate);
+  const [oldest] = kept.size > keptMax ? kept.keys() : [];
+  if (oldest !== undefined) kept.delete(oldest);
+  return validate;
+}
+
+function compile(schema: object, text: string): ValidateFunction {
+  if (Buffer.byteLength(text) > bytesMax) throw wrong(`is larger than ${bytesMax} bytes`);
+  const { $schema, ...rest } = schema as { $schema?: unknown };
+  const draft = typeof $schema === "string" && draft7.test($schema) ? 7 : 2020;
+  if (draft === 2020 && $schema !== undefined && String($schema).replace(/#$/, "") !== draft2020) {
+    throw wrong("names a $schema other than draft 2020-12 or draft-07");
+  }
+  // A check that answers later would be taken for one that has passed.
+  if (/"\$async"/.test(text)) throw wrong("uses $async");
+  const judge = drafts[draft];
+  // Its own compilation comes with the first use, and must not be interrupted: it is kept.
+  judge.validateSchema({});
+  const own = { ...options, meta: false, validateSchema: false } as const;
+  try {
+    const made = bounded(() => {
+      if (!judge.validateSchema(rest)) return undefined;
+      return (draft === 7 ? new Ajv(own) : new Ajv2020(own)).compile(rest);
+    }, compileMsMax);
+    if (made?.done) return made.done;
+    throw wrong(made ? `is not valid: ${judge.errorsText(judge.errors)}` : "is too complex");
+  } catch (error) {
+    throw error instanceof AppError ? error : wrong(`cannot be used: ${String(error)}`);
+  }
+}
+
+function describe([first]: ErrorObject[]): string {
+  const { instancePath = "", message = "does not fit", params } = first ?? {};
+  const name = params?.["additionalProperty"] ?? params?.["unevaluatedProperty"];
+  const detail = typeof name === "string" ? ` (${name})` : "";
+  return `${instancePath || "The whole"} ${message}${detail}.`.slice(0, faultLengthMax);
+}
+
+function wrong(why: string): Error {
+  return badInput(`The schema of responseFormat ${why}.`.slice(0, faultLengthMax), { field: "responseFormat" });
+}

@@ -1,0 +1,30 @@
+import { badInput } from "../errors.ts";
+import { checkSchema, misfit } from "./json-schema.ts";
+
+/** In which form an answer is asked for, and whether it has that form. */
+export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
+
+/** @throws BAD_USER_INPUT for anything but {"type":"json"} and {"type":"json_schema","schema":{…}} with a usable schema */
+export function readResponseFormat(value: unknown): ResponseFormat | undefined {
+  if (value == null) return undefined;
+  const { type, schema } = value as { type?: unknown; schema?: unknown };
+  if (type === "json") return { type };
+  if (type !== "json_schema" || typeof schema !== "object" || schema === null || Array.isArray(schema)) {
+    throw badInput('responseFormat is {"type":"json"} or {"type":"json_schema","schema":{…}}.', {
+      field: "responseFormat",
+    });
+  }
+  checkSchema(schema);
+  return { type, schema };
+}
+
+/** What is wrong with an answer, in words; undefined when it is what was asked for. */
+export function formatFault(format: ResponseFormat, text: string): string | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "It is not JSON.";
+  }
+  return format.type === "json" ? undefined : misfit(format.schema, value);
+}
