@@ -6,11 +6,7 @@ import { AccountsService } from "./accounts/service.ts";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
 import { accessChecks } from "./auth/access.ts";
-import { People } from "./auth/people.ts";
-import { PeopleResolver } from "./auth/people-resolver.ts";
-import { AuthResolver, MeResolver } from "./auth/resolver.ts";
-import { AuthService } from "./auth/service.ts";
-import { Tokens } from "./auth/tokens.ts";
+import { openPeople } from "./auth/open-people.ts";
 import type { Context } from "./auth/viewer.ts";
 import type { Config } from "./config.ts";
 import { BudgetsService } from "./credits/budgets.ts";
@@ -96,6 +92,7 @@ export interface App {
 /** `reports` is what long reads run on, so that none of them can hold up a call. */
 export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, reports: Database = db) {
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
+  const onLocked = (address: string) => log.warn({ address }, "a sign-in was refused after too many failures");
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
   const sweeper = new Sweeper(db, wallets, log);
@@ -103,7 +100,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const audit = new AuditService(db);
   const { record } = audit;
   const ageing = new Ageing(db, onError);
-  const auth = new AuthService(db, new Tokens(secrets.signingKey), record);
+  const { auth, sessions, resolvers: peopleResolvers } = openPeople({ config, secrets, db, record, onError, onLocked });
   const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId), record);
   const identity = new KeyIdentity(db, secrets, onError);
   const environment = config.production ? "live" : "test";
@@ -125,9 +122,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const spine = openSpine({ db, models, keys, ...ledger, inputBytesMax, providerTimeoutMs, onError });
   const { meters, leases } = spine;
   const resolvers = [
-    new AuthResolver(auth),
-    new PeopleResolver(new People(db, record)),
-    new MeResolver(auth),
+    ...peopleResolvers,
     new AccountsResolver(accounts),
     new UserAccountResolver(accounts),
     new KeysResolver(keys, accounts),
@@ -148,7 +143,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   ];
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases };
-  return { auth, accounts, keys, models, providers, meters, identity, exports, ...background, schema };
+  return { auth, sessions, accounts, keys, models, providers, meters, identity, exports, ...background, schema };
 }
 
 function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {
@@ -219,7 +214,7 @@ async function assemble(
   { db, reports, directUrl, close: closeDatabase }: OpenDatabases,
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, reports);
-  const { auth, accounts, keys, models, providers, identity, exports } = parts;
+  const { auth, sessions, accounts, keys, models, providers, identity, exports } = parts;
   const { sweeper, doctor, ageing, running, limiting, leases } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
@@ -229,7 +224,7 @@ async function assemble(
   };
   const plugins = [fastifyApolloDrainPlugin(server), limitAnswers(onDenied)];
   const schema = guard(parts);
-  const callers = new Callers(auth, identity);
+  const callers = new Callers(sessions, identity);
   const operations = new Operations({ schema, log, introspection, onDenied });
   const sockets = new Sockets({ operations, callers });
   const apollo = createApollo({ schema, log, introspection, sandbox, plugins });

@@ -73,6 +73,9 @@ const environment = z.object({
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
   ADMIN_EMAIL: z.email().default("admin@localhost.localdomain"),
   ADMIN_PASSWORD: z.string().refine(isPassword, "must have 8 to 72 bytes").optional(),
+  SIGN_IN_FAILURES_MAX: wholeNumber(3, 1000).default(10),
+  SIGN_IN_ADDRESS_FAILURES_MAX: wholeNumber(3, 100_000).default(100),
+  SIGN_IN_LOCK_SECONDS: wholeNumber(1, 86_400).default(900),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
   TRUST_PROXY: list.refine((all) => all.every(isProxy), "takes addresses, CIDR ranges and loopback").prefault(""),
   CORS_ORIGINS: list.refine((all) => all.every(isOrigin), "takes origins such as https://app.example.com").optional(),
@@ -141,6 +144,8 @@ export interface Config {
   jwtPrivateKey: string | undefined;
   adminEmail: string;
   adminPassword: string | undefined;
+  /** How many sign-ins may fail on one email and from one address, and how long none is tried then. */
+  signIn: { failuresMax: number; addressFailuresMax: number; lockSeconds: number };
   logLevel: Environment["LOG_LEVEL"];
   trustProxy: string[];
   corsOrigins: string[];
@@ -227,6 +232,11 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     jwtPrivateKey: env.JWT_PRIVATE_KEY,
     adminEmail: env.ADMIN_EMAIL.toLowerCase(),
     adminPassword: env.ADMIN_PASSWORD,
+    signIn: {
+      failuresMax: env.SIGN_IN_FAILURES_MAX,
+      addressFailuresMax: env.SIGN_IN_ADDRESS_FAILURES_MAX,
+      lockSeconds: env.SIGN_IN_LOCK_SECONDS,
+    },
     logLevel: env.LOG_LEVEL,
     trustProxy: env.TRUST_PROXY,
     corsOrigins: env.CORS_ORIGINS ?? (production ? [] : ["https://studio.apollographql.com"]),

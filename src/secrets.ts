@@ -13,6 +13,8 @@ export interface Secrets {
   hashPepper: Buffer;
   /** For answers that are stored for a retry. */
   answerKey: Buffer;
+  /** For the digests of emails on which sign-ins have failed. */
+  signInPepper: Buffer;
   signingKey: KeyObject;
 }
 
@@ -29,6 +31,7 @@ export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecre
     digestPepper: derive(secret, "key digest"),
     hashPepper: derive(secret, "key hash"),
     answerKey: derive(secret, "stored answers"),
+    signInPepper: derive(secret, "sign-in failures"),
     signingKey: parseSigningKey(pem),
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { generate, useServer } from "./harness.ts";
+import { generate, someAddress, useServer } from "./harness.ts";
 
 /** Every mutation of the schema is in one of these tables, so that a new one cannot go unrecorded by oversight. */
 const server = useServer();
@@ -20,6 +20,11 @@ const onWallet =
   (call: string): Case["run"] =>
   ({ walletId }) =>
     server.ok(`mutation ($id: ID!) { ${call} }`, { id: walletId });
+
+const onPerson = (call: string) => async () => {
+  const { id } = await server.staff("ANALYST");
+  await server.ok(`mutation ($id: ID!) { ${call} }`, { id });
+};
 
 const recorded: Record<string, Case> = {
   createApiKey: { run: async () => {}, action: "key.create" },
@@ -98,6 +103,30 @@ const recorded: Record<string, Case> = {
     async run() {
       const { id } = await server.person("ANALYST");
       await server.ok("mutation ($id: ID!) { setUserRole(userId: $id, role: OPERATOR) { id } }", { id });
+    },
+  },
+  disableUser: { run: onPerson("disableUser(userId: $id) { id }"), action: "user.disable" },
+  enableUser: { run: onPerson("enableUser(userId: $id) { id }"), action: "user.enable" },
+  unlockUser: { run: onPerson("unlockUser(userId: $id) { id }"), action: "user.unlock" },
+  endUserSessions: { run: onPerson("endUserSessions(userId: $id)"), action: "user.endSessions" },
+  endMyOtherSessions: { run: () => server.ok("mutation { endMyOtherSessions }"), action: "user.endSessions" },
+  endSession: {
+    action: "session.end",
+    async run() {
+      const { id } = await server.staff("OPERATOR");
+      const list = "query ($id: ID!) { userSessions(userId: $id) { id } }";
+      const [session] = (await server.ok(list, { id })).userSessions;
+      await server.ok("mutation ($id: ID!) { endSession(id: $id) { id } }", { id: session.id });
+    },
+  },
+  unlockAddress: {
+    action: "address.unlock",
+    async run() {
+      const ip = someAddress();
+      const wrong = { email: "nobody@example.com", password: "x" };
+      const login = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
+      await server.refused("UNAUTHENTICATED", login, { input: wrong }, { ip });
+      await server.ok("mutation ($ip: String!) { unlockAddress(address: $ip) }", { ip });
     },
   },
   upsertModel: {

@@ -10,7 +10,7 @@ export async function dumpDatabase({ sql }: TestDatabase): Promise<Dump> {
   const dump: Dump = {};
   for (const { name } of tables) {
     const rows = await sql<{ row: string }[]>`
-      select (to_jsonb(t) - 'last_used_at')::text as row from ${sql(name)} t order by 1`;
+      select (to_jsonb(t) - 'last_used_at' - 'last_used_from')::text as row from ${sql(name)} t order by 1`;
     dump[name] = rows.map(({ row }) => row);
   }
   return dump;

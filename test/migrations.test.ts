@@ -5,10 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { requests } from "../src/db/partitioned.ts";
 import * as coreTables from "../src/db/tables.ts";
+import * as peopleTables from "../src/db/tables-people.ts";
 import * as usageTables from "../src/db/tables-usage.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
-const tables = { ...coreTables, ...usageTables };
+const tables = { ...coreTables, ...usageTables, ...peopleTables };
 const meta = new URL("../schema/migrations/meta/", import.meta.url);
 
 function readMeta(name: string) {

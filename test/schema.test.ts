@@ -36,6 +36,7 @@ function buildSchema(): GraphQLSchema {
     digestPepper: Buffer.alloc(32),
     hashPepper: Buffer.alloc(32),
     answerKey: Buffer.alloc(32),
+    signInPepper: Buffer.alloc(32),
     signingKey,
   };
   return compose(loadConfig({}), secrets, db, createLogger({ level: "silent", production: true })).schema;

@@ -4,7 +4,10 @@ import { AppError, badInput } from "../errors.ts";
 import { toWire } from "../ids.ts";
 import type { RecordChange } from "./change.ts";
 import { checkPassword, hashPassword, verifyPassword } from "./passwords.ts";
-import { endSessionsOf, lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "./store.ts";
+import { endSessionsOf } from "./session-store.ts";
+import { ownId } from "./sessions.ts";
+import type { SignInLock } from "./sign-in-lock.ts";
+import { lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "./store.ts";
 import { hasRole, type Origin, type RoleName, type UserViewer } from "./viewer.ts";
 
 /**
@@ -19,21 +22,25 @@ export interface RoleChange {
 
 export class People {
   readonly #db: Database;
+  readonly #lock: SignInLock;
   readonly #record: RecordChange;
 
-  constructor(db: Database, record: RecordChange) {
+  constructor(db: Database, lock: SignInLock, record: RecordChange) {
     this.#db = db;
+    this.#lock = lock;
     this.#record = record;
   }
 
   /** @throws UNAUTHENTICATED when the current password is wrong. The session that asks goes on, all others end. */
   async changePassword(origin: Origin, viewer: UserViewer, current: string, next: string): Promise<void> {
     checkPassword(next);
-    const user = await userById(this.#db.orm, viewer.userId);
-    if (!user || !(await verifyPassword(current, user.passwordHash))) {
+    const user = await userById(this.#db.orm, ownId(viewer));
+    // Whoever has found a screen unlocked must not be able to guess on.
+    const verify = () => verifyPassword(current, user?.passwordHash);
+    if (!user || !(await this.#lock.guard(user.email, origin.ip ?? "", verify))) {
       throw new AppError("UNAUTHENTICATED", { message: "The current password is wrong." });
     }
-    await this.#setPassword(origin, "user.changePassword", user, next, viewer.sessionId);
+    await this.#setPassword(origin, "user.changePassword", user, next, viewer.sessionId ?? undefined);
   }
 
   /** @throws NOT_FOUND, or FORBIDDEN for a person whose role is above the caller's */
@@ -60,7 +67,7 @@ export class People {
         }
         const after = await setRole(tx, userId, { role, accountId });
         const sides = {
-          before: { role: before.role },
+          before: { role: before.role, accountId: before.accountId && toWire("acc", before.accountId) },
           after: { role, accountId: accountId && toWire("acc", accountId) },
         };
         await this.#record(tx, origin, { action: "user.setRole", object: toWire("usr", userId), accountId, ...sides });
@@ -77,6 +84,8 @@ export class People {
     await this.#db.transaction(async (tx) => {
       await setPasswordHash(tx, user.id, hash);
       await endSessionsOf(tx, user.id, keep);
+      // A password that was just set is known to its owner: earlier guesses at the old one are of no account.
+      await this.#lock.forget(tx, { email: user.email });
       await this.#record(tx, origin, { action, object: toWire("usr", user.id), accountId: user.accountId });
     });
   }

@@ -1,23 +1,30 @@
 import { Arg, Ctx, Directive, FieldResolver, Mutation, Query, Resolver } from "type-graphql";
 import { fromWire } from "../ids.ts";
 import type { AuthService, IssuedSession } from "./service.ts";
+import type { Sessions } from "./sessions.ts";
 import { CreateUserInput, LoginInput, Me, Session, toUser, User } from "./types.ts";
 import { type Context, originOf, personOf, viewerOf } from "./viewer.ts";
 
 @Resolver()
 export class AuthResolver {
   readonly #auth: AuthService;
+  readonly #sessions: Sessions;
 
-  constructor(auth: AuthService) {
+  constructor(auth: AuthService, sessions: Sessions) {
     this.#auth = auth;
+    this.#sessions = sessions;
   }
 
   @Directive("@rateLimit(limit: 20, duration: 60)")
   @Mutation(() => Session, {
-    description: "Signs a person in. Fails with UNAUTHENTICATED, never telling which was wrong.",
+    description:
+      "Signs a person in. Fails with UNAUTHENTICATED, never telling which was wrong, or RATE_LIMITED after too many failures on the email, whether or not anyone has it, or from the address.",
   })
-  async login(@Arg("input", () => LoginInput) { email, password }: LoginInput): Promise<Session> {
-    return toSession(await this.#auth.login(email, password));
+  async login(
+    @Arg("input", () => LoginInput) { email, password }: LoginInput,
+    @Ctx() context: Context,
+  ): Promise<Session> {
+    return toSession(await this.#auth.login(context, email, password));
   }
 
   @Directive("@rateLimit(limit: 60, duration: 60)")
@@ -31,7 +38,7 @@ export class AuthResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => Boolean, { description: "Ends the caller's session: its tokens stop working at once." })
   async logout(@Ctx() context: Context): Promise<boolean> {
-    await this.#auth.logout(personOf(context));
+    await this.#sessions.logout(personOf(context));
     return true;
   }
 
@@ -63,7 +70,7 @@ export class MeResolver {
   @FieldResolver(() => User, { nullable: true, description: "The person; null for a key." })
   async user(@Ctx() context: Context): Promise<User | null> {
     const viewer = viewerOf(context);
-    return viewer.kind === "USER" ? toUser(await this.#auth.user(viewer.userId)) : null;
+    return viewer.kind === "USER" && !viewer.isOperator ? toUser(await this.#auth.user(viewer.userId)) : null;
   }
 }
 

@@ -4,24 +4,13 @@ import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { RecordChange } from "./change.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
-import {
-  endSession,
-  insertSession,
-  insertUser,
-  rotateSession,
-  setPasswordHash,
-  type UserRow,
-  userByEmail,
-  userById,
-  userOfSession,
-} from "./store.ts";
+import { endSession, insertSession, rotateSession, userOfSession } from "./session-store.ts";
+import type { SignInLock } from "./sign-in-lock.ts";
+import { insertUser, setPasswordHash, type UserRow, userByEmail, userById } from "./store.ts";
 import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "./tokens.ts";
-import { type Origin, type RoleName, systemOrigin, type UserViewer } from "./viewer.ts";
+import { type Context, type Origin, type RoleName, systemOrigin } from "./viewer.ts";
 
-/**
- * People and their sessions. An access token names a session, and both session and user are read at each request, so
- * that ending one or changing a role takes effect at once.
- */
+/** People come here: they are created, sign in with a password, and exchange refresh tokens. */
 export interface IssuedSession {
   accessToken: string;
   refreshToken: string;
@@ -39,16 +28,24 @@ export interface NewPerson {
 
 const nameLengthMax = 200;
 
+export interface AuthOptions {
+  db: Database;
+  tokens: Tokens;
+  lock: SignInLock;
+  record: RecordChange;
+}
+
 export class AuthService {
   readonly #db: Database;
   readonly #tokens: Tokens;
-
+  readonly #lock: SignInLock;
   readonly #record: RecordChange;
 
-  constructor(db: Database, tokens: Tokens, record: RecordChange) {
-    this.#record = record;
+  constructor({ db, tokens, lock, record }: AuthOptions) {
     this.#db = db;
     this.#tokens = tokens;
+    this.#lock = lock;
+    this.#record = record;
   }
 
   async createUser(origin: Origin, { email, password, role, name, accountId }: NewPerson): Promise<UserRow> {
@@ -80,14 +77,23 @@ export class AuthService {
     else await this.createUser(systemOrigin("first-run"), { email, password, role: "OWNER" });
   }
 
-  async login(email: string, password: string): Promise<IssuedSession> {
+  /** @throws UNAUTHENTICATED, never telling which was wrong; RATE_LIMITED after too many failures */
+  async login(from: Pick<Context, "ip" | "userAgent">, email: string, password: string): Promise<IssuedSession> {
     const user = await userByEmail(this.#db.orm, email.toLowerCase());
-    const right = await verifyPassword(password, user?.passwordHash);
-    if (!user || !right) throw new AppError("UNAUTHENTICATED", { message: "Email or password is wrong." });
+    const known = user?.disabledAt === null ? user : undefined;
+    const right = await this.#lock.guard(email, from.ip, () => verifyPassword(password, known?.passwordHash));
+    if (!known || !right) throw new AppError("UNAUTHENTICATED", { message: "Email or password is wrong." });
     const sessionId = newId();
     const refresh = mintRefreshToken(sessionId);
-    await insertSession(this.#db.orm, { id: sessionId, userId: user.id, refreshDigest: refresh.digest });
-    return this.#issue(user, sessionId, refresh.token);
+    const { ip, userAgent = null } = from;
+    await insertSession(this.#db.orm, {
+      id: sessionId,
+      userId: known.id,
+      refreshDigest: refresh.digest,
+      ip,
+      userAgent,
+    });
+    return this.#issue(known, sessionId, refresh.token);
   }
 
   async refresh(token: string): Promise<IssuedSession> {
@@ -105,22 +111,10 @@ export class AuthService {
     return this.#issue(user, id, next.token);
   }
 
-  async logout(viewer: UserViewer): Promise<void> {
-    await endSession(this.#db.orm, viewer.sessionId);
-  }
-
   async user(id: string): Promise<UserRow> {
     const user = await userById(this.#db.orm, id);
     if (!user) throw new AppError("NOT_FOUND");
     return user;
-  }
-
-  /** @throws UNAUTHENTICATED */
-  async identify(accessToken: string): Promise<UserViewer> {
-    const { sessionId, userId } = await this.#tokens.verify(accessToken);
-    const user = await userOfSession(this.#db.orm, sessionId);
-    if (user?.id !== userId) throw new AppError("UNAUTHENTICATED", { message: "The session has ended." });
-    return { kind: "USER", userId, sessionId, role: user.role, accountId: user.accountId };
   }
 
   async #issue(user: UserRow, sessionId: string, refreshToken: string): Promise<IssuedSession> {

@@ -1,9 +1,9 @@
-import { and, eq, gt, isNull, ne, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { sessions, users } from "../db/tables.ts";
+import { users } from "../db/tables.ts";
 
 export type UserRow = typeof users.$inferSelect;
-export type NewUser = Omit<UserRow, "createdAt">;
+export type NewUser = Omit<UserRow, "createdAt" | "disabledAt">;
 
 export async function insertUser(tx: Executor, user: NewUser): Promise<UserRow> {
   const [row] = await tx.insert(users).values(user).returning();
@@ -24,59 +24,18 @@ export async function setPasswordHash(tx: Executor, id: string, passwordHash: st
   await tx.update(users).set({ passwordHash }).where(eq(users.id, id));
 }
 
-const sessionDays = 30;
-const sessionEnd = sql`now() + make_interval(days => ${sessionDays})`;
-
-export async function insertSession(
-  tx: Executor,
-  session: { id: string; userId: string; refreshDigest: Buffer },
-): Promise<void> {
-  await tx.insert(sessions).values({ ...session, expiresAt: sessionEnd });
-}
-
-const alive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, sql`now()`));
-
-export async function userOfSession(tx: Executor, sessionId: string): Promise<UserRow | undefined> {
-  const [row] = await tx
-    .select({ user: users })
-    .from(sessions)
-    .innerJoin(users, eq(users.id, sessions.userId))
-    .where(and(eq(sessions.id, sessionId), alive));
-  return row?.user;
-}
-
-/** Swaps the digest only if the presented one is the current one: of two racing refreshes one wins. */
-export async function rotateSession(
-  tx: Executor,
-  { id, from, to }: { id: string; from: Buffer; to: Buffer },
-): Promise<boolean> {
-  const rows = await tx
-    .update(sessions)
-    .set({ refreshDigest: to, expiresAt: sessionEnd })
-    .where(and(eq(sessions.id, id), eq(sessions.refreshDigest, from), alive))
-    .returning({ id: sessions.id });
-  return rows.length === 1;
-}
-
-export async function endSession(tx: Executor, id: string): Promise<void> {
-  await tx
-    .update(sessions)
-    .set({ endedAt: sql`now()` })
-    .where(and(eq(sessions.id, id), isNull(sessions.endedAt)));
-}
-
 /** The person, kept as it is until the transaction ends. */
 export async function lockUser(tx: Executor, id: string): Promise<UserRow | undefined> {
   const [row] = await tx.select().from(users).where(eq(users.id, id)).for("update");
   return row;
 }
 
-/** Locks every OWNER, so that two of them cannot be demoted at the same moment. */
+/** Locks every OWNER who may sign in, so that two of them cannot be demoted at the same moment. */
 export async function lockOwners(tx: Executor): Promise<string[]> {
   const rows = await tx
     .select({ id: users.id })
     .from(users)
-    .where(eq(users.role, "OWNER"))
+    .where(and(eq(users.role, "OWNER"), isNull(users.disabledAt)))
     .orderBy(users.id)
     .for("update");
   return rows.map(({ id }) => id);
@@ -91,16 +50,37 @@ export async function setRole(
   return row;
 }
 
-/** Ends a person's sessions, all or all but one. */
-export async function endSessionsOf(tx: Executor, userId: string, exceptId?: string): Promise<void> {
-  await tx
-    .update(sessions)
-    .set({ endedAt: sql`now()` })
+export interface UserSearch {
+  /** Part of the email or name, in any case. */
+  text?: string | undefined;
+  role?: UserRow["role"] | undefined;
+  disabled?: boolean | undefined;
+}
+
+export function listUsers(
+  tx: Executor,
+  { text, role, disabled }: UserSearch,
+  page: { limit: number; beforeId: string | undefined },
+): Promise<UserRow[]> {
+  const contains = (column: typeof users.email | typeof users.name): SQL =>
+    sql`strpos(lower(${column}), lower(${text})) > 0`;
+  return tx
+    .select()
+    .from(users)
     .where(
       and(
-        eq(sessions.userId, userId),
-        isNull(sessions.endedAt),
-        exceptId === undefined ? undefined : ne(sessions.id, exceptId),
+        text === undefined ? undefined : or(contains(users.email), contains(users.name)),
+        role === undefined ? undefined : eq(users.role, role),
+        disabled === undefined ? undefined : disabled ? isNotNull(users.disabledAt) : isNull(users.disabledAt),
+        page.beforeId === undefined ? undefined : lt(users.id, page.beforeId),
       ),
-    );
+    )
+    .orderBy(desc(users.id))
+    .limit(page.limit + 1);
+}
+
+export async function setDisabled(tx: Executor, id: string, disabled: boolean): Promise<UserRow> {
+  const disabledAt = disabled ? sql`coalesce(${users.disabledAt}, now())` : null;
+  const [row] = await tx.update(users).set({ disabledAt }).where(eq(users.id, id)).returning();
+  return row as UserRow;
 }

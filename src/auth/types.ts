@@ -41,6 +41,9 @@ export class User {
 
   @Field(() => Date, { description: "When the user was created." })
   createdAt!: Date;
+
+  @Field(() => Date, { nullable: true, description: "Since when this person may not sign in; null if they may." })
+  disabledAt!: Date | null;
 }
 
 @ObjectType({ description: "A signed-in person's tokens.", simpleResolvers: true })
@@ -102,6 +105,6 @@ export class CreateUserInput {
 }
 
 export function toUser(row: UserRow): User {
-  const { id, email, name, role, accountId, createdAt } = row;
-  return { id: toWire("usr", id), email, name, role, accountId, createdAt };
+  const { id, email, name, role, accountId, createdAt, disabledAt } = row;
+  return { id: toWire("usr", id), email, name, role, accountId, createdAt, disabledAt };
 }

@@ -7,7 +7,8 @@ export type RoleName = (typeof roles)[number];
 export interface UserViewer {
   kind: "USER";
   userId: string;
-  sessionId: string;
+  /** Null when the token came from another issuer: then there is no session here. */
+  sessionId: string | null;
   role: RoleName;
   /** Whoever has the database itself in hand: no person, and no request came from anywhere. */
   isOperator?: true;
@@ -56,6 +57,8 @@ export interface Context {
   /** Shown to the caller in every error and written to the log beside its cause. */
   requestId: string;
   ip: string;
+  /** What the client calls itself, where a request says so. */
+  userAgent?: string | undefined;
   /** Aborted when the client goes away before its answer. */
   signal: AbortSignal;
   /** What is left of the narrowest window that a field of the operation was counted in. */
@@ -106,7 +109,7 @@ export function operatorContext(requestId: string): Omit<Context, "loaders"> {
   const viewer: UserViewer = {
     kind: "USER",
     userId: "operator",
-    sessionId: "none",
+    sessionId: null,
     role: "OWNER",
     isOperator: true,
     accountId: null,

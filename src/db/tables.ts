@@ -218,6 +218,8 @@ export const users = pgTable(
     role: text("role", { enum: ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"] }).notNull(),
     accountId: uuid("account_id").references(() => accounts.id),
     passwordHash: text("password_hash"),
+    /** Set for who may not sign in any more; the person stays, because the audit and the ledger name them. */
+    disabledAt: instant("disabled_at"),
     createdAt: createdAt(),
   },
   (t) => [
@@ -235,6 +237,12 @@ export const sessions = pgTable(
       .references(() => users.id),
     /** Digest of the one refresh token that is valid now; any earlier one is a replay. */
     refreshDigest: bytea("refresh_digest").notNull(),
+    /** Where the person signed in, and with what. */
+    ip: text("ip"),
+    userAgent: text("user_agent"),
+    /** Written at most once a minute. */
+    lastUsedAt: instant("last_used_at").notNull().defaultNow(),
+    lastUsedFrom: text("last_used_from"),
     createdAt: createdAt(),
     expiresAt: instant("expires_at").notNull(),
     endedAt: instant("ended_at"),

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from "fastify";
-import type { AuthService } from "../auth/service.ts";
+import type { Sessions } from "../auth/sessions.ts";
 import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
 import { asUnavailable } from "../db/errors.ts";
@@ -8,26 +8,28 @@ import { Loaders } from "../graphql/loaders.ts";
 import type { KeyIdentity } from "../keys/identity.ts";
 
 const watchEveryMs = 1_000;
+const userAgentLengthMax = 200;
 
 /**
  * Finds out who is calling. A credential that is refused does not fail the request here: public fields, such as the
  * one that refreshes a session, work with an access token that has ended.
  */
 export class Callers {
-  readonly #auth: AuthService;
+  readonly #people: Sessions;
   readonly #keys: KeyIdentity;
 
-  constructor(auth: AuthService, keys: KeyIdentity) {
-    this.#auth = auth;
+  constructor(people: Sessions, keys: KeyIdentity) {
+    this.#people = people;
     this.#keys = keys;
   }
 
   async context(request: FastifyRequest, signal: AbortSignal): Promise<Context> {
     const { ip, id: requestId } = request;
-    return this.contextOf(await this.identify(() => readCredential(request), ip), { requestId, ip, signal });
+    const userAgent = request.headers["user-agent"]?.slice(0, userAgentLengthMax);
+    return this.contextOf(await this.identify(() => readCredential(request), ip), { requestId, ip, userAgent, signal });
   }
 
-  contextOf(identity: Identity, of: Pick<Context, "requestId" | "ip" | "signal">): Context {
+  contextOf(identity: Identity, of: Pick<Context, "requestId" | "ip" | "userAgent" | "signal">): Context {
     return { identity, loaders: new Loaders(), ...of };
   }
 
@@ -50,7 +52,7 @@ export class Callers {
       const credential = read();
       if (credential === undefined) return {};
       const viewer = isAccessToken(credential)
-        ? await this.#auth.identify(credential)
+        ? await this.#people.identify(credential, ip)
         : await this.#keys.identify(credential, ip);
       return { viewer };
     } catch (error) {

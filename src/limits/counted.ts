@@ -1,5 +1,6 @@
 import type { Context } from "../auth/viewer.ts";
 import type { RateLimiting, WindowState } from "../graphql/directives/rate-limit.ts";
+import { networkOf } from "../network.ts";
 import type { Denials } from "./denials.ts";
 import type { Limiters } from "./limiters.ts";
 
@@ -8,7 +9,8 @@ export function requestLimits(limiters: Limiters, denials: Denials): RateLimitin
   return {
     count: counted,
     limiter: (window) => limiters.insured("requests", window),
-    refuses: ({ identity: { viewer } }) => viewer?.kind !== "API_KEY" || viewer.limitMode === "ENFORCE",
+    refuses: ({ identity: { viewer } }, anyone) =>
+      anyone || viewer?.kind !== "API_KEY" || viewer.limitMode === "ENFORCE",
     onAllowed(context, state) {
       const { viewer } = context.identity;
       const past = state.remaining === 0 && state.used > state.limit;
@@ -22,9 +24,12 @@ function narrower(state: WindowState, other: NonNullable<Context["rateLimit"]>):
   return state.remaining < other.remaining;
 }
 
-/** Its key, else its user, else its address. */
-function counted({ identity: { viewer }, ip }: Context) {
-  if (viewer === undefined) return { caller: `ip:${ip}`, perMinute: null };
+/**
+ * Its key, else its user, else its address. What anyone may call, such as `login`, counts for the address in any
+ * case: whoever has a key must not get more guesses by sending it along.
+ */
+function counted({ identity: { viewer }, ip }: Context, anyone: boolean) {
+  if (anyone || viewer === undefined) return { caller: `ip:${networkOf(ip)}`, perMinute: null };
   if (viewer.kind === "USER") return { caller: `user:${viewer.userId}`, perMinute: null };
   return { caller: `key:${viewer.apiKeyId}`, perMinute: viewer.requestsPerMinute };
 }

@@ -1,4 +1,12 @@
-import { DirectiveLocation, GraphQLDirective, GraphQLInt, GraphQLNonNull, type GraphQLSchema } from "graphql";
+import { getDirective } from "@graphql-tools/utils";
+import {
+  DirectiveLocation,
+  GraphQLDirective,
+  GraphQLInt,
+  GraphQLNonNull,
+  type GraphQLResolveInfo,
+  type GraphQLSchema,
+} from "graphql";
 import { type RateLimitArgs, rateLimitDirective } from "graphql-rate-limit-directive";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { AppError } from "../../errors.ts";
@@ -29,13 +37,14 @@ export interface WindowState {
 }
 
 export interface RateLimiting<C> {
-  count: (context: C) => Counted;
+  /** `anyone` for a field that needs no credential: then none may change for whom a call is counted. */
+  count: (context: C, anyone: boolean) => Counted;
   /** A counter of that many points in that many seconds, the same one for the same arguments. */
   limiter: (window: { points: number; durationSeconds: number }) => RateLimiterAbstract;
   /** Told what is left after each call that was let through. */
   onAllowed: (context: C, state: WindowState) => void;
   /** Whether a call past its limit is refused; false lets it through. */
-  refuses: (context: C) => boolean;
+  refuses: (context: C, anyone: boolean) => boolean;
 }
 
 const ownLimitMark = "|";
@@ -44,19 +53,21 @@ const ownLimitDurationSeconds = 60;
 /** The directive of the package, with a counter for each caller and field instead of one for each field. */
 export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C>): GraphQLSchema {
   const { count, limiter, onAllowed, refuses } = limiting;
-  const windowOf = (context: C, declared: RateLimitArgs) => {
-    const { perMinute } = count(context);
+  const isPublic = publicFieldsOf(schema);
+  const windowOf = (context: C, declared: RateLimitArgs, info: GraphQLResolveInfo) => {
+    const { perMinute } = count(context, isPublic(info));
     return perMinute === null ? declared : { limit: perMinute, duration: ownLimitDurationSeconds };
   };
   const { rateLimitDirectiveTransformer } = rateLimitDirective<C, object>({
     keyGenerator: (_declared, _source, _args, context, info) => {
-      const { caller, perMinute } = count(context);
+      const anyone = isPublic(info);
+      const { caller, perMinute } = count(context, anyone);
       // A limit of the caller's own spans all fields: two paid fields must not double what was agreed.
       const key = perMinute === null ? `${info.parentType.name}.${info.fieldName}:${caller}` : caller;
-      return [key, perMinute ?? "", refuses(context) ? "" : "counted only"].join(ownLimitMark);
+      return [key, perMinute ?? "", refuses(context, anyone) ? "" : "counted only"].join(ownLimitMark);
     },
-    setState: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context) => {
-      const { limit, duration } = windowOf(context, declared);
+    setState: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context, info) => {
+      const { limit, duration } = windowOf(context, declared, info);
       const remaining = Math.max(0, limit - consumedPoints);
       onAllowed(context, {
         limit,
@@ -66,8 +77,9 @@ export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C
         windowSeconds: duration,
       });
     },
-    onLimit: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context) => {
-      const { limit } = windowOf(context, declared);
+    onLimit: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context, info) => {
+      const { limit } = windowOf(context, declared, info);
+      const own = count(context, isPublic(info)).perMinute !== null;
       throw new AppError("RATE_LIMITED", {
         details: {
           limited: "requests",
@@ -75,13 +87,28 @@ export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C
           used: Math.min(consumedPoints, limit),
           retryAfter: Math.max(1, Math.ceil(msBeforeNext / 1000)),
           resetAt: new Date(Date.now() + msBeforeNext).toISOString(),
-          liftedBy: "an admin, with updateApiKey",
+          ...(own && { liftedBy: "an admin, with updateApiKey" }),
         },
       });
     },
     limiterClass: routedTo(limiter),
   });
   return rateLimitDirectiveTransformer(schema);
+}
+
+/** Fields that declare nobody who may call them: everyone may. */
+function publicFieldsOf(schema: GraphQLSchema): (info: GraphQLResolveInfo) => boolean {
+  const guards = ["role", "scope", "authenticated"];
+  const known = new Map<string, boolean>();
+  return ({ parentType, fieldName }) => {
+    const name = `${parentType.name}.${fieldName}`;
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    const field = parentType.getFields()[fieldName];
+    const open = field !== undefined && guards.every((guard) => !getDirective(schema, field, guard)?.length);
+    known.set(name, open);
+    return open;
+  };
 }
 
 /**

@@ -1,0 +1,42 @@
+import type { Config } from "../config.ts";
+import type { Database } from "../db/client.ts";
+import type { Secrets } from "../secrets.ts";
+import type { RecordChange } from "./change.ts";
+import { People } from "./people.ts";
+import { PeopleResolver } from "./people-resolver.ts";
+import { AuthResolver, MeResolver } from "./resolver.ts";
+import { AuthService } from "./service.ts";
+import { Sessions } from "./sessions.ts";
+import { SessionsResolver } from "./sessions-resolver.ts";
+import { SignInLock } from "./sign-in-lock.ts";
+import { Standing } from "./standing.ts";
+import { StandingResolver } from "./standing-resolver.ts";
+import { Tokens } from "./tokens.ts";
+
+/** People and everything by which they prove who they are, put together. */
+export interface PeopleParts {
+  config: Pick<Config, "signIn">;
+  secrets: Secrets;
+  db: Database;
+  record: RecordChange;
+  onError: (error: unknown) => void;
+  /** Told of each sign-in that was not even tried. */
+  onLocked: (address: string) => void;
+}
+
+export function openPeople({ config, secrets, db, record, onError, onLocked }: PeopleParts) {
+  const { failuresMax, addressFailuresMax, lockSeconds } = config.signIn;
+  const policy = { maxOf: { EMAIL: failuresMax, ADDRESS: addressFailuresMax }, seconds: lockSeconds };
+  const lock = new SignInLock({ db, policy, pepper: secrets.signInPepper, onRefused: onLocked });
+  const tokens = new Tokens(secrets.signingKey);
+  const sessions = new Sessions({ db, tokens, record, onError });
+  const auth = new AuthService({ db, tokens, lock, record });
+  const resolvers = [
+    new AuthResolver(auth, sessions),
+    new SessionsResolver(sessions),
+    new PeopleResolver(new People(db, lock, record)),
+    new StandingResolver(new Standing(db, lock, record)),
+    new MeResolver(auth),
+  ];
+  return { auth, sessions, resolvers };
+}

@@ -1,0 +1,100 @@
+import { and, desc, eq, getTableColumns, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
+import type { Executor } from "../db/client.ts";
+import { sessions, users } from "../db/tables.ts";
+import type { UserRow } from "./store.ts";
+
+export type SessionRow = Omit<typeof sessions.$inferSelect, "refreshDigest">;
+
+const { refreshDigest: _secret, ...columns } = getTableColumns(sessions);
+
+const sessionDays = 30;
+const sessionEnd = sql`now() + make_interval(days => ${sessionDays})`;
+
+export async function insertSession(
+  tx: Executor,
+  session: Pick<typeof sessions.$inferInsert, "id" | "userId" | "refreshDigest" | "ip" | "userAgent">,
+): Promise<void> {
+  await tx.insert(sessions).values({ ...session, lastUsedFrom: session.ip, expiresAt: sessionEnd });
+}
+
+const alive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, sql`now()`));
+
+/** Whoever is behind a session that goes on, unless that person was disabled. */
+export async function userOfSession(tx: Executor, sessionId: string): Promise<UserRow | undefined> {
+  const [row] = await tx
+    .select({ user: users })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(sessions.id, sessionId), alive, isNull(users.disabledAt)));
+  return row?.user;
+}
+
+/** Swaps the digest only if the presented one is the current one: of two racing refreshes one wins. */
+export async function rotateSession(
+  tx: Executor,
+  { id, from, to }: { id: string; from: Buffer; to: Buffer },
+): Promise<boolean> {
+  const rows = await tx
+    .update(sessions)
+    .set({ refreshDigest: to, expiresAt: sessionEnd })
+    .where(and(eq(sessions.id, id), eq(sessions.refreshDigest, from), alive))
+    .returning({ id: sessions.id });
+  return rows.length === 1;
+}
+
+export async function endSession(tx: Executor, id: string): Promise<void> {
+  await tx
+    .update(sessions)
+    .set({ endedAt: sql`now()` })
+    .where(and(eq(sessions.id, id), isNull(sessions.endedAt)));
+}
+
+/** Ends a person's sessions, all or all but one. Answers how many there were. */
+export async function endSessionsOf(tx: Executor, userId: string, exceptId?: string): Promise<number> {
+  const rows = await tx
+    .update(sessions)
+    .set({ endedAt: sql`now()` })
+    .where(
+      and(
+        eq(sessions.userId, userId),
+        isNull(sessions.endedAt),
+        exceptId === undefined ? undefined : ne(sessions.id, exceptId),
+      ),
+    )
+    .returning({ id: sessions.id });
+  return rows.length;
+}
+
+/** The sessions that go on, the newest first. */
+export function sessionsOf(tx: Executor, userId: string, limit: number): Promise<SessionRow[]> {
+  return tx
+    .select(columns)
+    .from(sessions)
+    .where(and(eq(sessions.userId, userId), alive))
+    .orderBy(desc(sessions.id))
+    .limit(limit);
+}
+
+/** The session with whose it is, as long as it goes on. */
+export async function lockSession(
+  tx: Executor,
+  id: string,
+): Promise<{ session: SessionRow; user: UserRow } | undefined> {
+  const [row] = await tx
+    .select({ session: columns, user: users })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(sessions.id, id), alive))
+    .for("update", { of: sessions });
+  return row;
+}
+
+export async function touchSession(tx: Executor, id: string, from: string): Promise<void> {
+  await tx.update(sessions).set({ lastUsedAt: sql`now()`, lastUsedFrom: from }).where(eq(sessions.id, id));
+}
+
+/** Those that ended so long ago that nobody will ask for them. */
+export async function deletePastSessions(tx: Executor, days: number): Promise<void> {
+  const before = sql`now() - make_interval(days => ${days})`;
+  await tx.delete(sessions).where(or(lt(sessions.endedAt, before), lt(sessions.expiresAt, before)));
+}

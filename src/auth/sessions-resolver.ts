@@ -1,0 +1,60 @@
+import { Arg, Ctx, Directive, ID, Int, Mutation, Query, Resolver } from "type-graphql";
+import { fromWire } from "../ids.ts";
+import { toUserSession, UserSession } from "./session-types.ts";
+import type { Sessions } from "./sessions.ts";
+import { type Context, originOf, personOf } from "./viewer.ts";
+
+@Resolver()
+export class SessionsResolver {
+  readonly #sessions: Sessions;
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Query(() => [UserSession], { description: "Where the caller is signed in, the newest first, at most 100." })
+  async mySessions(@Ctx() context: Context): Promise<UserSession[]> {
+    const viewer = personOf(context);
+    return (await this.#sessions.list(viewer)).map((row) => toUserSession(row, viewer.sessionId));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Query(() => [UserSession], {
+    description:
+      "Where a person is signed in, the newest first, at most 100. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+  })
+  async userSessions(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<UserSession[]> {
+    const viewer = personOf(context);
+    const rows = await this.#sessions.list(viewer, fromWire("usr", userId));
+    return rows.map((row) => toUserSession(row, viewer.sessionId));
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Mutation(() => UserSession, {
+    description:
+      "Ends one session: its tokens stop working with the next request, and its sockets and event streams within two seconds. Everyone may end their own, an ADMIN those of people who are not above. Fails with NOT_FOUND.",
+  })
+  async endSession(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<UserSession> {
+    const viewer = personOf(context);
+    const row = await this.#sessions.end(originOf(context), viewer, fromWire("ses", id));
+    return toUserSession(row, viewer.sessionId);
+  }
+
+  @Directive('@role(requires: "MEMBER")')
+  @Mutation(() => Int, {
+    description: "Ends all other sessions of the caller. Answers how many there were.",
+  })
+  async endMyOtherSessions(@Ctx() context: Context): Promise<number> {
+    return this.#sessions.endAll(originOf(context), personOf(context));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Int, {
+    description:
+      "Ends all sessions of a person (of the caller: all others). Answers how many there were. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+  })
+  async endUserSessions(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<number> {
+    return this.#sessions.endAll(originOf(context), personOf(context), fromWire("usr", userId));
+  }
+}

@@ -1,0 +1,99 @@
+import { createHmac } from "node:crypto";
+import type { Database, Executor } from "../db/client.ts";
+import { AppError } from "../errors.ts";
+import { networkOf } from "../network.ts";
+import {
+  countAttempt,
+  forgetFailures,
+  type LockedAddress,
+  type LockPolicy,
+  lockedAddresses,
+  lockedUntil,
+  type Subject,
+  takeBackAttempt,
+} from "./lock-store.ts";
+
+/**
+ * Stops guessing. Failed sign-ins are counted for the email that was tried and for the address that they came from, in
+ * the database, so that all replicas count together by its clock. An email that nobody has is counted and locked like
+ * any other, and a locked one is refused before its password is looked at: neither answer nor time tells who exists.
+ */
+export interface SignInLockOptions {
+  db: Database;
+  policy: LockPolicy;
+  /** For the digests of emails. */
+  pepper: Buffer;
+  /** Told of each refusal. */
+  onRefused: (address: string) => void;
+}
+
+const listedMax = 1000;
+
+export class SignInLock {
+  readonly #options: SignInLockOptions;
+
+  constructor(options: SignInLockOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Whether the password was right, as `verify` says, which is not asked when there were too many failures.
+   * @throws RATE_LIMITED
+   */
+  async guard(email: string, ip: string, verify: () => Promise<boolean>): Promise<boolean> {
+    const [person, address] = [this.#emailSubject(email), addressSubject(ip)];
+    await this.#count([person, address]);
+    const right = await verify().catch(async (error: unknown) => {
+      await takeBackAttempt(this.#options.db.orm, [person, address]);
+      throw error;
+    });
+    if (right) {
+      await forgetFailures(this.#options.db.orm, [person]);
+      await takeBackAttempt(this.#options.db.orm, [address]);
+    }
+    return right;
+  }
+
+  /** Answers whether there was anything to forget. */
+  forget(tx: Executor, of: { email: string } | { address: string }): Promise<boolean> {
+    return forgetFailures(tx, ["email" in of ? this.#emailSubject(of.email) : addressSubject(of.address)]);
+  }
+
+  /** Until when these emails are locked; only those that are. */
+  async lockedUntil(emails: readonly string[]): Promise<ReadonlyMap<string, Date>> {
+    const digests = new Map(emails.map((email) => [this.#emailSubject(email).subject, email]));
+    const found = await lockedUntil(this.#options.db.orm, [...digests.keys()], this.#options.policy);
+    return new Map([...found].map(([digest, until]) => [digests.get(digest) ?? "", until]));
+  }
+
+  lockedAddresses(): Promise<LockedAddress[]> {
+    return lockedAddresses(this.#options.db.orm, this.#options.policy, listedMax);
+  }
+
+  async #count(subjects: Subject[]): Promise<void> {
+    const { db, policy, onRefused } = this.#options;
+    const counted = await countAttempt(db.orm, subjects, policy);
+    const locks = counted.filter(({ kind, failures }) => failures > policy.maxOf[kind]);
+    if (locks.length === 0) return;
+    onRefused(subjects.find(({ kind }) => kind === "ADDRESS")?.subject ?? "");
+    const retryAfter = Math.max(1, ...locks.map(({ secondsLeft }) => secondsLeft));
+    throw new AppError("RATE_LIMITED", {
+      message: "Too many sign-ins have failed. Try again later.",
+      details: {
+        limited: "signIn",
+        retryAfter,
+        resetAt: new Date(Date.now() + retryAfter * 1000).toISOString(),
+        liftedBy: "an admin, with unlockUser or unlockAddress",
+      },
+    });
+  }
+
+  #emailSubject(email: string): Subject {
+    const digest = createHmac("sha256", this.#options.pepper).update(`email:${email.toLowerCase()}`).digest("hex");
+    return { kind: "EMAIL", subject: digest };
+  }
+}
+
+function addressSubject(ip: string): Subject {
+  return { kind: "ADDRESS", subject: networkOf(ip) };
+}

@@ -1,0 +1,88 @@
+import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
+import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
+import { fromWire, readWire } from "../ids.ts";
+import type { Standing } from "./standing.ts";
+import { LockedAddress, UserConnection, UserFilter } from "./standing-types.ts";
+import { toUser, User } from "./types.ts";
+import { type Context, originOf, personOf } from "./viewer.ts";
+
+@Resolver(() => User)
+export class StandingResolver {
+  readonly #standing: Standing;
+
+  constructor(standing: Standing) {
+    this.#standing = standing;
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Query(() => UserConnection, { description: "The people who may or might sign in, newest first." })
+  async users(
+    @Arg("filter", () => UserFilter, { nullable: true }) filter: UserFilter | null,
+    @Args(() => PageArgs) page: PageArgs,
+  ): Promise<Connection<User>> {
+    const { search, role, disabled } = filter ?? {};
+    const wanted = { text: search ?? undefined, role: role ?? undefined, disabled: disabled ?? undefined };
+    return toConnection(await this.#standing.list(wanted, readPage(page)), toUser);
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Query(() => User, { nullable: true, description: "One person; null if there is none of this id." })
+  async user(@Arg("id", () => ID) id: string): Promise<User | null> {
+    const known = readWire("usr", id);
+    const row = known === undefined ? undefined : await this.#standing.byId(known);
+    return row ? toUser(row) : null;
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Query(() => [LockedAddress], { description: "Addresses from which nobody may sign in now, at most 1000." })
+  lockedAddresses(): Promise<LockedAddress[]> {
+    return this.#standing.lockedAddresses();
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @FieldResolver(() => Date, {
+    nullable: true,
+    description: "Until when nobody may sign in with this email, after too many failures; null if they may.",
+  })
+  async lockedUntil(@Root() { email }: User, @Ctx() { loaders }: Context): Promise<Date | null> {
+    return (await loaders.load(this.#standing.lockedUntil, email)) ?? null;
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => User, {
+    description:
+      "Stops a person from signing in and ends all of that person's sessions. Fails with NOT_FOUND, FORBIDDEN for the caller or a role above the caller's, or CONFLICT for the last OWNER.",
+  })
+  async disableUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
+    return toUser(await this.#standing.disable(originOf(context), personOf(context), fromWire("usr", userId)));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => User, {
+    description:
+      "Lets a disabled person sign in again. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+  })
+  async enableUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
+    return toUser(await this.#standing.enable(originOf(context), personOf(context), fromWire("usr", userId)));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => User, {
+    description:
+      "Forgets a person's failed sign-ins, and so the lock that they have led to. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+  })
+  async unlockUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
+    return toUser(await this.#standing.unlock(originOf(context), personOf(context), fromWire("usr", userId)));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Boolean, {
+    description: "Forgets the failed sign-ins from an address. Answers whether there were any.",
+  })
+  async unlockAddress(
+    @Arg("address", () => String, { description: "As in `lockedAddresses`, or an address within it." }) address: string,
+    @Ctx() context: Context,
+  ): Promise<boolean> {
+    return this.#standing.unlockAddress(originOf(context), address);
+  }
+}

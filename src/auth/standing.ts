@@ -1,0 +1,99 @@
+import type { Database, Executor } from "../db/client.ts";
+import { AppError } from "../errors.ts";
+import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
+import { toWire } from "../ids.ts";
+import { networkOf } from "../network.ts";
+import type { RecordChange } from "./change.ts";
+import type { LockedAddress } from "./lock-store.ts";
+import { endSessionsOf } from "./session-store.ts";
+import type { SignInLock } from "./sign-in-lock.ts";
+import { listUsers, lockOwners, lockUser, setDisabled, type UserRow, type UserSearch, userById } from "./store.ts";
+import { hasRole, type Origin, type UserViewer } from "./viewer.ts";
+
+/**
+ * Who there is, and who may sign in: people are disabled and enabled, never deleted, because the audit names them; and
+ * locks that failed sign-ins have led to are taken away. Nobody touches a person above themselves, nobody disables
+ * themselves, and there is always an OWNER who may sign in.
+ */
+export class Standing {
+  readonly #db: Database;
+  readonly #lock: SignInLock;
+  readonly #record: RecordChange;
+
+  constructor(db: Database, lock: SignInLock, record: RecordChange) {
+    this.#db = db;
+    this.#lock = lock;
+    this.#record = record;
+  }
+
+  async list(search: UserSearch, page: PageRequest): Promise<Page<UserRow>> {
+    return cutPage(await listUsers(this.#db.orm, search, page), page.limit);
+  }
+
+  byId(id: string): Promise<UserRow | undefined> {
+    return userById(this.#db.orm, id);
+  }
+
+  readonly lockedUntil = (emails: readonly string[]): Promise<ReadonlyMap<string, Date>> =>
+    this.#lock.lockedUntil(emails);
+
+  lockedAddresses(): Promise<LockedAddress[]> {
+    return this.#lock.lockedAddresses();
+  }
+
+  /** @throws NOT_FOUND; FORBIDDEN for oneself or a person above; CONFLICT for the last OWNER */
+  async disable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
+    if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "Nobody disables themselves." });
+    return this.#change(origin, viewer, { userId, action: "user.disable" }, async (tx, owners) => {
+      if (owners.length === 1 && owners[0] === userId) {
+        throw new AppError("CONFLICT", { message: "This is the last OWNER." });
+      }
+      await endSessionsOf(tx, userId);
+      return setDisabled(tx, userId, true);
+    });
+  }
+
+  /** @throws NOT_FOUND, or FORBIDDEN for a person above */
+  enable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
+    return this.#change(origin, viewer, { userId, action: "user.enable" }, (tx) => setDisabled(tx, userId, false));
+  }
+
+  /** Lets a person try to sign in again. @throws NOT_FOUND, or FORBIDDEN for a person above */
+  unlock(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
+    return this.#change(origin, viewer, { userId, action: "user.unlock" }, async (tx, _owners, user) => {
+      await this.#lock.forget(tx, { email: user.email });
+      return user;
+    });
+  }
+
+  /** Answers whether any failures of the address were known. */
+  unlockAddress(origin: Origin, address: string): Promise<boolean> {
+    return this.#db.transaction(async (tx) => {
+      const known = await this.#lock.forget(tx, { address });
+      const object = `address:${networkOf(address)}`;
+      if (known) await this.#record(tx, origin, { action: "address.unlock", object, accountId: null });
+      return known;
+    });
+  }
+
+  #change(
+    origin: Origin,
+    viewer: UserViewer,
+    { userId, action }: { userId: string; action: string },
+    change: (tx: Executor, owners: string[], user: UserRow) => Promise<UserRow>,
+  ): Promise<UserRow> {
+    return this.#db.transaction(async (tx) => {
+      const owners = await lockOwners(tx);
+      const before = await lockUser(tx, userId);
+      if (!before) throw new AppError("NOT_FOUND");
+      if (!hasRole(viewer, before.role)) {
+        throw new AppError("FORBIDDEN", { message: "This person's role is above yours." });
+      }
+      const after = await change(tx, owners, before);
+      const sides = { before: { disabledAt: before.disabledAt }, after: { disabledAt: after.disabledAt } };
+      const object = toWire("usr", userId);
+      await this.#record(tx, origin, { action, object, accountId: before.accountId, ...sides });
+      return after;
+    });
+  }
+}
