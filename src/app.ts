@@ -63,6 +63,7 @@ import { ModelsResolver } from "./models/resolver.ts";
 import { ModelsService } from "./models/service.ts";
 import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
+import { BiAccess } from "./usage/bi.ts";
 import { ExportService } from "./usage/export-service.ts";
 import { ForecastService } from "./usage/forecast-service.ts";
 import { Reconciler } from "./usage/reconcile.ts";
@@ -113,6 +114,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const budgets = new BudgetsService(db, record);
   const usage = new UsageService(reports);
   const exports = new ExportService(reports);
+  const bi = new BiAccess(db, record);
   const sealer = new Sealer(secrets.answerKey);
   const idempotency = new Idempotency(db, sealer);
   const limiting = openLimits(config, db, log);
@@ -143,7 +145,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   ];
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases };
-  return { auth, sessions, accounts, keys, models, providers, meters, identity, exports, ...background, schema };
+  return { auth, sessions, accounts, keys, models, providers, meters, identity, exports, bi, ...background, schema };
 }
 
 function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { connect } from "./cli/connect.ts";
 import { Refused } from "./cli/connection.ts";
+import { addDataCommands } from "./cli/data-commands.ts";
 import { addKeyCommands } from "./cli/key-commands.ts";
 import {
   addCreditCommands,
@@ -39,7 +40,7 @@ const session: Session = async (work) => {
     throw new Refused(code, message);
   };
   try {
-    await work({ run: connection.run, examine: connection.examine, output, refuse });
+    await work({ ...connection, output, refuse });
   } finally {
     await connection.close();
   }
@@ -50,6 +51,7 @@ addCreditCommands(program, session);
 addPeopleCommands(program, session);
 addModelCommands(program, session);
 addReportCommands(program, session);
+addDataCommands(program, session);
 addOperatorCommands(program, session);
 
 function exitCodeOf(error: unknown): number {

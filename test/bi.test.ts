@@ -1,18 +1,31 @@
+import "reflect-metadata";
 import { readFileSync } from "node:fs";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AuditService } from "../src/audit/service.ts";
+import { systemOrigin } from "../src/auth/viewer.ts";
 import { Database } from "../src/db/client.ts";
+import { migrateDatabase } from "../src/db/migrate.ts";
 import { BiAccess } from "../src/usage/bi.ts";
+import type { BiLimits } from "../src/usage/bi-store.ts";
+import { tollgate } from "./command-line.ts";
 import { generate, useServer } from "./harness.ts";
 import { uuidOf } from "./traffic.ts";
 
 const server = useServer();
 let bi: postgres.Sql;
 
+async function grant(limits: Partial<BiLimits> = {}, url = server.database.url) {
+  const db = new Database({ url, poolSize: 1 });
+  try {
+    return await new BiAccess(db, new AuditService(db).record).grant(systemOrigin("cli"), limits);
+  } finally {
+    await db.close();
+  }
+}
+
 beforeAll(async () => {
-  const db = new Database({ url: server.database.url, poolSize: 1 });
-  const { role, password } = await new BiAccess(db).grant({ connections: 3, statementTimeoutMs: 5000 });
-  await db.close();
+  const { role, password } = await grant({ connections: 3, statementTimeoutMs: 5000 });
   const url = new URL(server.database.url);
   url.username = role;
   url.password = password;
@@ -116,9 +129,45 @@ describe("the role of BI tools", () => {
   });
 
   it("is refused limits that are none", async () => {
-    const db = new Database({ url: server.database.url, poolSize: 1 });
-    await expect(new BiAccess(db).grant({ connections: -1 })).rejects.toMatchObject({ code: "BAD_USER_INPUT" });
-    await expect(new BiAccess(db).grant({ statementTimeoutMs: 0 })).rejects.toMatchObject({ code: "BAD_USER_INPUT" });
-    await db.close();
+    await expect(grant({ connections: -1 })).rejects.toMatchObject({ code: "BAD_USER_INPUT" });
+    await expect(grant({ statementTimeoutMs: 0 })).rejects.toMatchObject({ code: "BAD_USER_INPUT" });
+  });
+
+  it("is made by a database user who may make roles, and by nobody else", async () => {
+    const { sql } = server.database;
+    const user = `tollgate_app_${Date.now()}`;
+    await sql.unsafe(`create role ${user} login password 'x'`);
+    await sql.unsafe(`create database ${user} owner ${user}`);
+    const url = new URL(server.database.url);
+    Object.assign(url, { username: user, password: "x", pathname: `/${user}` });
+    try {
+      await migrateDatabase(url.href);
+      await expect(grant({}, url.href)).rejects.toMatchObject({
+        code: "FORBIDDEN",
+        message: expect.stringContaining("CREATEROLE"),
+      });
+      await sql.unsafe(`alter role ${user} createrole`);
+      await sql.unsafe(`grant tollgate_bi to ${user} with admin option`);
+      await expect(grant({ connections: 3 }, url.href)).resolves.toMatchObject({ role: "tollgate_bi" });
+    } finally {
+      await sql.unsafe(`drop database ${user} with (force)`);
+      await sql.unsafe(`revoke tollgate_bi from ${user}`);
+      await sql.unsafe(`drop role ${user}`);
+    }
+  });
+
+  it("is granted from the command line, with a password that is shown once and a line in the audit", async () => {
+    const env = { DATABASE_URL: server.database.url, SERVER_SECRET: "of this test alone", DATA_DIR: "/tmp" };
+    const { code, out } = await tollgate(["bi", "grant", "--connections", "4", "--timeout", "7", "--json"], env);
+    expect(code).toBe(0);
+    const { role, password } = JSON.parse(out);
+    const url = Object.assign(new URL(server.database.url), { username: role, password });
+    const other = postgres(url.href, { max: 1, onnotice: () => {} });
+    const [row] = await other`select current_setting('statement_timeout') as timeout, count(*)::int as n from keys_v1`;
+    expect(row).toMatchObject({ timeout: "7s", n: expect.any(Number) });
+    await other.end();
+    const [event] = await server.database.sql`
+      select actor, after from audit_events where action = 'bi.grant' order by seq desc limit 1`;
+    expect(event).toEqual({ actor: "system:cli", after: { connections: 4, statementTimeoutMs: 7000 } });
   });
 });

@@ -1,28 +1,10 @@
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { tollgate } from "./command-line.ts";
 import { generate, useServer } from "./harness.ts";
 
 const secret = "what the server and the command line share";
 const server = useServer({ SERVER_SECRET: secret });
-
-interface Ran {
-  code: number;
-  out: string;
-  err: string;
-}
-
-function tollgate(args: string[], env: Record<string, string>): Promise<Ran> {
-  const base = { PATH: process.env["PATH"] ?? "", NODE_ENV: "test", OLLAMA_BASE_URL: "http://127.0.0.1:9" };
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      ["--import", "tsx", "src/cli.ts", ...args],
-      { env: { ...base, ...env } },
-      (error, out, err) => resolve({ code: typeof error?.code === "number" ? error.code : error ? -1 : 0, out, err }),
-    );
-  });
-}
 
 /** On the database, as its operator. */
 const direct = (...args: string[]) =>
@@ -92,7 +74,9 @@ describe("tollgate", { timeout: 120_000 }, () => {
   });
 
   it("has an example in the help of every command", () => {
-    const text = ["key-commands", "other-commands"].map((file) => readFileSync(`src/cli/${file}.ts`, "utf8")).join("");
+    const text = ["data-commands", "key-commands", "other-commands"]
+      .map((file) => readFileSync(`src/cli/${file}.ts`, "utf8"))
+      .join("");
     const actions = text.match(/\.action\(/g)?.length;
     expect(text.match(/Example:/g)).toHaveLength(actions ?? 0);
   });

@@ -1,4 +1,6 @@
 import type { Finding } from "../ledger/doctor.ts";
+import type { BiGrant } from "../usage/bi.ts";
+import type { BiLimits } from "../usage/bi-store.ts";
 
 /** Where the commands run their operations: on a server, or on the database itself. Both speak the same schema. */
 export interface Connection {
@@ -7,6 +9,8 @@ export interface Connection {
   run(query: string, variables?: object): Promise<any>;
   /** Undefined on a server: only the database can be examined as a whole. */
   examine: (() => Promise<Finding[]>) | undefined;
+  /** Undefined on a server: a role is made by the database's own user. @throws Refused */
+  grantBi: ((limits: Partial<BiLimits>) => Promise<BiGrant>) | undefined;
   close(): Promise<void>;
 }
 
@@ -47,6 +51,7 @@ export function connectRemote(url: string, token: string | undefined): Connectio
       return dataOf((await response.json()) as Answer);
     },
     examine: undefined,
+    grantBi: undefined,
     close: async () => {},
   };
 }

@@ -1,14 +1,15 @@
 import { type ExecutionResult, graphql } from "graphql";
 import { compose } from "../app.ts";
-import { operatorContext } from "../auth/viewer.ts";
+import { operatorContext, systemOrigin } from "../auth/viewer.ts";
 import type { Config } from "../config.ts";
 import { openDatabases } from "../db/open.ts";
+import { AppError } from "../errors.ts";
 import { describeFirstRun, prepareFirstRun } from "../first-run.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
 import { loadSecrets } from "../secrets.ts";
-import { type Answer, type Connection, dataOf } from "./connection.ts";
+import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
 
 /**
  * The services on the database alone, without a server, for whoever operates it. Operations run with every right, and
@@ -36,6 +37,7 @@ export async function connectDirect(config: Config, log: Logger): Promise<Connec
         withCodes(await graphql({ schema, source, variableValues: { ...variableValues }, contextValue: contextOf() })),
       ),
     examine: () => parts.doctor.examine(),
+    grantBi: (limits) => parts.bi.grant(systemOrigin("cli"), limits).catch(asRefused),
     close,
   };
 }
@@ -47,4 +49,8 @@ function withCodes({ data, errors }: ExecutionResult): Answer {
     return { message, extensions: { code: code ?? "BAD_USER_INPUT" } };
   });
   return { data, errors: coded };
+}
+
+function asRefused(error: unknown): never {
+  throw error instanceof AppError ? new Refused(error.code, error.message) : error;
 }

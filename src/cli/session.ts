@@ -2,7 +2,7 @@ import type { Connection } from "./connection.ts";
 import type { Output } from "./print.ts";
 
 /** What a command is given while it runs. */
-export interface CommandTools extends Pick<Connection, "run" | "examine"> {
+export interface CommandTools extends Omit<Connection, "close"> {
   output: Output;
   /** Ends the command as refused, with this code. */
   refuse: (code: string, message: string) => never;

@@ -14,13 +14,13 @@ export interface BiLimits {
  * A role is the whole server's: where another database of it has made the role, it is brought up to date.
  */
 export async function grantBiRole(tx: Executor, verifier: string, limits: BiLimits): Promise<void> {
-  const [known] = await tx.execute(sql`select 1 from pg_roles where rolname = ${biRole}`);
   const role = sql.identifier(biRole);
-  if (!known) await tx.execute(sql`create role ${role}`);
+  const excess = await excessOf(tx);
+  if (!excess) await tx.execute(sql`create role ${role}`);
   const database = await currentDatabase(tx);
   const timeout = sql.raw(String(limits.statementTimeoutMs));
   for (const statement of [
-    sql`alter role ${role} login nosuperuser nocreatedb nocreaterole noinherit noreplication
+    sql`alter role ${role} login noinherit ${sql.raw((excess ?? []).join(" "))}
       connection limit ${sql.raw(String(limits.connections))} password ${await quoted(tx, verifier)}`,
     sql`alter role ${role} in database ${database} set statement_timeout = ${timeout}`,
     sql`alter role ${role} in database ${database} set idle_in_transaction_session_timeout = ${timeout}`,
@@ -37,6 +37,18 @@ export async function grantBiRole(tx: Executor, verifier: string, limits: BiLimi
   ]) {
     await tx.execute(statement);
   }
+}
+
+/**
+ * What the role can do that it should not; undefined when there is no role yet. Only this is named and taken away,
+ * because PostgreSQL lets nobody name an attribute who does not have it.
+ */
+async function excessOf(tx: Executor): Promise<string[] | undefined> {
+  const [role] = await tx.execute<Record<string, boolean>>(sql`
+    select rolsuper as superuser, rolcreatedb as createdb, rolcreaterole as createrole, rolreplication as replication,
+      rolbypassrls as bypassrls
+    from pg_roles where rolname = ${biRole}`);
+  return role && Object.keys(role).flatMap((name) => (role[name] ? [`no${name}`] : []));
 }
 
 async function currentDatabase(tx: Executor): Promise<SQL> {
