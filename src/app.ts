@@ -122,7 +122,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { inputBytesMax, providerTimeoutMs } = config;
   const ledger = { journal, limits, idempotency, sealer, running };
   const spine = openSpine({ db, models, keys, ...ledger, inputBytesMax, providerTimeoutMs, onError });
-  const { meters, leases } = spine;
+  const { meters, leases, feed } = spine;
   const resolvers = [
     ...peopleResolvers,
     new AccountsResolver(accounts),
@@ -144,7 +144,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     ...spine.resolvers,
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, ageing, running, limiting, leases };
+  const background = { sweeper, doctor, ageing, running, limiting, leases, feed };
   return { auth, sessions, accounts, keys, models, providers, meters, identity, exports, bi, ...background, schema };
 }
 
@@ -217,7 +217,7 @@ async function assemble(
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, reports);
   const { auth, sessions, accounts, keys, models, providers, identity, exports } = parts;
-  const { sweeper, doctor, ageing, running, limiting, leases } = parts;
+  const { sweeper, doctor, ageing, running, limiting, leases, feed } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -235,11 +235,11 @@ async function assemble(
   addRoutes(server, { apollo, callers, operations, sockets, sandbox, checkReady });
   addExportRoutes(server, { callers, exports });
   const ollama = providers.get("ollama");
-  const feed = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
+  const changes = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
   const discovery = ollama && new Discovery(ollama, models, log);
   return {
     async listen() {
-      await feed.start();
+      await changes.start();
       const address = await server.listen({ host: config.host, port: config.port });
       discovery?.start();
       sweeper.start();
@@ -251,6 +251,8 @@ async function assemble(
     },
     async close() {
       discovery?.stop();
+      // A feed has no end of its own that could be waited for.
+      await feed.close();
       await Promise.all([sockets.close(), apollo.stop()]);
       await server.close();
       doctor.stop();
@@ -258,7 +260,7 @@ async function assemble(
       await leases.idle();
       await limiting.close();
       running.stop();
-      await feed.stop();
+      await changes.stop();
       await Promise.all([...providers.values()].map((provider) => provider.close()));
       await closeDatabase();
     },

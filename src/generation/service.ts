@@ -1,4 +1,4 @@
-import { boundAccount, type Context, type KeyViewer, type Viewer, viewerOf } from "../auth/viewer.ts";
+import { type Context, type KeyViewer, type Viewer, viewerOf } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
@@ -20,6 +20,7 @@ import { PaidGeneration } from "./paid-generation.ts";
 import type { Quote } from "./quote-types.ts";
 import { type Quotes, unknownQuote } from "./quotes.ts";
 import { mostTokensOf, type Reservation, reserve } from "./reservation.ts";
+import { boundSearch } from "./search.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 import { readAnswer } from "./stored-answer.ts";
 import { GenerationStream, replayed } from "./stream.ts";
@@ -165,13 +166,9 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   }
 
   async list(viewer: Viewer, search: GenerationSearch, page: PageRequest): Promise<Page<GenerationRow>> {
-    const boundKey = viewer.kind === "API_KEY" ? viewer.apiKeyId : undefined;
-    const bound = boundAccount(viewer);
-    const { accountId = bound, apiKeyId = boundKey } = search;
-    // Whoever is bound to one account or key finds nothing in another.
-    const foreign = (bound ?? accountId) !== accountId || (boundKey ?? apiKeyId) !== apiKeyId;
-    if (foreign) return { rows: [], hasNextPage: false };
-    const rows = await listGenerations(this.#options.db.orm, { ...search, accountId, apiKeyId }, page);
+    const bound = boundSearch(viewer, search);
+    if (!bound) return { rows: [], hasNextPage: false };
+    const rows = await listGenerations(this.#options.db.orm, bound, page);
     return cutPage(rows, page.limit);
   }
 }

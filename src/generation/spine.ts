@@ -5,6 +5,8 @@ import { Leases } from "../ledger/leases.ts";
 import type { Sealer } from "../sealing.ts";
 import { EmbedResolver } from "./embed-resolver.ts";
 import { EmbeddingMeter } from "./embedding.ts";
+import { GenerationFeed } from "./feed.ts";
+import { feedResolver } from "./feed-resolver.ts";
 import { QuoteResolver } from "./quote-resolver.ts";
 import { Quotes } from "./quotes.ts";
 import { GenerationResolver } from "./resolver.ts";
@@ -31,6 +33,7 @@ export function openSpine({ keys, sealer, providerTimeoutMs, ...options }: Spine
   const quotes = new Quotes(db, models, sealer);
   const generation = new GenerationService({ ...options, leaseSeconds, leases, quotes });
   const embedding = new EmbeddingMeter(generation, inputBytesMax);
+  const feed = new GenerationFeed(db, onError);
   const meters: Meters<Context> = {
     calls: { generate: generation, embed: embedding },
     streams: { generateStream: generation },
@@ -40,6 +43,7 @@ export function openSpine({ keys, sealer, providerTimeoutMs, ...options }: Spine
     new GenerationStreamResolver(),
     new EmbedResolver(),
     new QuoteResolver(generation),
+    feedResolver(feed),
   ];
-  return { meters, leases, resolvers };
+  return { meters, leases, feed, resolvers };
 }

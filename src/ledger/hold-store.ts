@@ -1,6 +1,7 @@
 import type { Sql } from "../db/client.ts";
 import { toJson } from "./batch-json.ts";
 import { freedBudgets, keptAnswers, lowBalanceAlerts } from "./close-effects-store.ts";
+import { feedCte } from "./feed-cte-store.ts";
 import type { HoldDecision, HoldRequest, SettlementEntry, SettleResult } from "./journal.ts";
 import { rollupCtes } from "./rollup-store.ts";
 
@@ -61,7 +62,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         item."latencyMs", item."timeToFirstTokenMs", item."errorCode", c.end_user, c.tags, c.http_request_id
       from running c join item using (ord)
       returning *
-    )${rollupCtes(sql)}
+    )${rollupCtes(sql)}${feedCte(sql)}
     select item.ord, closed.id is not null as closed, coalesce(closed.charged, 0) as charged,
       coalesce(moved.balance, wallet.balance, 0) as balance
     from item

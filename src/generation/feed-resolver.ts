@@ -1,0 +1,36 @@
+import { Arg, Ctx, Directive, Resolver, Root, Subscription } from "type-graphql";
+import { type Context, viewerOf } from "../auth/viewer.ts";
+import { Loaders } from "../graphql/loaders.ts";
+import type { GenerationFeed, SettledCall } from "./feed.ts";
+import { GenerationFeedFilter, toFeedFilter } from "./feed-types.ts";
+import { Generation, toGeneration } from "./types.ts";
+
+interface Start {
+  context: Context;
+  args: { filter?: GenerationFeedFilter | null };
+}
+
+/** A class made for its feed: what starts a subscription is handed the operation, and no instance. */
+export function feedResolver(feed: GenerationFeed): object {
+  @Resolver()
+  class GenerationFeedResolver {
+    @Directive('@scope(requires: "usage:read")')
+    @Directive("@rateLimit(limit: 60, duration: 60)")
+    @Subscription(() => Generation, {
+      description:
+        "Calls as they are settled, on whichever server, each of them once. Who may see them is as for `generations`. A reader that falls more than 1,000 calls behind is let go with UNAVAILABLE.",
+      subscribe: ({ context, args: { filter } }: Start) =>
+        feed.subscribe(viewerOf(context), toFeedFilter(filter ?? {}), context.signal),
+    })
+    generationFeed(
+      @Root() row: SettledCall,
+      @Arg("filter", () => GenerationFeedFilter, { nullable: true }) _filter: GenerationFeedFilter | null,
+      @Ctx() context: Context,
+    ): Generation {
+      // What is read for one event is not kept for the next: a subscription may last for days.
+      context.loaders = new Loaders();
+      return toGeneration(row);
+    }
+  }
+  return new GenerationFeedResolver();
+}

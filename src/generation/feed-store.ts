@@ -1,0 +1,84 @@
+import { and, gte, inArray, lte, sql } from "drizzle-orm";
+import type { Executor } from "../db/client.ts";
+import { requests } from "../db/partitioned.ts";
+import type { GenerationRow } from "./store.ts";
+
+/**
+ * Settled calls in the order of their commits. A statement that settles names its transaction beside each call, so
+ * that a reader can ask for what is visible now and was not visible to its last look: whatever the order in which
+ * transactions end, nothing is seen twice and nothing is missed.
+ */
+const leaseSeconds = 30;
+/** A lease is renewed while this much of it is left, so that none can lapse unseen while a renewal is under way. */
+const marginSeconds = 10;
+const keptSeconds = 60;
+
+/** Lets settlements be named for this listener from now on. Answers the instant from which it reads, as a snapshot. */
+export async function openListener(tx: Executor, id: string): Promise<string> {
+  await tx.execute(sql`
+    with gone as (delete from feed_listeners where expires_at <= now())
+    insert into feed_listeners (id, expires_at) values (${id}, now() + make_interval(secs => ${leaseSeconds}))`);
+  const [row] = await tx.execute<{ snapshot: string }>(sql`select pg_current_snapshot()::text as snapshot`);
+  return String(row?.snapshot);
+}
+
+/** Also takes away what no listener needs any more. */
+export async function renewListener(tx: Executor, id: string): Promise<void> {
+  await tx.execute(sql`
+    with read as (delete from settled_feed where settled_at < now() - make_interval(secs => ${keptSeconds}))
+    update feed_listeners set expires_at = now() + make_interval(secs => ${leaseSeconds})
+    where id = ${id} and expires_at > now() + make_interval(secs => ${marginSeconds})`);
+}
+
+export async function closeListener(tx: Executor, id: string): Promise<void> {
+  await tx.execute(sql`delete from feed_listeners where id = ${id}`);
+}
+
+export interface Settled {
+  /** What the next look starts from. */
+  snapshot: string;
+  /** False when settlements may have gone unnamed meanwhile. */
+  unbroken: boolean;
+  rows: GenerationRow[];
+}
+
+interface Named {
+  snapshot: string;
+  unbroken: boolean;
+  id: string | null;
+  first: string | null;
+  last: string | null;
+}
+
+/** At most `limit` calls that were settled since the snapshot; as many as that means that there may be more. */
+export async function settledSince(
+  tx: Executor,
+  { listener, snapshot, limit }: { listener: string; snapshot: string; limit: number },
+): Promise<Settled> {
+  const named = await tx.execute<Record<keyof Named, unknown>>(sql`
+    select pg_current_snapshot()::text as snapshot, feed.*,
+      exists (select from feed_listeners
+        where id = ${listener} and expires_at > now() + make_interval(secs => ${marginSeconds / 2})) as unbroken
+    from (values (1)) as one left join (
+      select id, min(created_at) over ()::text as first, max(created_at) over ()::text as last
+      from settled_feed
+      where xid >= pg_snapshot_xmin(${snapshot}::pg_snapshot) and not pg_visible_in_snapshot(xid, ${snapshot}::pg_snapshot)
+      order by xid, id limit ${limit}
+    ) feed on true`);
+  const found = named as unknown as Named[];
+  const [head] = found;
+  const ids = found.flatMap(({ id }) => id ?? []);
+  const rows = ids.length > 0 ? await rowsOf(tx, ids, { first: head?.first ?? "", last: head?.last ?? "" }) : [];
+  return { snapshot: head?.snapshot ?? snapshot, unbroken: head?.unbroken ?? false, rows };
+}
+
+async function rowsOf(tx: Executor, ids: string[], { first, last }: { first: string; last: string }) {
+  const { id, createdAt } = requests;
+  const within = and(gte(createdAt, sql`${first}::timestamptz`), lte(createdAt, sql`${last}::timestamptz`));
+  const rows = await tx
+    .select()
+    .from(requests)
+    .where(and(inArray(id, ids), within));
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.flatMap((one) => byId.get(one) ?? []);
+}

@@ -1,0 +1,131 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Viewer } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { AppError } from "../errors.ts";
+import { newId } from "../ids.ts";
+import { FeedReader } from "./feed-reader.ts";
+import { closeListener, openListener, renewListener, settledSince } from "./feed-store.ts";
+import { boundSearch } from "./search.ts";
+import type { GenerationRow, GenerationSearch } from "./store.ts";
+
+/**
+ * Calls as they are settled, by whichever replica. One reader of the database serves all subscriptions of a process
+ * and runs only while there are any. Within a subscription no call is missed and none is told twice: where that can
+ * no longer be said, because the database or the reader fell behind, the subscription ends with UNAVAILABLE.
+ */
+export type SettledCall = GenerationRow;
+export type FeedFilter = Pick<GenerationSearch, "accountId" | "apiKeyId" | "model" | "status" | "tag" | "endUser">;
+
+const lookEveryMs = 250;
+const renewEveryMs = 5_000;
+const rowsMax = 10_000;
+
+export class GenerationFeed {
+  readonly #db: Database;
+  readonly #onError: (error: unknown) => void;
+  readonly #readers = new Set<FeedReader>();
+  /** Resolves when the run of now has begun to listen. */
+  #listening: Promise<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #closed = new AbortController();
+
+  constructor(db: Database, onError: (error: unknown) => void) {
+    this.#db = db;
+    this.#onError = onError;
+  }
+
+  /** Ends with `signal`. What somebody else's account or key settles is never told. */
+  async subscribe(viewer: Viewer, filter: FeedFilter, signal: AbortSignal): Promise<FeedReader> {
+    const bound = boundSearch(viewer, filter);
+    const reader = new FeedReader(bound ? matching(bound) : () => false, () => this.#readers.delete(reader));
+    const leave = () => {
+      this.#readers.delete(reader);
+      reader.end(signal.reason instanceof AppError ? signal.reason : undefined);
+    };
+    if (signal.aborted) leave();
+    else {
+      signal.addEventListener("abort", leave, { once: true });
+      this.#readers.add(reader);
+      await this.#listen().catch((error: unknown) => {
+        this.#readers.delete(reader);
+        throw error;
+      });
+    }
+    return reader;
+  }
+
+  /** Lets all readers go, without an error. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    for (const reader of this.#readers) reader.end();
+    this.#readers.clear();
+    await this.#running;
+  }
+
+  #listen(): Promise<void> {
+    if (this.#listening) return this.#listening;
+    const listener = newId();
+    const opening = openListener(this.#db.orm, listener);
+    this.#listening = opening.then(() => {});
+    this.#running = opening.then(
+      (snapshot) => this.#run(listener, snapshot),
+      () => this.#forgetRun(),
+    );
+    return this.#listening;
+  }
+
+  async #run(listener: string, first: string): Promise<void> {
+    let snapshot = first;
+    let renewAtMs = performance.now() + renewEveryMs;
+    for (;;) {
+      await delay(lookEveryMs, undefined, { signal: this.#closed.signal }).catch(() => {});
+      // Nothing is awaited between this look and its consequence, so nobody can join a run that has ended.
+      if (this.#readers.size === 0) break;
+      try {
+        if (performance.now() >= renewAtMs) {
+          renewAtMs = performance.now() + renewEveryMs;
+          await renewListener(this.#db.orm, listener);
+        }
+        const settled = await settledSince(this.#db.orm, { listener, snapshot, limit: rowsMax });
+        if (!settled.unbroken || settled.rows.length === rowsMax) {
+          this.#letGo(new Set(this.#readers));
+          break;
+        }
+        snapshot = settled.snapshot;
+        this.#deliver(settled.rows);
+      } catch (error) {
+        // Nothing is lost by a look that failed: the next one starts where this one did, while the lease holds.
+        this.#onError(error);
+      }
+    }
+    this.#forgetRun();
+    await closeListener(this.#db.orm, listener).catch(this.#onError);
+  }
+
+  #forgetRun(): void {
+    this.#listening = undefined;
+  }
+
+  #deliver(rows: GenerationRow[]): void {
+    this.#letGo(new Set([...this.#readers].filter((reader) => !reader.push(rows))));
+  }
+
+  #letGo(readers: Set<FeedReader>): void {
+    for (const reader of readers) {
+      this.#readers.delete(reader);
+      reader.end(
+        new AppError("UNAVAILABLE", { message: "The feed fell behind. Subscribe again, and see `generations`." }),
+      );
+    }
+  }
+}
+
+function matching({ accountId, apiKeyId, model, status, tag, endUser }: FeedFilter): (row: GenerationRow) => boolean {
+  return (row) =>
+    (accountId ?? row.accountId) === row.accountId &&
+    (apiKeyId ?? row.apiKeyId) === row.apiKeyId &&
+    (model ?? row.model) === row.model &&
+    (status ?? row.status) === row.status &&
+    (tag === undefined || row.tags.includes(tag)) &&
+    (endUser ?? row.endUser) === row.endUser;
+}
