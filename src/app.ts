@@ -1,8 +1,6 @@
 import "reflect-metadata";
 import { fastifyApolloDrainPlugin } from "@as-integrations/fastify";
 import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
-import { AccountsResolver, UserAccountResolver } from "./accounts/resolver.ts";
-import { AccountsService } from "./accounts/service.ts";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
 import { accessChecks } from "./auth/access.ts";
@@ -36,12 +34,7 @@ import { limitAnswers } from "./http/limit-answers.ts";
 import { Operations } from "./http/operations.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
-import { KeyIdentity } from "./keys/identity.ts";
-import { KeysResolver, MyKeyResolver } from "./keys/resolver.ts";
-import { Rotation } from "./keys/rotation.ts";
-import { RotationResolver } from "./keys/rotation-resolver.ts";
-import { RunningCalls } from "./keys/running.ts";
-import { KeysService } from "./keys/service.ts";
+import { openKeys } from "./keys/open-keys.ts";
 import { Ageing } from "./ledger/ageing.ts";
 import { Corrections } from "./ledger/corrections.ts";
 import { Doctor } from "./ledger/doctor.ts";
@@ -49,11 +42,8 @@ import { Idempotency } from "./ledger/idempotency.ts";
 import { Journal } from "./ledger/journal.ts";
 import { Sweeper } from "./ledger/sweeper.ts";
 import { Wallets } from "./ledger/wallets.ts";
-import { Concurrency } from "./limits/concurrency.ts";
 import { requestLimits } from "./limits/counted.ts";
-import { Denials } from "./limits/denials.ts";
-import { Limiters } from "./limits/limiters.ts";
-import { connectRedis } from "./limits/redis.ts";
+import { openLimits } from "./limits/open-limits.ts";
 import { DenialsResolver } from "./limits/resolver.ts";
 import { LimitsService } from "./limits/service.ts";
 import type { Logger } from "./log.ts";
@@ -102,12 +92,11 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { record } = audit;
   const ageing = new Ageing(db, onError);
   const { auth, sessions, resolvers: peopleResolvers } = openPeople({ config, secrets, db, record, onError, onLocked });
-  const accounts = new AccountsService(db, (tx, accountId) => wallets.openShared(tx, accountId), record);
-  const identity = new KeyIdentity(db, secrets, onError);
+  const limiting = openLimits(config, db, log);
+  const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
-  const running = new RunningCalls(db, onError);
-  const keys = new KeysService({ db, accounts, wallets, identity, peppers: secrets, environment, record });
-  const rotation = new Rotation({ db, identity, peppers: secrets, environment, record });
+  const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
+  const { accounts, identity, keys, running, resolvers: keyResolvers } = openKeys(ofKeys);
   const providers = createProviders(config);
   const models = new ModelsService(db, providers, record);
   const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
@@ -117,7 +106,6 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const bi = new BiAccess(db, record);
   const sealer = new Sealer(secrets.answerKey);
   const idempotency = new Idempotency(db, sealer);
-  const limiting = openLimits(config, db, log);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax, providerTimeoutMs } = config;
   const ledger = { journal, limits, idempotency, sealer, running };
@@ -125,11 +113,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { meters, leases, feed } = spine;
   const resolvers = [
     ...peopleResolvers,
-    new AccountsResolver(accounts),
-    new UserAccountResolver(accounts),
-    new KeysResolver(keys, accounts),
-    new RotationResolver(rotation),
-    new MyKeyResolver(keys),
+    ...keyResolvers,
     new ModelsResolver(models),
     new CreditsResolver(credits),
     new BudgetsResolver(budgets),
@@ -146,25 +130,6 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases, feed };
   return { auth, sessions, accounts, keys, models, providers, meters, identity, exports, bi, ...background, schema };
-}
-
-function openLimits({ redisUrl, replicas }: Config, db: Database, log: Logger) {
-  const redis = redisUrl
-    ? connectRedis(redisUrl, (connected) => {
-        if (connected) log.info("limits are shared by way of Redis");
-        else log.warn("Redis is gone: each replica keeps its share of the limits");
-      })
-    : undefined;
-  const options = { redis, replicas };
-  const limiters = new Limiters(options);
-  const concurrency = new Concurrency(options);
-  const denials = new Denials(db, (error) => log.error({ err: error }, "denials could not be counted"));
-  const close = async () => {
-    concurrency.stop();
-    await denials.flush();
-    redis?.disconnect();
-  };
-  return { limiters, concurrency, denials, close };
 }
 
 type Limiting = ReturnType<typeof openLimits>;
@@ -187,6 +152,7 @@ function followChanges(directUrl: string, { identity, running }: Changing, onErr
     url: directUrl,
     onError,
     onChange({ kind, id, version }) {
+      if (kind === "plan" || kind === "account") identity.forgetOf(kind, id);
       if (kind !== "key") return;
       identity.forget(id, version);
       if (running.has(id)) void running.look();
@@ -221,8 +187,9 @@ async function assemble(
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
-  const onDenied = ({ identity: { viewer } }: Context, code: ErrorCode) => {
-    if (viewer?.kind === "API_KEY") limiting.denials.count(viewer, code);
+  const onDenied = ({ identity: { viewer, refusedKey } }: Context, code: ErrorCode) => {
+    const key = viewer?.kind === "API_KEY" ? viewer : refusedKey;
+    if (key) limiting.denials.count(key, code);
   };
   const plugins = [fastifyApolloDrainPlugin(server), limitAnswers(onDenied)];
   const schema = guard(parts);

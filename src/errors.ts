@@ -19,6 +19,7 @@ export const catalogue = {
   FORBIDDEN: { status: 403, retryable: false, message: "The caller may not do this." },
   MODEL_NOT_ALLOWED: { status: 403, retryable: false, message: "This API key may not call this model." },
   IP_NOT_ALLOWED: { status: 403, retryable: false, message: "This API key may not be used from this address." },
+  OUTSIDE_HOURS: { status: 403, retryable: true, message: "This API key may not be used at this time." },
   // What the caller may spend
   OUT_OF_CREDITS: { status: 402, retryable: false, message: "The wallet does not hold enough credits for this call." },
   BUDGET_EXCEEDED: { status: 402, retryable: true, message: "This call would exceed a budget." },

@@ -2,7 +2,7 @@ import { v7 } from "uuid";
 import { AppError } from "./errors.ts";
 
 /** What an id names. The wire form is the prefix and the 32 hexadecimal digits of a UUIDv7, e.g. `key_0190…`. */
-export type IdPrefix = "acc" | "wal" | "key" | "sec" | "mod" | "prc" | "usr" | "ses" | "gen" | "ent" | "aud";
+export type IdPrefix = "acc" | "wal" | "key" | "sec" | "mod" | "prc" | "usr" | "ses" | "gen" | "ent" | "aud" | "pln";
 
 export function newId(): string {
   return v7();

@@ -26,6 +26,9 @@ const onPerson = (call: string) => async () => {
   await server.ok(`mutation ($id: ID!) { ${call} }`, { id });
 };
 
+const addPlan = async (name: string): Promise<string> =>
+  (await server.ok("mutation ($name: String!) { createPlan(input: { name: $name }) { id } }", { name })).createPlan.id;
+
 const recorded: Record<string, Case> = {
   createApiKey: { run: async () => {}, action: "key.create" },
   updateApiKey: { run: onKey('updateApiKey(id: $id, input: { name: "n" }) { id }'), action: "key.update" },
@@ -80,6 +83,24 @@ const recorded: Record<string, Case> = {
       ),
   },
   createAccount: { run: async () => {}, action: "account.create" },
+  updateAccount: {
+    action: "account.update",
+    run: ({ accountId: id }) =>
+      server.ok("mutation ($id: ID!) { updateAccount(id: $id, input: { memberKeysMax: 3 }) { id } }", { id }),
+  },
+  createPlan: { run: () => addPlan("audited at creation"), action: "plan.create" },
+  updatePlan: {
+    action: "plan.update",
+    run: async () =>
+      server.ok('mutation ($id: ID!) { updatePlan(id: $id, input: { description: "d" }) { id } }', {
+        id: await addPlan("audited at change"),
+      }),
+  },
+  deletePlan: {
+    action: "plan.delete",
+    run: async () =>
+      server.ok("mutation ($id: ID!) { deletePlan(id: $id) }", { id: await addPlan("audited at its end") }),
+  },
   createUser: { run: ({ accountId }) => server.person("MEMBER", accountId), action: "user.create" },
   changePassword: {
     action: "user.changePassword",

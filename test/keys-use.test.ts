@@ -12,7 +12,8 @@ const usage = `{ usage(input: { from: "2020-01-01T00:00:00Z", to: "2021-01-01T00
 /** Sends headers exactly as given, also twice, also bytes that `fetch` would not send. */
 function send(to: { url: string }, headers: string[]): Promise<{ status: number; text: string }> {
   const body = JSON.stringify({ query: me });
-  const all = ["host", new URL(to.url).host, "content-type", "application/json", ...headers];
+  const from = ["x-forwarded-for", someAddress()];
+  const all = ["host", new URL(to.url).host, "content-type", "application/json", ...from, ...headers];
   return new Promise((resolve, reject) => {
     const sent = request(`${to.url}/graphql`, { method: "POST", headers: all }, (response) => {
       let text = "";
@@ -173,5 +174,111 @@ describe("the use of a key protects", () => {
       body,
     });
     expect(response.status).toBe(401);
+  });
+});
+
+describe("hours of use", () => {
+  const utc = (shiftHours: number) =>
+    `${String((new Date().getUTCHours() + 24 + shiftHours) % 24).padStart(2, "0")}:${String(new Date().getUTCMinutes()).padStart(2, "0")}`;
+  const open = () => ({ timeZone: "UTC", windows: [{ from: utc(-2), to: utc(2) }] });
+  const closed = () => ({ timeZone: "UTC", windows: [{ from: utc(2), to: utc(4) }] });
+  const update = "mutation ($id: ID!, $input: UpdateApiKeyInput!) { updateApiKey(id: $id, input: $input) { id } }";
+
+  it("refuse the key at other times, saying when it opens", async () => {
+    const { key, apiKeyId: id, walletId } = await server.customer({ hours: open() });
+    await server.ok(generate, prompt, { key });
+    await server.ok(update, { id, input: { hours: closed() } });
+    const { status, extensions, headers } = await server.refused("OUTSIDE_HOURS", generate, prompt, { key });
+    expect([status, extensions["retryable"]]).toEqual([403, true]);
+    const waitSeconds = (Date.parse(String(extensions["resetAt"])) - Date.now()) / 1000;
+    expect(waitSeconds).toBeGreaterThan(7100 - 60);
+    expect(waitSeconds).toBeLessThanOrEqual(7200 + 60);
+    expect(headers.get("retry-after")).toBe(String(extensions["retryAfter"]));
+    expect(await server.wallet(walletId)).toEqual({ balance: 99_000_000n, held: 0n });
+    await server.ok(update, { id, input: { hours: null } });
+    await server.ok(generate, prompt, { key });
+  });
+
+  it("only count in shadow mode what they would refuse", async () => {
+    const { key, apiKeyId: id } = await server.customer({ hours: closed(), limitMode: "SHADOW" });
+    for (const _ of [1, 2]) await server.ok(generate, prompt, { key });
+    const denials = "query ($id: ID!) { apiKey(id: $id) { denials { code count shadow } } }";
+    await expect
+      .poll(async () => (await server.ok(denials, { id })).apiKey.denials, { timeout: 10_000 })
+      .toEqual([{ code: "OUTSIDE_HOURS", count: 2, shadow: true }]);
+  });
+});
+
+describe("whoever tries out keys", () => {
+  const tried = useServer();
+
+  it("is told to wait after twenty a minute, while a good key from the same address works on", async () => {
+    const [ip, elsewhere] = [someAddress(), someAddress()];
+    const { key } = await tried.customer();
+    const unknown = () => ({ key: mintKey("test"), ip });
+    for (let i = 0; i < 20; i++) await tried.refused("UNAUTHENTICATED", me, {}, unknown());
+    const { status, headers, extensions } = await tried.refused("RATE_LIMITED", me, {}, unknown());
+    expect(status).toBe(429);
+    expect(Number(headers.get("retry-after"))).toBeLessThanOrEqual(60);
+    expect(extensions).toMatchObject({ limit: 20, used: 20 });
+    await tried.refused("RATE_LIMITED", me, {}, { key: "tg_test_mistyped", ip });
+    await tried.ok(me, {}, { key, ip });
+    const more = await Promise.all(Array.from({ length: 300 }, () => tried.call(me, {}, unknown())));
+    expect(new Set(more.map((answer) => answer.status))).toEqual(new Set([429]));
+    await tried.ok(generate, prompt, { key, ip });
+    await tried.refused("UNAUTHENTICATED", me, {}, { key: mintKey("test"), ip: elsewhere });
+  });
+
+  it("is one and the same for all addresses of an IPv6 network", async () => {
+    for (let i = 0; i < 20; i++) {
+      await tried.refused("UNAUTHENTICATED", me, {}, { key: mintKey("test"), ip: `2001:db8:7:7::${i + 1}` });
+    }
+    await tried.refused("RATE_LIMITED", me, {}, { key: mintKey("test"), ip: "2001:db8:7:7:ffff::1" });
+    await tried.refused("UNAUTHENTICATED", me, {}, { key: mintKey("test"), ip: "2001:db8:7:8::1" });
+  });
+
+  it("cannot tell an unknown key from a known one by what is read: one statement for each", async () => {
+    const { key, apiKeyId } = await tried.customer();
+    const update = "mutation ($id: ID!) { updateApiKey(id: $id, input: {}) { id } }";
+    await tried.ok(me, {}, { key });
+    const reading = /from "key_secrets"/;
+    const identified = async (text: string) => {
+      // Each change is forgotten, so that the next use reads again.
+      await tried.ok(update, { id: apiKeyId });
+      const sent = await tried.statementsOf(() => tried.call("{ me { kind } }", {}, { key: text, ip: someAddress() }));
+      return sent.filter((statement) => reading.test(statement));
+    };
+    const known: string[][] = [];
+    const unknown: string[][] = [];
+    for (const text of [mintKey("test"), "a-text-that-nobody-ever-brought"]) unknown.push(await identified(text));
+    known.push(await identified(key));
+    for (const sent of [...known, ...unknown]) expect(sent.length).toBeLessThanOrEqual(1);
+    expect(unknown.every((sent) => sent.length === 1)).toBe(true);
+    expect(new Set([...known, ...unknown].flat()).size).toBe(1);
+  });
+});
+
+describe("refusals of a key that is known", () => {
+  it("are counted for it, by code", async () => {
+    const stopped = await server.customer();
+    const elsewhere = await server.customer({ allowedIps: ["192.0.2.7"] });
+    const disable = "mutation ($id: ID!) { disableApiKey(id: $id) { id } }";
+    await server.ok(disable, { id: stopped.apiKeyId });
+    for (const _ of [1, 2, 3]) await server.refused("KEY_DISABLED", me, {}, { key: stopped.key });
+    await server.ok("mutation ($id: ID!) { revokeApiKey(id: $id) { id } }", { id: stopped.apiKeyId });
+    await server.refused("KEY_REVOKED", generate, prompt, { key: stopped.key });
+    await server.refused("IP_NOT_ALLOWED", me, {}, { key: elsewhere.key });
+    const denials = "query ($id: ID!) { apiKey(id: $id) { denials { code count } } }";
+    const of = async (id: string) =>
+      (await server.ok(denials, { id })).apiKey.denials.toSorted((a: { code: string }, b: { code: string }) =>
+        a.code < b.code ? -1 : 1,
+      );
+    await expect
+      .poll(() => of(stopped.apiKeyId), { timeout: 10_000 })
+      .toEqual([
+        { code: "KEY_DISABLED", count: 3 },
+        { code: "KEY_REVOKED", count: 1 },
+      ]);
+    expect(await of(elsewhere.apiKeyId)).toEqual([{ code: "IP_NOT_ALLOWED", count: 1 }]);
   });
 });

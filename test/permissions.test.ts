@@ -17,7 +17,7 @@ import {
 } from "graphql";
 import { beforeAll, describe, expect, it } from "vitest";
 import { dumpState } from "./dump.ts";
-import { useServer } from "./harness.ts";
+import { someAddress, useServer } from "./harness.ts";
 
 const server = useServer();
 
@@ -140,7 +140,8 @@ describe("permissions refuse", () => {
 
   it.each(calls)("$name to whoever brings no credential, or a wrong one", async ({ query, variables }) => {
     const before = await dumpState(server.database);
-    for (const as of [{}, { key: "a-text-that-nobody-ever-brought" }, { token: "eyJhbGciOiJub25lIn0.e30.AAAA" }]) {
+    const ip = someAddress();
+    for (const as of [{}, { key: "a-text-that-nobody-ever-brought", ip }, { token: "eyJhbGciOiJub25lIn0.e30.AAAA" }]) {
       const { status } = await server.refused("UNAUTHENTICATED", query, variables, as);
       expect(status).toBe(401);
     }

@@ -1,3 +1,20 @@
+CREATE TABLE "plans" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"name" text NOT NULL,
+	"description" text,
+	"models" text[],
+	"requests_per_minute" integer,
+	"tokens_per_minute" integer,
+	"max_concurrency" integer,
+	"daily_budget_nano_usd" bigint,
+	"monthly_budget_nano_usd" bigint,
+	"daily_budget_micro_credits" bigint,
+	"monthly_budget_micro_credits" bigint,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"version" integer DEFAULT 1 NOT NULL,
+	CONSTRAINT "plans_name_unique" UNIQUE("name")
+);
+--> statement-breakpoint
 CREATE TABLE "sign_in_failures" (
 	"kind" text NOT NULL,
 	"subject" text NOT NULL,
@@ -6,10 +23,24 @@ CREATE TABLE "sign_in_failures" (
 	CONSTRAINT "sign_in_failures_kind_subject_pk" PRIMARY KEY("kind","subject")
 );
 --> statement-breakpoint
+ALTER TABLE "accounts" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
+ALTER TABLE "accounts" ADD COLUMN "rotate_keys_after_days" integer;--> statement-breakpoint
+ALTER TABLE "accounts" ADD COLUMN "member_keys_max" integer DEFAULT 10 NOT NULL;--> statement-breakpoint
+ALTER TABLE "accounts" ADD COLUMN "closed_at" timestamp with time zone;--> statement-breakpoint
+ALTER TABLE "api_keys" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
+ALTER TABLE "api_keys" ADD COLUMN "hours" jsonb;--> statement-breakpoint
+ALTER TABLE "api_keys" ADD COLUMN "tags" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
+ALTER TABLE "key_secrets" ADD COLUMN "reminded_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "repair_format" boolean DEFAULT false NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "ip" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "user_agent" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_at" timestamp with time zone DEFAULT now() NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_from" text;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statement-breakpoint
-CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");
+CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
+ALTER TABLE "accounts" ADD CONSTRAINT "accounts_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+CREATE INDEX "api_keys_tags" ON "api_keys" USING gin ("tags");--> statement-breakpoint
+CREATE INDEX "api_keys_plan" ON "api_keys" USING btree ("plan_id") WHERE "api_keys"."plan_id" is not null;--> statement-breakpoint
+CREATE INDEX "key_secrets_last4" ON "key_secrets" USING btree ("last4");--> statement-breakpoint
+ALTER TABLE "accounts" ADD CONSTRAINT "accounts_member_keys_max" CHECK ("accounts"."member_keys_max" >= 0);

@@ -1,10 +1,23 @@
 import type { RecordChange } from "../auth/change.ts";
-import type { Origin } from "../auth/viewer.ts";
+import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
+import { isForeignKeyViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
+import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId, toWire } from "../ids.ts";
-import { type AccountRow, accountsById, defaultAccount, insertAccount, markDefault } from "./store.ts";
+import {
+  type AccountChange,
+  type AccountRow,
+  accountsById,
+  changeAccount,
+  defaultAccount,
+  insertAccount,
+  listAccounts,
+  lockAccount,
+  markClosed,
+  markDefault,
+} from "./store.ts";
 
 /**
  * Customers. Each has one shared wallet from its first moment, made in the same transaction; the ledger, which lies
@@ -12,26 +25,44 @@ import { type AccountRow, accountsById, defaultAccount, insertAccount, markDefau
  */
 export type OpenSharedWallet = (tx: Executor, accountId: string) => Promise<void>;
 
+/** What a change of an account may say; null takes a setting back to its default. */
+export interface AccountOrder {
+  name?: string | null | undefined;
+  planId?: string | null | undefined;
+  rotateKeysAfterDays?: number | null | undefined;
+  memberKeysMax?: number | null | undefined;
+}
+
 const nameLengthMax = 200;
+const rotateDaysMax = 3650;
+const memberKeysMaxMax = 1000;
+const memberKeysMaxDefault = 10;
+
+export interface AccountsOptions {
+  db: Database;
+  openSharedWallet: OpenSharedWallet;
+  record: RecordChange;
+  /** Told of what other replicas hear from the database, so that this one knows at once. */
+  onChange: (accountId: string) => void;
+}
 
 export class AccountsService {
   readonly #db: Database;
   readonly #openSharedWallet: OpenSharedWallet;
+  readonly #record: RecordChange;
+  readonly #onChange: (accountId: string) => void;
   readonly byId: LoadMany<AccountRow>;
 
-  readonly #record: RecordChange;
-
-  constructor(db: Database, openSharedWallet: OpenSharedWallet, record: RecordChange) {
-    this.#record = record;
+  constructor({ db, openSharedWallet, record, onChange }: AccountsOptions) {
     this.#db = db;
     this.#openSharedWallet = openSharedWallet;
+    this.#record = record;
+    this.#onChange = onChange;
     this.byId = (ids) => accountsById(db.orm, ids);
   }
 
   async create(origin: Origin, name: string): Promise<AccountRow> {
-    const label = name.trim();
-    if (label.length === 0 || label.length > nameLengthMax)
-      throw badInput(`name has 1 to ${nameLengthMax} characters.`);
+    const label = readName(name);
     return this.#db.transaction(async (tx) => {
       const account = await insertAccount(tx, { id: newId(), name: label });
       await this.#openSharedWallet(tx, account.id);
@@ -44,6 +75,42 @@ export class AccountsService {
       });
       return account;
     });
+  }
+
+  /** @throws NOT_FOUND, BAD_USER_INPUT, or CONFLICT once it is closed */
+  async update(origin: Origin, id: string, order: AccountOrder): Promise<AccountRow> {
+    const change = readChange(order);
+    try {
+      const account = await this.#db.transaction(async (tx) => {
+        const before = stillOpen(await lockAccount(tx, id));
+        const after = await changeAccount(tx, id, change);
+        const sides = { before: toAudit(before), after: toAudit(after) };
+        const object = toWire("acc", id);
+        await this.#record(tx, origin, { action: "account.update", object, accountId: id, ...sides });
+        return after;
+      });
+      this.#onChange(id);
+      return account;
+    } catch (error) {
+      if (!isForeignKeyViolation(error)) throw error;
+      throw new AppError("NOT_FOUND", { message: "No such plan.", cause: error });
+    }
+  }
+
+  /** Closes it for ever, in the transaction of whoever ends what belongs to it. */
+  async close(tx: Executor, origin: Origin, id: string): Promise<AccountRow> {
+    const before = stillOpen(await lockAccount(tx, id));
+    if (before.isDefault) throw new AppError("CONFLICT", { message: "The default account cannot be closed." });
+    const after = await markClosed(tx, id);
+    const object = toWire("acc", id);
+    const sides = { before: { closedAt: null }, after: { closedAt: after?.closedAt } };
+    await this.#record(tx, origin, { action: "account.close", object, accountId: id, ...sides });
+    return after as AccountRow;
+  }
+
+  async list(viewer: Viewer, name: string | undefined, page: PageRequest): Promise<Page<AccountRow>> {
+    const rows = await listAccounts(this.#db.orm, { id: boundAccount(viewer), name }, page);
+    return cutPage(rows, page.limit);
   }
 
   /** The account of that id, or the default one when none is named. */
@@ -60,4 +127,36 @@ export class AccountsService {
   hasDefault(): Promise<boolean> {
     return defaultAccount(this.#db.orm).then(Boolean);
   }
+}
+
+function readName(text: string | null): string {
+  const name = text?.trim() ?? "";
+  if (name.length === 0 || name.length > nameLengthMax) throw badInput(`name has 1 to ${nameLengthMax} characters.`);
+  return name;
+}
+
+function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountOrder): AccountChange {
+  if (rotateKeysAfterDays != null && (rotateKeysAfterDays < 1 || rotateKeysAfterDays > rotateDaysMax)) {
+    throw badInput(`rotateKeysAfterDays is 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
+  }
+  const keysMax = memberKeysMax ?? memberKeysMaxDefault;
+  if (keysMax < 0 || keysMax > memberKeysMaxMax) {
+    throw badInput(`memberKeysMax is 0 to ${memberKeysMaxMax}.`, { field: "memberKeysMax" });
+  }
+  return {
+    ...(name !== undefined && { name: readName(name) }),
+    ...(planId !== undefined && { planId }),
+    ...(rotateKeysAfterDays !== undefined && { rotateKeysAfterDays }),
+    ...(memberKeysMax !== undefined && { memberKeysMax: keysMax }),
+  };
+}
+
+export function stillOpen(account: AccountRow | undefined): AccountRow {
+  if (!account) throw new AppError("NOT_FOUND", { message: "No such account." });
+  if (account.closedAt) throw new AppError("CONFLICT", { message: "This account is closed." });
+  return account;
+}
+
+function toAudit({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountRow): object {
+  return { name, planId: planId && toWire("pln", planId), rotateKeysAfterDays, memberKeysMax };
 }

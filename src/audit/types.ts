@@ -87,7 +87,7 @@ export function toAuditSearch({ actor, action, object, accountId, from, to }: Au
     actor: actor ?? undefined,
     action: action ?? undefined,
     object: object ?? undefined,
-    accountId: accountId ? fromWire("acc", accountId) : undefined,
+    accountId: accountId == null ? undefined : fromWire("acc", accountId),
     from: from ?? undefined,
     to: to ?? undefined,
   };

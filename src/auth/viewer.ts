@@ -1,4 +1,4 @@
-import { AppError } from "../errors.ts";
+import { AppError, type ErrorCode } from "../errors.ts";
 import type { Loaders } from "../graphql/loaders.ts";
 
 export const roles = ["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"] as const;
@@ -33,7 +33,7 @@ export interface KeyViewer {
   accountId: string;
   walletId: string;
   scopes: readonly string[];
-  /** Names of the models it may call; null means every model. */
+  /** Names and patterns of the models it may call; null means every model. */
   models: readonly string[] | null;
   requestsPerMinute: number | null;
   budgets: readonly Budget[];
@@ -48,6 +48,10 @@ export type Viewer = UserViewer | KeyViewer;
 export interface Identity {
   viewer?: Viewer;
   refusal?: AppError;
+  /** The key that was refused, when it is known which one. */
+  refusedKey?: { accountId: string; apiKeyId: string };
+  /** With what the caller would have been refused, were its limits not only counted. */
+  shadowed?: ErrorCode;
 }
 
 /** What every resolver is given. Made anew for each request. */

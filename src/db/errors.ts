@@ -48,3 +48,8 @@ export function asUnavailable(error: unknown): unknown {
 export function isUniqueViolation(error: unknown): boolean {
   return databaseError(error)?.code === "23505";
 }
+
+/** Something refers to what is not there, or what is to go is still referred to. */
+export function isForeignKeyViolation(error: unknown): boolean {
+  return databaseError(error)?.code === "23503";
+}

@@ -26,6 +26,12 @@ const budgets = () => ({
   monthlyBudgetMicroCredits: exact("monthly_budget_micro_credits"),
 });
 
+/** When a key may be used, in the words of the API. */
+export interface StoredHours {
+  timeZone: string;
+  windows: { days: string[]; from: string; to: string }[];
+}
+
 export const accounts = pgTable(
   "accounts",
   {
@@ -33,10 +39,36 @@ export const accounts = pgTable(
     name: text("name").notNull(),
     isDefault: boolean("is_default").notNull().default(false),
     ...budgets(),
+    /** The plan of its keys that have none of their own. */
+    planId: uuid("plan_id").references(() => plans.id),
+    /** The oldest that a secret of its keys should become; null means that nobody is reminded. */
+    rotateKeysAfterDays: integer("rotate_keys_after_days"),
+    /** How many keys that work its MEMBERs may have made. */
+    memberKeysMax: integer("member_keys_max").notNull().default(10),
+    /** Since when it is closed for ever. */
+    closedAt: instant("closed_at"),
     createdAt: createdAt(),
   },
-  (t) => [uniqueIndex("accounts_one_default").on(t.isDefault).where(sql`${t.isDefault}`)],
+  (t) => [
+    uniqueIndex("accounts_one_default").on(t.isDefault).where(sql`${t.isDefault}`),
+    check("accounts_member_keys_max", sql`${t.memberKeysMax} >= 0`),
+  ],
 );
+
+/** Defaults for many keys: what a key does not say for itself, its plan says. */
+export const plans = pgTable("plans", {
+  id: uuid("id").primaryKey(),
+  name: text("name").notNull().unique(),
+  description: text("description"),
+  models: text("models").array(),
+  requestsPerMinute: integer("requests_per_minute"),
+  tokensPerMinute: integer("tokens_per_minute"),
+  maxConcurrency: integer("max_concurrency"),
+  ...budgets(),
+  createdAt: createdAt(),
+  /** Raised by every change; a trigger tells it to every replica. */
+  version: integer("version").notNull().default(1),
+});
 
 export const wallets = pgTable(
   "wallets",
@@ -89,6 +121,10 @@ export const apiKeys = pgTable(
       .notNull()
       .default("ENFORCE"),
     ...budgets(),
+    /** Its own plan; null means the account's. */
+    planId: uuid("plan_id").references(() => plans.id),
+    hours: jsonb("hours").$type<StoredHours>(),
+    tags: text("tags").array().notNull().default([]),
     metadata: jsonb("metadata"),
     expiresAt: instant("expires_at"),
     lastUsedAt: instant("last_used_at"),
@@ -102,6 +138,8 @@ export const apiKeys = pgTable(
   (t) => [
     primaryKey({ columns: [t.accountId, t.id] }),
     uniqueIndex("api_keys_id").on(t.id),
+    index("api_keys_tags").using("gin", t.tags),
+    index("api_keys_plan").on(t.planId).where(sql`${t.planId} is not null`),
     check("api_keys_status", sql`${t.status} in ('ACTIVE', 'DISABLED', 'REVOKED')`),
   ],
 );
@@ -118,8 +156,14 @@ export const keySecrets = pgTable(
     validFrom: instant("valid_from").notNull().defaultNow(),
     validTo: instant("valid_to"),
     lastUsedAt: instant("last_used_at"),
+    /** When somebody was reminded to rotate it. */
+    remindedAt: instant("reminded_at"),
   },
-  (t) => [unique("key_secrets_digest").on(t.digest), index("key_secrets_key").on(t.apiKeyId)],
+  (t) => [
+    unique("key_secrets_digest").on(t.digest),
+    index("key_secrets_key").on(t.apiKeyId),
+    index("key_secrets_last4").on(t.last4),
+  ],
 );
 
 export const denialsMinutely = pgTable(

@@ -121,8 +121,8 @@ export function toSearch(filter: GenerationFilter): GenerationSearch {
   // No index holds these, so how much is looked through must be said.
   if ((minCredits ?? minCostUsd ?? minLatencyMs) != null && !from) throw badInput("from is required with a minimum.");
   return {
-    accountId: accountId ? fromWire("acc", accountId) : undefined,
-    apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
+    accountId: accountId == null ? undefined : fromWire("acc", accountId),
+    apiKeyId: apiKeyId == null ? undefined : fromWire("key", apiKeyId),
     model: model ?? undefined,
     status: status ?? undefined,
     tag: tag ?? undefined,

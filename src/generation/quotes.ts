@@ -1,6 +1,7 @@
 import type { KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
+import { allowsModel } from "../keys/model-list.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import { creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
@@ -92,7 +93,7 @@ function blocksOf(
   { affordable, standing, tariff, reservable }: Asked,
 ): ErrorCode[] {
   const blocks: ErrorCode[] = [];
-  if (key.models !== null && !key.models.includes(model.name)) blocks.push("MODEL_NOT_ALLOWED");
+  if (!allowsModel(key.models, model.name)) blocks.push("MODEL_NOT_ALLOWED");
   if (!affordable) blocks.push("OUT_OF_CREDITS");
   const amounts = { USD: mostCostOf(model.price, reservable), CREDITS: creditsOf(tariff, model.price, reservable) };
   const exceeded = key.budgets.some(({ scopeId, unit, period, limit }) => {

@@ -5,6 +5,7 @@ import { failpoint } from "../failpoint.ts";
 import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/cost.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
+import { allowsModel } from "../keys/model-list.ts";
 import type { RunningCalls } from "../keys/running.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency.ts";
@@ -86,7 +87,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   async openOrder({ context, order, cost, fits, leaseSeconds = this.#options.leaseSeconds }: OrderedCall) {
     const key = keyOf(viewerOf(context));
     const model = await this.#priced(key, order);
-    if (key.models !== null && !key.models.includes(model.name)) throw new AppError("MODEL_NOT_ALLOWED");
+    if (!allowsModel(key.models, model.name)) throw new AppError("MODEL_NOT_ALLOWED");
     fits?.(model);
     const tariff = tariffOf(cost);
     const holdId = newId();

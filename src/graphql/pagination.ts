@@ -22,6 +22,8 @@ export interface PageRequest {
 export interface Page<T> {
   rows: T[];
   hasNextPage: boolean;
+  /** Where the next page begins, when that is not behind the last row: a search may end before it has found enough. */
+  endId?: string;
 }
 
 export function readPage({ first, after }: { first?: number | null; after?: string | null }): PageRequest {
@@ -52,7 +54,7 @@ export class PageInfo {
 
   @Field(() => String, {
     nullable: true,
-    description: "Give this as `after` for the next page. Null on an empty page.",
+    description: "Give this as `after` for the next page. Null on an empty page behind which there is none.",
   })
   endCursor!: string | null;
 }
@@ -68,7 +70,10 @@ export function toConnection<R extends { id: string }, N>(page: Page<R>, toNode:
   return {
     edges,
     nodes: edges.map(({ node }) => node),
-    pageInfo: { hasNextPage: page.hasNextPage, endCursor: edges.at(-1)?.cursor ?? null },
+    pageInfo: {
+      hasNextPage: page.hasNextPage,
+      endCursor: page.endId ? writeCursor(page.endId) : (edges.at(-1)?.cursor ?? null),
+    },
   };
 }
 

@@ -51,10 +51,8 @@ export class Callers {
     try {
       const credential = read();
       if (credential === undefined) return {};
-      const viewer = isAccessToken(credential)
-        ? await this.#people.identify(credential, ip)
-        : await this.#keys.identify(credential, ip);
-      return { viewer };
+      if (!isAccessToken(credential)) return await this.#keys.identify(credential, ip);
+      return { viewer: await this.#people.identify(credential, ip) };
     } catch (error) {
       // A failure of ours is a refusal too: it is then told, masked and logged where every other one is.
       const fault = asUnavailable(error);

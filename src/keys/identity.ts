@@ -1,8 +1,11 @@
-import { BlockList, isIPv6 } from "node:net";
-import type { Budget, KeyViewer } from "../auth/viewer.ts";
+import type { Identity, KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
-import { budgetsOf } from "./budgets.ts";
+import { Gate } from "../gate.ts";
+import { toBlockList } from "./addresses.ts";
+import { budgetsOf, effectiveLimits } from "./effective.ts";
+import { openHours } from "./hours.ts";
+import { type Judged, judge } from "./judgement.ts";
 import { digestKey, isKeyText, type Peppers, verifyKey } from "./secret.ts";
 import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
 import { trustedMs } from "./trust.ts";
@@ -12,19 +15,31 @@ import { trustedMs } from "./trust.ts";
  * request in flight cannot bring a revoked key back. What depends on time is judged at each use, by the database's
  * clock: the one that was read, plus the time that has passed since on a clock that cannot be set.
  */
+export interface IdentityOptions {
+  db: Database;
+  peppers: Peppers;
+  guesses: Guesses;
+  onError: (error: unknown) => void;
+}
+
+/** Who tries out keys. Lent by limits/. */
+export interface Guesses {
+  /** Whether this address has shown too many unknown keys of late. */
+  isSuspect(ip: string): boolean;
+  /** What the bearer of one more unknown key is told. */
+  refuse(ip: string): Promise<AppError>;
+}
+
 const touchEveryMs = 60_000;
 const cacheSizeMax = 50_000;
 
-interface Known extends SecretMatch {
-  budgets: Budget[];
-  allowed: BlockList | undefined;
+interface Known extends SecretMatch, Pick<Judged, "allowed" | "hours"> {
+  viewer: KeyViewer;
   readAtMs: number;
 }
 
 export class KeyIdentity {
-  readonly #db: Database;
-  readonly #peppers: Peppers;
-  readonly #onError: (error: unknown) => void;
+  readonly #options: IdentityOptions;
   readonly #known = new Map<string, Known>();
   /** Where in `#known` the secrets of a key are. */
   readonly #digests = new Map<string, Set<string>>();
@@ -32,21 +47,27 @@ export class KeyIdentity {
   /** Ids of secrets whose bcrypt hash was compared in this process; from then on the digest is proof enough. */
   readonly #verified = new Set<string>();
   readonly #touchedAtMs = new Map<string, number>();
+  /** Whoever guesses may still hold a good key, but what it makes us read must not crowd out the others. */
+  readonly #suspects = new Gate(2, 200);
 
-  constructor(db: Database, peppers: Peppers, onError: (error: unknown) => void) {
-    this.#db = db;
-    this.#peppers = peppers;
-    this.#onError = onError;
+  constructor(options: IdentityOptions) {
+    this.#options = options;
   }
 
-  /** @throws UNAUTHENTICATED, KEY_REVOKED, KEY_DISABLED, KEY_EXPIRED or IP_NOT_ALLOWED */
-  async identify(text: string, ip: string): Promise<KeyViewer> {
-    if (!isKeyText(text)) throw new AppError("UNAUTHENTICATED");
-    const known = await this.#find(text);
-    if (!known) throw new AppError("UNAUTHENTICATED");
-    judge(known, ip);
+  /** The caller; or UNAUTHENTICATED, KEY_REVOKED, KEY_DISABLED, KEY_EXPIRED, IP_NOT_ALLOWED or OUTSIDE_HOURS. */
+  async identify(text: string, ip: string): Promise<Identity> {
+    const known = isKeyText(text) ? await this.#find(text, ip) : undefined;
+    if (!known) return { refusal: await this.#options.guesses.refuse(ip) };
+    const { viewer, databaseNow, readAtMs } = known;
+    const verdict = judge(known, { nowMs: databaseNow.getTime() + (performance.now() - readAtMs), ip });
+    // Hours are a limit and can be tried out before they bite; where a key may be used from is none.
+    if (verdict?.code === "OUTSIDE_HOURS" && viewer.limitMode === "SHADOW") return { viewer, shadowed: verdict.code };
+    if (verdict) {
+      const { accountId, apiKeyId } = viewer;
+      return { refusal: new AppError(verdict.code, verdict), refusedKey: { accountId, apiKeyId } };
+    }
     this.#touch(known);
-    return toViewer(known);
+    return { viewer };
   }
 
   /** Forgets what was read of a key before it came to this version, so that the next call sees the change. */
@@ -59,6 +80,14 @@ export class KeyIdentity {
     this.#reading.clear();
   }
 
+  /** Forgets the keys of a plan or an account that has changed. */
+  forgetOf(kind: "plan" | "account", id: string): void {
+    for (const [digest, { key, plan }] of this.#known) {
+      if ((kind === "plan" ? plan?.id : key.accountId) === id) this.#known.delete(digest);
+    }
+    this.#reading.clear();
+  }
+
   /** For when changes may have been missed. */
   forgetAll(): void {
     this.#known.clear();
@@ -66,16 +95,18 @@ export class KeyIdentity {
     this.#reading.clear();
   }
 
-  #find(text: string): Promise<Known | undefined> | Known {
-    const digest = digestKey(text, this.#peppers);
+  #find(text: string, ip: string): Promise<Known | undefined> | Known {
+    const { peppers, guesses } = this.#options;
+    const digest = digestKey(text, peppers);
     const cacheKey = digest.toString("latin1");
     const known = this.#known.get(cacheKey);
     if (known && performance.now() - known.readAtMs < trustedMs) return known;
     const underWay = this.#reading.get(cacheKey);
     if (underWay) return underWay;
-    const reading = this.#read(text, digest).then((read) => {
-      if (this.#reading.get(cacheKey) === reading) this.#keep(cacheKey, read);
-      return read;
+    const read = () => this.#read(text, digest);
+    const reading = (guesses.isSuspect(ip) ? this.#suspects.run(read) : read()).then((found) => {
+      if (this.#reading.get(cacheKey) === reading) this.#keep(cacheKey, found);
+      return found;
     });
     this.#reading.set(cacheKey, reading);
     const done = () => {
@@ -86,15 +117,23 @@ export class KeyIdentity {
   }
 
   async #read(text: string, digest: Buffer): Promise<Known | undefined> {
+    const { db, peppers } = this.#options;
     const readAtMs = performance.now();
-    const match = await keyByDigest(this.#db.orm, digest);
+    const match = await keyByDigest(db.orm, digest);
     if (!match) return undefined;
     if (!this.#verified.has(match.secret.id)) {
-      if (!(await verifyKey(text, match.secret.hash, this.#peppers))) return undefined;
+      if (!(await verifyKey(text, match.secret.hash, peppers))) return undefined;
       if (this.#verified.size >= cacheSizeMax) this.#verified.clear();
       this.#verified.add(match.secret.id);
     }
-    return { ...match, readAtMs, budgets: budgetsOf(match), allowed: toBlockList(match.key.allowedIps) };
+    const { allowedIps, hours } = match.key;
+    return {
+      ...match,
+      readAtMs,
+      viewer: toViewer(match),
+      allowed: allowedIps ? toBlockList(allowedIps) : undefined,
+      hours: hours ? openHours(hours) : undefined,
+    };
   }
 
   #keep(cacheKey: string, read: Known | undefined): void {
@@ -109,42 +148,18 @@ export class KeyIdentity {
 
   /** Off the caller's path, and at most once a minute for a secret. */
   #touch({ secret }: Known): void {
+    const { db, onError } = this.#options;
     const now = performance.now();
     if (now - (this.#touchedAtMs.get(secret.id) ?? Number.NEGATIVE_INFINITY) < touchEveryMs) return;
     if (this.#touchedAtMs.size >= cacheSizeMax) this.#touchedAtMs.clear();
     this.#touchedAtMs.set(secret.id, now);
-    touchSecret(this.#db.orm, secret).catch(this.#onError);
+    touchSecret(db.orm, secret).catch(onError);
   }
 }
 
-function toViewer({ key, budgets }: Known): KeyViewer {
-  const { id: apiKeyId, accountId, walletId, scopes, models, ...terms } = key;
-  const { requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode } = terms;
-  const limits = { requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode };
-  return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, models, ...limits, budgets };
-}
-
-function judge({ key, secret, databaseNow, readAtMs, allowed }: Known, ip: string): void {
-  const now = databaseNow.getTime() + (performance.now() - readAtMs);
-  if (key.status === "REVOKED") throw new AppError("KEY_REVOKED");
-  if (key.status === "DISABLED") throw new AppError("KEY_DISABLED");
-  if (isPast(key.expiresAt, now) || isPast(secret.validTo, now)) throw new AppError("KEY_EXPIRED");
-  if (secret.validFrom.getTime() > now) throw new AppError("UNAUTHENTICATED");
-  if (allowed && !allowed.check(ip, isIPv6(ip) ? "ipv6" : "ipv4")) throw new AppError("IP_NOT_ALLOWED");
-}
-
-function isPast(instant: Date | null, now: number): boolean {
-  return instant !== null && instant.getTime() <= now;
-}
-
-function toBlockList(ranges: string[] | null): BlockList | undefined {
-  if (!ranges) return undefined;
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address = "", bits] = range.split("/");
-    const family = isIPv6(address) ? "ipv6" : "ipv4";
-    if (bits === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(bits), family);
-  }
-  return list;
+export function toViewer(match: Omit<SecretMatch, "secret" | "databaseNow">): KeyViewer {
+  const { id: apiKeyId, accountId, walletId, scopes, limitMode } = match.key;
+  const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = effectiveLimits(match.key, match.plan);
+  const limits = { models, requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode };
+  return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, ...limits, budgets: budgetsOf(match) };
 }

@@ -1,5 +1,9 @@
 import { Field, ID, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
+import { fromWire } from "../ids.ts";
+import { HoursOfUseInput } from "./hours-types.ts";
+import type { KeyFilter } from "./search-store.ts";
+import type { KeyTerms } from "./terms.ts";
 import { ApiKeyStatus, LimitMode } from "./types.ts";
 
 @InputType({ description: "A new key." })
@@ -39,7 +43,8 @@ export class CreateApiKeyInput {
 
   @Field(() => [String], {
     nullable: true,
-    description: "Names of the models that it may call; every model when absent.",
+    description:
+      "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; those of its plan when absent, which may be all.",
   })
   models?: string[] | null;
 
@@ -70,6 +75,18 @@ export class CreateApiKeyInput {
   @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
   monthlyBudgetCredits?: string | null;
 
+  @Field(() => ID, {
+    nullable: true,
+    description: "Gives what the key leaves open; its account's plan when absent. Fails with NOT_FOUND.",
+  })
+  planId?: string | null;
+
+  @Field(() => HoursOfUseInput, { nullable: true, description: "When it may be used; always when absent." })
+  hours?: HoursOfUseInput | null;
+
+  @Field(() => [String], { nullable: true, description: "For finding it: at most 20, of 1 to 50 characters." })
+  tags?: string[] | null;
+
   @Field(() => Date, { nullable: true, description: "Must be in the future." })
   expiresAt?: Date | null;
 
@@ -90,36 +107,67 @@ export class UpdateApiKeyInput {
 
   @Field(() => [String], {
     nullable: true,
-    description: "Names of the models that it may call; null means every model.",
+    description:
+      "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; null means those of its plan.",
   })
   models?: string[] | null;
 
   @Field(() => [String], { nullable: true, description: "Addresses or CIDR ranges, IPv4 or IPv6; null means any." })
   allowedIps?: string[] | null;
 
-  @Field(() => Int, { nullable: true, description: "At least 1; null means the limit of the field." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "At least 1; null means what its plan says, else the limit of the field.",
+  })
   requestsPerMinute?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "At least 1; null means no limit." })
+  @Field(() => Int, { nullable: true, description: "At least 1; null means what its plan says, else no limit." })
   tokensPerMinute?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "At least 1; null means no limit." })
+  @Field(() => Int, { nullable: true, description: "At least 1; null means what its plan says, else no limit." })
   maxConcurrency?: number | null;
 
   @Field(() => LimitMode, { nullable: true, description: "ENFORCE when absent or null." })
   limitMode?: `${LimitMode}` | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0; null means no limit." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "In USD, not below 0; null means what its plan says, else no limit.",
+  })
   dailyBudgetUsd?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0; null means no limit." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "In USD, not below 0; null means what its plan says, else no limit.",
+  })
   monthlyBudgetUsd?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0; null means no limit." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "In credits, not below 0; null means what its plan says, else no limit.",
+  })
   dailyBudgetCredits?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0; null means no limit." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "In credits, not below 0; null means what its plan says, else no limit.",
+  })
   monthlyBudgetCredits?: string | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: "Gives what the key leaves open; null means its account's plan. Fails with NOT_FOUND.",
+  })
+  planId?: string | null;
+
+  @Field(() => HoursOfUseInput, { nullable: true, description: "When it may be used; null means always." })
+  hours?: HoursOfUseInput | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "For finding it: at most 20, of 1 to 50 characters; null takes them away.",
+  })
+  tags?: string[] | null;
 
   @Field(() => Date, { nullable: true, description: "Must be in the future; null means never." })
   expiresAt?: Date | null;
@@ -128,7 +176,7 @@ export class UpdateApiKeyInput {
   metadata?: unknown;
 }
 
-@InputType({ description: "Which keys to list." })
+@InputType({ description: "Which keys to list: those to which all of it applies." })
 export class ApiKeyFilter {
   @Field(() => ID, { nullable: true, description: "Of this account only." })
   accountId?: string | null;
@@ -136,6 +184,57 @@ export class ApiKeyFilter {
   @Field(() => String, { nullable: true, description: "Part of the name, in any case; at least 1 character." })
   name?: string | null;
 
+  @Field(() => String, { nullable: true, description: "How `prefix` begins, such as `tg_live_`." })
+  prefix?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "The last four characters of any secret that the key has or had, e.g. of one that was found somewhere.",
+  })
+  last4?: string | null;
+
   @Field(() => ApiKeyStatus, { nullable: true, description: "In this state only." })
   status?: `${ApiKeyStatus}` | null;
+
+  @Field(() => String, { nullable: true, description: "With this tag, as it is written." })
+  tag?: string | null;
+
+  @Field(() => ID, { nullable: true, description: "With this plan as its own." })
+  planId?: string | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      "Whether the newest secret is older than `rotateKeysAfterDays` of its account. Revoked and expired keys are not due.",
+  })
+  dueForRotation?: boolean | null;
+}
+
+export function toKeyOrder({ accountId, ...input }: CreateApiKeyInput) {
+  const { name } = input;
+  return {
+    ...input,
+    ...toKeyChange(input),
+    name,
+    accountId: accountId == null ? undefined : fromWire("acc", accountId),
+  };
+}
+
+export function toKeyChange(input: UpdateApiKeyInput): KeyTerms {
+  const { planId } = input;
+  return { ...input, planId: planId == null ? planId : fromWire("pln", planId) };
+}
+
+export function toKeyFilter({ accountId, planId, ...filter }: ApiKeyFilter): KeyFilter {
+  return {
+    accountId: accountId == null ? undefined : fromWire("acc", accountId),
+    planId: planId == null ? undefined : fromWire("pln", planId),
+    name: filter.name ?? undefined,
+    prefix: filter.prefix ?? undefined,
+    last4: filter.last4 ?? undefined,
+    status: filter.status ?? undefined,
+    tag: filter.tag ?? undefined,
+    dueForRotation: filter.dueForRotation ?? undefined,
+  };
 }

@@ -1,22 +1,20 @@
 import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import type { LimitColumns } from "./effective.ts";
+import { budgetsToText } from "./limit-text.ts";
 import type { KeyRow } from "./store.ts";
 
 /** What the audit keeps of a key: its terms and state. Nothing from which its secret could be told is among them. */
 export function toAudit(key: KeyRow): object {
-  const { name, status, prefix, last4, scopes, models, allowedIps, metadata, expiresAt, version } = key;
-  const { requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode } = key;
+  const { name, status, prefix, last4, scopes, allowedIps, limitMode, hours, tags, metadata, expiresAt, version } = key;
   return {
-    ...{ name, status, prefix, last4, scopes, models, allowedIps },
-    ...{ requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode },
-    dailyBudgetUsd: optional(formatUsd, key.dailyBudgetNanoUsd),
-    monthlyBudgetUsd: optional(formatUsd, key.monthlyBudgetNanoUsd),
-    dailyBudgetCredits: optional(formatCredits, key.dailyBudgetMicroCredits),
-    monthlyBudgetCredits: optional(formatCredits, key.monthlyBudgetMicroCredits),
-    ...{ metadata, expiresAt, walletId: toWire("wal", key.walletId), version },
+    ...{ name, status, prefix, last4, scopes, allowedIps, limitMode },
+    ...limitsToAudit(key),
+    planId: key.planId && toWire("pln", key.planId),
+    ...{ hours, tags, metadata, expiresAt, walletId: toWire("wal", key.walletId), version },
   };
 }
 
-function optional(format: (amount: bigint) => string, amount: bigint | null): string | null {
-  return amount === null ? null : format(amount);
+export function limitsToAudit(limits: LimitColumns): object {
+  const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = limits;
+  return { models, requestsPerMinute, tokensPerMinute, maxConcurrency, ...budgetsToText(limits) };
 }

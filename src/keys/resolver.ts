@@ -6,7 +6,14 @@ import { type Context, originOf, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { fromWire, readWire } from "../ids.ts";
-import { ApiKeyFilter, CreateApiKeyInput, UpdateApiKeyInput } from "./input-types.ts";
+import {
+  ApiKeyFilter,
+  CreateApiKeyInput,
+  toKeyChange,
+  toKeyFilter,
+  toKeyOrder,
+  UpdateApiKeyInput,
+} from "./input-types.ts";
 import type { KeysService } from "./service.ts";
 import { ApiKey, ApiKeyConnection, ApiKeySecret, IssuedApiKey, toApiKey, toApiKeySecret } from "./types.ts";
 
@@ -42,8 +49,7 @@ export class KeysResolver {
     @Arg("input", () => CreateApiKeyInput) input: CreateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<IssuedApiKey> {
-    const accountId = input.accountId == null ? undefined : fromWire("acc", input.accountId);
-    const { key, secret } = await this.#keys.create(originOf(context), { ...input, accountId });
+    const { key, secret } = await this.#keys.create(originOf(context), toKeyOrder(input));
     return { apiKey: toApiKey(key), secret };
   }
 
@@ -56,7 +62,9 @@ export class KeysResolver {
     @Arg("input", () => UpdateApiKeyInput) input: UpdateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<ApiKey> {
-    return toApiKey(await this.#keys.update(originOf(context), personOf(context), fromWire("key", id), input));
+    return toApiKey(
+      await this.#keys.update(originOf(context), personOf(context), fromWire("key", id), toKeyChange(input)),
+    );
   }
 
   @Directive('@role(requires: "OPERATOR")')
@@ -95,15 +103,17 @@ export class KeysResolver {
   }
 
   @Directive('@role(requires: "MEMBER")')
-  @Query(() => ApiKeyConnection, { description: "Keys, newest first. A MEMBER sees those of one account." })
+  @Query(() => ApiKeyConnection, {
+    description:
+      "Keys, newest first. A MEMBER sees those of one account. A filter may find nothing on a page and go on with the next: ask as long as `hasNextPage` says so.",
+  })
   async apiKeys(
     @Arg("filter", () => ApiKeyFilter, { nullable: true }) filter: ApiKeyFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<ApiKey>> {
-    const accountId = filter?.accountId == null ? undefined : fromWire("acc", filter.accountId);
-    const where = { accountId, name: filter?.name ?? undefined, status: filter?.status ?? undefined };
-    return toConnection(await this.#keys.list(personOf(context), where, readPage(page)), toApiKey);
+    const found = await this.#keys.list(personOf(context), toKeyFilter(filter ?? {}), readPage(page));
+    return toConnection(found, toApiKey);
   }
 
   @FieldResolver(() => Account, { description: "Whose key it is." })

@@ -5,7 +5,7 @@ import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { KeyIdentity } from "./identity.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
-import { asKeyInUse, changeable, type IssuedKey } from "./service.ts";
+import { asRefusal, changeable, type IssuedKey } from "./service.ts";
 import { endSecrets, insertSecret, type KeyRow, liveSecrets, lockKey, updateKey } from "./store.ts";
 
 /**
@@ -70,7 +70,7 @@ export class Rotation {
       identity.forget(id, key.version);
       return { key, secret };
     } catch (error) {
-      throw asKeyInUse(error);
+      throw asRefusal(error);
     }
   }
 

@@ -2,7 +2,7 @@ import type { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/change.ts";
 import { boundAccount, type Origin, type UserViewer, type Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
-import { isUniqueViolation } from "../db/errors.ts";
+import { isForeignKeyViolation, isUniqueViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
@@ -11,14 +11,13 @@ import { parseCredits } from "../ledger/amount.ts";
 import type { Wallets } from "../ledger/wallets.ts";
 import type { KeyIdentity } from "./identity.ts";
 import { toAudit } from "./key-audit.ts";
+import { type KeyFilter, lastLookedAt, searchKeys } from "./search-store.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
 import {
   insertKey,
   insertSecret,
-  type KeyFilter,
   type KeyRow,
   keysById,
-  listKeys,
   lockKey,
   type SecretRow,
   secretsByKey,
@@ -94,7 +93,7 @@ export class KeysService {
       });
       return { key, secret };
     } catch (error) {
-      throw asKeyInUse(error);
+      throw asRefusal(error);
     }
   }
 
@@ -119,8 +118,12 @@ export class KeysService {
     const accountId = filter.accountId ?? bound;
     // Whoever is bound to one account finds nothing in another.
     if (bound !== undefined && accountId !== bound) return { rows: [], hasNextPage: false };
-    const rows = await listKeys(this.#options.db.orm, { ...filter, accountId }, page);
-    return cutPage(rows, page.limit);
+    const { orm } = this.#options.db;
+    const search = { ...filter, accountId };
+    const found = cutPage(await searchKeys(orm, search, page), page.limit);
+    if (found.hasNextPage) return found;
+    const endId = await lastLookedAt(orm, search, page);
+    return endId === undefined ? found : { ...found, hasNextPage: true, endId };
   }
 
   async #change(
@@ -132,15 +135,19 @@ export class KeysService {
     check: (after: KeyRow) => void = () => {},
   ): Promise<KeyRow> {
     const { db, identity, record } = this.#options;
-    const key = await db.transaction(async (tx) => {
-      const before = changeable(await lockKey(tx, { id, accountId: boundAccount(viewer) }));
-      const after = await updateKey(tx, before, change);
-      check(after);
-      const { accountId } = after;
-      const sides = { before: toAudit(before), after: toAudit(after) };
-      await record(tx, origin, { action, object: toWire("key", id), accountId, ...sides });
-      return after;
-    });
+    const key = await db
+      .transaction(async (tx) => {
+        const before = changeable(await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+        const after = await updateKey(tx, before, change);
+        check(after);
+        const { accountId } = after;
+        const sides = { before: toAudit(before), after: toAudit(after) };
+        await record(tx, origin, { action, object: toWire("key", id), accountId, ...sides });
+        return after;
+      })
+      .catch((error: unknown) => {
+        throw asRefusal(error);
+      });
     identity.forget(key.id, key.version);
     return key;
   }
@@ -153,7 +160,9 @@ export function changeable(key: KeyRow | undefined): KeyRow {
   return key;
 }
 
-export function asKeyInUse(error: unknown): unknown {
+/** What the constraints of the tables found out, in words. */
+export function asRefusal(error: unknown): unknown {
+  if (isForeignKeyViolation(error)) return new AppError("NOT_FOUND", { message: "No such plan.", cause: error });
   if (!isUniqueViolation(error)) return error;
   return new AppError("CONFLICT", { message: "This key text is in use.", cause: error });
 }

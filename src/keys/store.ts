@@ -1,6 +1,6 @@
-import { and, desc, eq, inArray, lt, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts, apiKeys, keySecrets } from "../db/tables.ts";
+import { accounts, apiKeys, keySecrets, plans } from "../db/tables.ts";
 
 /** `expired` is judged by the database's clock. */
 export type KeyRow = typeof apiKeys.$inferSelect & { expired: boolean };
@@ -8,8 +8,8 @@ export type SecretRow = typeof keySecrets.$inferSelect;
 export type NewKey = Omit<typeof apiKeys.$inferInsert, "status" | "version" | "createdAt" | "lastUsedAt" | "changedAt">;
 export type NewSecret = Pick<SecretRow, "id" | "accountId" | "apiKeyId" | "last4" | "digest" | "hash">;
 
-const expired = sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)`;
-const columns = {
+export const expired = sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)`;
+export const keyColumns = {
   accountId: apiKeys.accountId,
   id: apiKeys.id,
   walletId: apiKeys.walletId,
@@ -28,6 +28,9 @@ const columns = {
   monthlyBudgetNanoUsd: apiKeys.monthlyBudgetNanoUsd,
   dailyBudgetMicroCredits: apiKeys.dailyBudgetMicroCredits,
   monthlyBudgetMicroCredits: apiKeys.monthlyBudgetMicroCredits,
+  planId: apiKeys.planId,
+  hours: apiKeys.hours,
+  tags: apiKeys.tags,
   metadata: apiKeys.metadata,
   expiresAt: apiKeys.expiresAt,
   lastUsedAt: apiKeys.lastUsedAt,
@@ -39,7 +42,7 @@ const columns = {
 };
 
 export async function insertKey(tx: Executor, key: NewKey): Promise<KeyRow> {
-  const [row] = await tx.insert(apiKeys).values(key).returning(columns);
+  const [row] = await tx.insert(apiKeys).values(key).returning(keyColumns);
   return row as KeyRow;
 }
 
@@ -53,20 +56,25 @@ export type BudgetColumns = Pick<
   "dailyBudgetNanoUsd" | "monthlyBudgetNanoUsd" | "dailyBudgetMicroCredits" | "monthlyBudgetMicroCredits"
 >;
 
+export type PlanRow = typeof plans.$inferSelect;
+
 /** What identifying a caller needs, and the database's clock beside it. */
 export interface SecretMatch {
   secret: SecretRow;
   key: KeyRow;
-  account: BudgetColumns;
+  account: typeof accounts.$inferSelect;
+  /** Its own, else its account's. */
+  plan: PlanRow | null;
   databaseNow: Date;
 }
 
 export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretMatch | undefined> {
   const [row] = await tx
-    .select({ secret: keySecrets, key: columns, account: accounts, databaseNow: sql<string>`now()` })
+    .select({ secret: keySecrets, key: keyColumns, account: accounts, plan: plans, databaseNow: sql<string>`now()` })
     .from(keySecrets)
     .innerJoin(apiKeys, and(eq(apiKeys.accountId, keySecrets.accountId), eq(apiKeys.id, keySecrets.apiKeyId)))
     .innerJoin(accounts, eq(accounts.id, keySecrets.accountId))
+    .leftJoin(plans, eq(plans.id, sql`coalesce(${apiKeys.planId}, ${accounts.planId})`))
     .where(eq(keySecrets.digest, digest));
   return row && { ...row, databaseNow: new Date(row.databaseNow) };
 }
@@ -81,7 +89,7 @@ export async function touchSecret(tx: Executor, secret: SecretRow): Promise<void
 
 export async function keysById(tx: Executor, ids: readonly string[]): Promise<Map<string, KeyRow>> {
   const rows = await tx
-    .select(columns)
+    .select(keyColumns)
     .from(apiKeys)
     .where(inArray(apiKeys.id, [...ids]));
   return new Map(rows.map((row) => [row.id, row]));
@@ -98,45 +106,13 @@ export async function secretsByKey(tx: Executor, keyIds: readonly string[]): Pro
   return byKey;
 }
 
-export interface KeyFilter {
-  accountId?: string | undefined;
-  name?: string | undefined;
-  status?: "ACTIVE" | "DISABLED" | "REVOKED" | "EXPIRED" | undefined;
-}
-
-export async function listKeys(
-  tx: Executor,
-  filter: KeyFilter,
-  page: { limit: number; beforeId: string | undefined },
-): Promise<KeyRow[]> {
-  return tx
-    .select(columns)
-    .from(apiKeys)
-    .where(
-      and(
-        filter.accountId === undefined ? undefined : eq(apiKeys.accountId, filter.accountId),
-        filter.name === undefined ? undefined : sql`strpos(lower(${apiKeys.name}), lower(${filter.name})) > 0`,
-        hasStatus(filter.status),
-        page.beforeId === undefined ? undefined : lt(apiKeys.id, page.beforeId),
-      ),
-    )
-    .orderBy(desc(apiKeys.id))
-    .limit(page.limit + 1);
-}
-
-function hasStatus(status: KeyFilter["status"]): SQL | undefined {
-  if (status === undefined) return undefined;
-  if (status === "EXPIRED") return and(eq(apiKeys.status, "ACTIVE"), expired);
-  return status === "ACTIVE" ? and(eq(apiKeys.status, status), sql`not ${expired}`) : eq(apiKeys.status, status);
-}
-
 /** The key, kept as it is until the transaction ends, so that what is decided about it stays true. */
 export async function lockKey(
   tx: Executor,
   { id, accountId }: { id: string; accountId?: string | undefined },
 ): Promise<KeyRow | undefined> {
   const [row] = await tx
-    .select(columns)
+    .select(keyColumns)
     .from(apiKeys)
     .where(and(eq(apiKeys.id, id), accountId === undefined ? undefined : eq(apiKeys.accountId, accountId)))
     .for("update");
@@ -153,7 +129,7 @@ export async function updateKey(
     .update(apiKeys)
     .set({ ...change, version: sql`${apiKeys.version} + 1`, changedAt: sql`now()` })
     .where(and(eq(apiKeys.accountId, accountId), eq(apiKeys.id, id)))
-    .returning(columns);
+    .returning(keyColumns);
   return row as KeyRow;
 }
 

@@ -1,7 +1,9 @@
-import { BlockList, isIP } from "node:net";
 import { defaultScopes, scopes as knownScopes } from "../auth/access.ts";
 import { badInput } from "../errors.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import { isAddressRange } from "./addresses.ts";
+import { type HoursOrder, readHours } from "./hours.ts";
+import { isModelPattern } from "./model-list.ts";
 import type { NewKey } from "./store.ts";
 
 /** What an admin may agree on with the holder of a key: read and judged here, whichever door it came through. */
@@ -18,12 +20,18 @@ export interface KeyTerms {
   monthlyBudgetUsd?: string | null | undefined;
   dailyBudgetCredits?: string | null | undefined;
   monthlyBudgetCredits?: string | null | undefined;
+  /** As the database has it. */
+  planId?: string | null | undefined;
+  hours?: HoursOrder | null | undefined;
+  tags?: string[] | null | undefined;
   expiresAt?: Date | null | undefined;
   metadata?: unknown;
 }
 
 const nameLengthMax = 200;
 const listLengthMax = 200;
+const tagsMax = 20;
+const tagLengthMax = 50;
 const metadataBytesMax = 16_384;
 
 /** The terms of a key as the database has them. `expiresAt` is judged when it is written, by the database's clock. */
@@ -44,7 +52,7 @@ export function readChange(change: KeyTerms): Partial<Terms> {
   const terms = {
     name: has(change.name, readName),
     scopes: has(change.scopes, readScopes),
-    models: has(change.models, (list) => readList(list, "models", isModelName)),
+    models: has(change.models, (list) => readList(list, "models", isModelPattern)),
     allowedIps: has(change.allowedIps, (list) => readList(list, "allowedIps", isAddressRange)),
     requestsPerMinute: has(change.requestsPerMinute, (value) => limit(value, "requestsPerMinute")),
     tokensPerMinute: has(change.tokensPerMinute, (value) => limit(value, "tokensPerMinute")),
@@ -56,6 +64,9 @@ export function readChange(change: KeyTerms): Partial<Terms> {
     monthlyBudgetMicroCredits: has(change.monthlyBudgetCredits, (text) =>
       readCreditBudget(text, "monthlyBudgetCredits"),
     ),
+    planId: has(change.planId, (id) => id),
+    hours: has(change.hours, readHours),
+    tags: has(change.tags, (tags) => readTags(tags ?? [])),
     expiresAt: has(change.expiresAt, (at) => at),
     metadata: has(change.metadata, readMetadata),
   };
@@ -66,10 +77,6 @@ function readName(text: string | null): string {
   const name = text?.trim() ?? "";
   if (name.length === 0 || name.length > nameLengthMax) throw badInput(`name has 1 to ${nameLengthMax} characters.`);
   return name;
-}
-
-function isModelName(model: string): boolean {
-  return model.length > 0 && model.length <= nameLengthMax;
 }
 
 function readMetadata(metadata: unknown): unknown {
@@ -92,6 +99,16 @@ function readList(list: string[] | null, field: string, valid: (item: string) =>
   return list;
 }
 
+/** Tags are for finding keys, so that two which look alike are one. */
+function readTags(given: string[]): string[] {
+  const tags = [...new Set(given.map((tag) => tag.trim()))];
+  if (tags.length > tagsMax) throw badInput(`A key has at most ${tagsMax} tags.`, { field: "tags" });
+  if (tags.some((tag) => tag === "" || tag.length > tagLengthMax)) {
+    throw badInput(`A tag has 1 to ${tagLengthMax} characters.`, { field: "tags" });
+  }
+  return tags;
+}
+
 function readCreditBudget(text: string | null, field: string): bigint | null {
   return readBudget(parseCredits, text, field);
 }
@@ -101,14 +118,4 @@ function readBudget(parse: typeof parseUsd, text: string | null, field: string):
   const budget = parse(text, field);
   if (budget < 0n) throw badInput(`${field} cannot be negative.`, { field });
   return budget;
-}
-
-function isAddressRange(text: string): boolean {
-  const [address = "", bits, ...rest] = text.split("/");
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  if (bits === undefined) return true;
-  if (!/^\d{1,3}$/.test(bits) || Number(bits) > (family === 6 ? 128 : 32)) return false;
-  new BlockList().addSubnet(address, Number(bits), family === 6 ? "ipv6" : "ipv4");
-  return true;
 }

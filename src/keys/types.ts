@@ -2,7 +2,8 @@ import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import { HoursOfUse } from "./hours-types.ts";
+import { budgetsToText } from "./limit-text.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
 import { effectiveWithinMs } from "./trust.ts";
 
@@ -29,9 +30,9 @@ export enum LimitMode {
 }
 registerEnumType(LimitMode, {
   name: "LimitMode",
-  description: "What happens to a call past a key's limits of requests, tokens or concurrency.",
+  description: "What happens to a call past a key's limits of requests, tokens, concurrency, budgets or hours of use.",
   valuesConfig: {
-    ENFORCE: { description: "It is refused with RATE_LIMITED." },
+    ENFORCE: { description: "It is refused with RATE_LIMITED, BUDGET_EXCEEDED or OUTSIDE_HOURS." },
     SHADOW: { description: "It goes through and is counted in `denials`, to try a limit out before it bites." },
   },
 });
@@ -56,7 +57,10 @@ export class ApiKey {
   @Field(() => [String], { description: "What the key may do." })
   scopes!: string[];
 
-  @Field(() => [String], { nullable: true, description: "Names of the models it may call; null means every model." })
+  @Field(() => [String], {
+    nullable: true,
+    description: "Names and patterns of the models it may call; null means what its plan says.",
+  })
   models!: string[] | null;
 
   @Field(() => [String], {
@@ -65,13 +69,13 @@ export class ApiKey {
   })
   allowedIps!: string[] | null;
 
-  @Field(() => Int, { nullable: true, description: "Calls a minute; null means the limit of the field." })
+  @Field(() => Int, { nullable: true, description: "Calls a minute; null means what its plan says." })
   requestsPerMinute!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "Tokens a minute; null means no limit." })
+  @Field(() => Int, { nullable: true, description: "Tokens a minute; null means what its plan says." })
   tokensPerMinute!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "Calls at once; null means no limit." })
+  @Field(() => Int, { nullable: true, description: "Calls at once; null means what its plan says." })
   maxConcurrency!: number | null;
 
   @Field(() => LimitMode, { description: "Whether calls past the key's limits are refused or only counted." })
@@ -79,21 +83,27 @@ export class ApiKey {
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "Provider cost a day (UTC), in USD; null means no limit.",
+    description: "Provider cost a day (UTC), in USD; null means what its plan says.",
   })
   dailyBudgetUsd!: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "Provider cost a month (UTC), in USD; null means no limit.",
+    description: "Provider cost a month (UTC), in USD; null means what its plan says.",
   })
   monthlyBudgetUsd!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC); null means no limit." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC); null means what its plan says." })
   dailyBudgetCredits!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC); null means no limit." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC); null means what its plan says." })
   monthlyBudgetCredits!: string | null;
+
+  @Field(() => HoursOfUse, { nullable: true, description: "When it may be used; null means always." })
+  hours!: HoursOfUse | null;
+
+  @Field(() => [String], { description: "For finding it." })
+  tags!: string[];
 
   @Field(() => GraphQLAnyJson, { nullable: true, description: "Whatever the admin noted." })
   metadata!: unknown;
@@ -116,8 +126,8 @@ export class ApiKey {
   })
   effectiveBy!: Date;
 
-  /** For the edges: ids as the database has them. */
-  row!: { id: string; accountId: string; walletId: string };
+  /** For the edges: the key as the database has it. */
+  row!: KeyRow;
 }
 
 @ObjectType({
@@ -157,17 +167,11 @@ export function toApiKey(row: KeyRow): ApiKey {
     ...row,
     id: toWire("key", row.id),
     status: row.status === "ACTIVE" && row.expired ? "EXPIRED" : row.status,
-    dailyBudgetUsd: optional(formatUsd, row.dailyBudgetNanoUsd),
-    monthlyBudgetUsd: optional(formatUsd, row.monthlyBudgetNanoUsd),
-    dailyBudgetCredits: optional(formatCredits, row.dailyBudgetMicroCredits),
-    monthlyBudgetCredits: optional(formatCredits, row.monthlyBudgetMicroCredits),
+    ...budgetsToText(row),
     effectiveBy: new Date(row.changedAt.getTime() + effectiveWithinMs),
-    row: { id: row.id, accountId: row.accountId, walletId: row.walletId },
+    hours: row.hours as HoursOfUse | null,
+    row,
   };
-}
-
-function optional(format: (amount: bigint) => string, amount: bigint | null): string | null {
-  return amount === null ? null : format(amount);
 }
 
 export function toApiKeySecret({ id, last4, validFrom, validTo, lastUsedAt }: SecretRow): ApiKeySecret {

@@ -12,9 +12,10 @@ export function requestLimits(limiters: Limiters, denials: Denials): RateLimitin
     refuses: ({ identity: { viewer } }, anyone) =>
       anyone || viewer?.kind !== "API_KEY" || viewer.limitMode === "ENFORCE",
     onAllowed(context, state) {
-      const { viewer } = context.identity;
+      const { viewer, shadowed } = context.identity;
       const past = state.remaining === 0 && state.used > state.limit;
       if (past && viewer?.kind === "API_KEY") denials.count(viewer, "RATE_LIMITED", true);
+      if (shadowed && viewer?.kind === "API_KEY") denials.count(viewer, shadowed, true);
       if (!context.rateLimit || narrower(state, context.rateLimit)) context.rateLimit = state;
     },
   };

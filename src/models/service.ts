@@ -4,6 +4,7 @@ import type { Database, Executor } from "../db/client.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
+import { allowsModel } from "../keys/model-list.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
 import type { Provider } from "./providers/provider.ts";
 import {
@@ -79,7 +80,7 @@ export class ModelsService {
   async visibleTo(viewer: Viewer): Promise<PricedModel[]> {
     const all = await this.list();
     if (viewer.kind === "USER") return all;
-    return all.filter(({ name, enabled }) => enabled && (viewer.models === null || viewer.models.includes(name)));
+    return all.filter(({ name, enabled }) => enabled && allowsModel(viewer.models, name));
   }
 
   /** The database's clock, as of the catalogue that was read last. In milliseconds. */

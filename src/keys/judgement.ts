@@ -1,0 +1,48 @@
+import type { BlockList } from "node:net";
+import type { ErrorCode } from "../errors.ts";
+import { allowsAddress } from "./addresses.ts";
+import { isOpen, type OpenHours, opensAt } from "./hours.ts";
+import type { KeyRow, SecretRow } from "./store.ts";
+
+/** May this key be used now and from here, whatever it is used for. Pure: whoever asks brings the time. */
+export interface Judged {
+  key: Pick<KeyRow, "status" | "expiresAt">;
+  secret: Pick<SecretRow, "validFrom" | "validTo">;
+  /** Undefined means any address. */
+  allowed: BlockList | undefined;
+  /** Undefined means at any time. */
+  hours: OpenHours | undefined;
+}
+
+export interface Verdict {
+  code: ErrorCode;
+  details?: Record<string, unknown>;
+}
+
+/** With what it is refused; undefined if it is not. */
+export function judge(judged: Judged, { nowMs, ip }: { nowMs: number; ip: string }): Verdict | undefined {
+  const code = judgeState(judged, nowMs);
+  if (code) return { code };
+  if (!allowsAddress(judged.allowed, ip)) return { code: "IP_NOT_ALLOWED" };
+  return judgeHours(judged.hours, nowMs);
+}
+
+function judgeState({ key, secret }: Judged, nowMs: number): ErrorCode | undefined {
+  if (key.status === "REVOKED") return "KEY_REVOKED";
+  if (key.status === "DISABLED") return "KEY_DISABLED";
+  if (isPast(key.expiresAt, nowMs) || isPast(secret.validTo, nowMs)) return "KEY_EXPIRED";
+  return secret.validFrom.getTime() > nowMs ? "UNAUTHENTICATED" : undefined;
+}
+
+export function judgeHours(hours: OpenHours | undefined, nowMs: number): Verdict | undefined {
+  if (!hours || isOpen(hours, nowMs)) return undefined;
+  const resetAt = opensAt(hours, nowMs);
+  const retryAfter = Math.max(1, Math.ceil((resetAt.getTime() - nowMs) / 1000));
+  return { code: "OUTSIDE_HOURS", details: { resetAt: resetAt.toISOString(), retryAfter, liftedBy } };
+}
+
+const liftedBy = "an admin, with updateApiKey";
+
+function isPast(instant: Date | null, nowMs: number): boolean {
+  return instant !== null && instant.getTime() <= nowMs;
+}

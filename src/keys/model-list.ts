@@ -1,0 +1,38 @@
+/**
+ * Which models a list of names and patterns allows. In a pattern `*` stands for any characters, so `gpt-*` allows every
+ * model whose name starts like that. What is compared is the name of the catalogue, never what a caller wrote.
+ */
+export function allowsModel(list: readonly string[] | null, model: string): boolean {
+  if (list === null || list.includes(model)) return true;
+  // Ollama means `:latest` where no tag is given, and so does whoever names one of its models in a list.
+  const short = model.endsWith(latest) ? model.slice(0, -latest.length) : model;
+  return list.some((pattern) => matches(pattern, model) || pattern === short);
+}
+
+/** Whether whatever `inner` allows is allowed by `outer`: `gpt-4*` lies within `gpt-*`. */
+export function isWithin(inner: readonly string[], outer: readonly string[] | null): boolean {
+  // An asterisk can only be matched by one of the other pattern, which covers whatever it may stand for.
+  return inner.every((pattern) => allowsModel(outer, pattern));
+}
+
+export function isModelPattern(text: string): boolean {
+  return /^[\w.:/@+*-]{1,200}$/.test(text);
+}
+
+const latest = ":latest";
+
+/** Without a regular expression: many asterisks must not make it slow. */
+function matches(pattern: string, text: string): boolean {
+  const [head = "", ...middle] = pattern.split("*");
+  const tail = middle.pop();
+  if (tail === undefined) return pattern === text;
+  const end = text.length - tail.length;
+  if (end < head.length || !text.startsWith(head) || !text.endsWith(tail)) return false;
+  let at = head.length;
+  for (const part of middle) {
+    const found = text.indexOf(part, at);
+    if (found < 0 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
+}

@@ -1,0 +1,48 @@
+import { AccountsResolver, UserAccountResolver } from "../accounts/resolver.ts";
+import { AccountsService } from "../accounts/service.ts";
+import type { RecordChange } from "../auth/change.ts";
+import type { Database } from "../db/client.ts";
+import type { Wallets } from "../ledger/wallets.ts";
+import { type Guesses, KeyIdentity } from "./identity.ts";
+import { AccountPlanResolver, KeyPlanResolver, PlansResolver } from "./plan-resolver.ts";
+import { Plans } from "./plans.ts";
+import { KeysResolver, MyKeyResolver } from "./resolver.ts";
+import { Rotation } from "./rotation.ts";
+import { RotationResolver } from "./rotation-resolver.ts";
+import { RunningCalls } from "./running.ts";
+import type { KeyEnvironment, Peppers } from "./secret.ts";
+import { KeysService } from "./service.ts";
+
+/** Customers and their keys, put together. */
+export interface KeyParts {
+  db: Database;
+  wallets: Wallets;
+  peppers: Peppers;
+  environment: KeyEnvironment;
+  guesses: Guesses;
+  record: RecordChange;
+  onError: (error: unknown) => void;
+}
+
+export function openKeys({ db, wallets, peppers, environment, guesses, record, onError }: KeyParts) {
+  const identity = new KeyIdentity({ db, peppers, guesses, onError });
+  const accounts = new AccountsService({
+    ...{ db, record },
+    openSharedWallet: (tx, accountId) => wallets.openShared(tx, accountId),
+    onChange: (accountId) => identity.forgetOf("account", accountId),
+  });
+  const keys = new KeysService({ db, accounts, wallets, identity, peppers, environment, record });
+  const plans = new Plans({ db, accounts, identity, record });
+  const rotation = new Rotation({ db, identity, peppers, environment, record });
+  const resolvers = [
+    new AccountsResolver(accounts),
+    new UserAccountResolver(accounts),
+    new KeysResolver(keys, accounts),
+    new MyKeyResolver(keys),
+    new RotationResolver(rotation),
+    new PlansResolver(plans),
+    new KeyPlanResolver(plans),
+    new AccountPlanResolver(plans),
+  ];
+  return { accounts, identity, keys, running: new RunningCalls(db, onError), resolvers };
+}

@@ -1,0 +1,89 @@
+import { Arg, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
+import { Account } from "../accounts/types.ts";
+import { type Context, originOf } from "../auth/viewer.ts";
+import { fromWire } from "../ids.ts";
+import { effectiveLimits } from "./effective.ts";
+import { CreatePlanInput, KeyLimits, Plan, toKeyLimits, toPlan, UpdatePlanInput } from "./plan-types.ts";
+import type { Plans } from "./plans.ts";
+import { ApiKey } from "./types.ts";
+
+@Resolver(() => Plan)
+export class PlansResolver {
+  readonly #plans: Plans;
+
+  constructor(plans: Plans) {
+    this.#plans = plans;
+  }
+
+  @Directive('@role(requires: "ANALYST")')
+  @Query(() => [Plan], { description: "The plans, newest first, at most 1000." })
+  async plans(): Promise<Plan[]> {
+    return (await this.#plans.list()).map(toPlan);
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Plan, { description: "Creates a plan. Fails with CONFLICT if there is one of this name." })
+  async createPlan(
+    @Arg("input", () => CreatePlanInput) { limits, ...input }: CreatePlanInput,
+    @Ctx() context: Context,
+  ): Promise<Plan> {
+    return toPlan(await this.#plans.create(originOf(context), { ...limits, ...input }));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Plan, {
+    description:
+      "Changes a plan for all its keys: on every replica within a second, within 5 even if the notification is lost. Fails with NOT_FOUND or CONFLICT.",
+  })
+  async updatePlan(
+    @Arg("id", () => ID) id: string,
+    @Arg("input", () => UpdatePlanInput) { limits, ...input }: UpdatePlanInput,
+    @Ctx() context: Context,
+  ): Promise<Plan> {
+    return toPlan(await this.#plans.update(originOf(context), fromWire("pln", id), { ...limits, ...input }));
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Boolean, {
+    description: "Deletes a plan. Fails with NOT_FOUND, or CONFLICT while a key or an account has it.",
+  })
+  async deletePlan(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<boolean> {
+    await this.#plans.delete(originOf(context), fromWire("pln", id));
+    return true;
+  }
+}
+
+@Resolver(() => ApiKey)
+export class KeyPlanResolver {
+  readonly #plans: Plans;
+
+  constructor(plans: Plans) {
+    this.#plans = plans;
+  }
+
+  @FieldResolver(() => Plan, { nullable: true, description: "The key's own plan, else its account's; null if none." })
+  async plan(@Root() key: ApiKey, @Ctx() context: Context): Promise<Plan | null> {
+    const plan = await this.#plans.of(key.row, context.loaders);
+    return plan ? toPlan(plan) : null;
+  }
+
+  @FieldResolver(() => KeyLimits, { description: "What holds for the key: its own limits, else those of its plan." })
+  async limits(@Root() key: ApiKey, @Ctx() context: Context): Promise<KeyLimits> {
+    return toKeyLimits(effectiveLimits(key.row, await this.#plans.of(key.row, context.loaders)));
+  }
+}
+
+@Resolver(() => Account)
+export class AccountPlanResolver {
+  readonly #plans: Plans;
+
+  constructor(plans: Plans) {
+    this.#plans = plans;
+  }
+
+  @FieldResolver(() => Plan, { nullable: true, description: "The plan of its keys that have none of their own." })
+  async plan(@Root() { planId }: Account, @Ctx() { loaders }: Context): Promise<Plan | null> {
+    const plan = planId && (await loaders.load(this.#plans.byId, planId));
+    return plan ? toPlan(plan) : null;
+  }
+}

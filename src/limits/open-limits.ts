@@ -1,0 +1,28 @@
+import type { Config } from "../config.ts";
+import type { Database } from "../db/client.ts";
+import type { Logger } from "../log.ts";
+import { Concurrency } from "./concurrency.ts";
+import { Denials } from "./denials.ts";
+import { KeyGuesses } from "./guesses.ts";
+import { Limiters } from "./limiters.ts";
+import { connectRedis } from "./redis.ts";
+
+/** What counts calls, put together: in this process, or in Redis for all replicas. */
+export function openLimits({ redisUrl, replicas }: Pick<Config, "redisUrl" | "replicas">, db: Database, log: Logger) {
+  const redis = redisUrl
+    ? connectRedis(redisUrl, (connected) => {
+        if (connected) log.info("limits are shared by way of Redis");
+        else log.warn("Redis is gone: each replica keeps its share of the limits");
+      })
+    : undefined;
+  const options = { redis, replicas };
+  const limiters = new Limiters(options);
+  const concurrency = new Concurrency(options);
+  const denials = new Denials(db, (error) => log.error({ err: error }, "denials could not be counted"));
+  const close = async () => {
+    concurrency.stop();
+    await denials.flush();
+    redis?.disconnect();
+  };
+  return { limiters, concurrency, denials, guesses: new KeyGuesses(limiters), close };
+}
