@@ -6,7 +6,7 @@ import { fastify } from "fastify";
 const generation = {
   id: "gen_0",
   status: "COMPLETED",
-  text: "echo: Hello",
+  text: "The quick brown fox jumps over the lazy dog.",
   charge: { credits: "1", balance: "99" },
 };
 const apollo = new ApolloServer({
