@@ -37,9 +37,15 @@ export async function startPortkey(stubUrl: string): Promise<Server> {
   return { url, pid: pidOf(child), stop: () => stop(child) };
 }
 
+export interface Build {
+  /** `dist/main.js` of this checkout when absent. */
+  main?: string | undefined;
+  nodeOptions?: string[];
+}
+
 /** As an operator runs it: the built server, in production, with its defaults and the PostgreSQL that comes with it. */
-export async function startTollgate(stubUrl: string, nodeOptions: string[] = []): Promise<Server & { key: string }> {
-  const main = join(import.meta.dirname, "..", "dist", "main.js");
+export async function startTollgate(stubUrl: string, build: Build = {}): Promise<Server & { key: string }> {
+  const { main = join(import.meta.dirname, "..", "dist", "main.js"), nodeOptions = [] } = build;
   if (!existsSync(main)) throw new Error("Tollgate is not built: run `npm run build` first.");
   const folder = await mkdtemp(join(tmpdir(), "tollgate-bench-"));
   // PostgreSQL's unprivileged user must be able to pass through.

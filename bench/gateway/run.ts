@@ -1,4 +1,5 @@
 import { cpus } from "node:os";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { cpuSecondsBelow, cpuSecondsOf, residentMbOf } from "../processes.ts";
 import { type Server, startPortkey, startScript, startTollgate } from "../servers.ts";
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     calls: { type: "string", default: "0" },
     only: { type: "string", default: "" },
     "node-options": { type: "string", default: "" },
+    against: { type: "string" },
   },
 });
 const seconds = Number(values.seconds);
@@ -54,17 +56,26 @@ function generateCall({ url }: Server, headers: Record<string, string> = {}): Ca
 async function startAll(): Promise<Target[]> {
   const stub = await started(startScript(new URL("stub.mjs", import.meta.url)));
   const bare = await started(startScript(new URL("bare.mjs", import.meta.url)));
-  const tollgate = await started(startTollgate(stub.url, values["node-options"].split(" ").filter(Boolean)));
-  const bearer = { authorization: `Bearer ${tollgate.key}` };
+  const nodeOptions = values["node-options"].split(" ").filter(Boolean);
+  const tollgate = await started(startTollgate(stub.url, { nodeOptions }));
+  const other = values.against && (await started(startTollgate(stub.url, { main: resolve(values.against) })));
   const portkey = isWanted("portkey") ? await started(startPortkey(stub.url)) : undefined;
   const throughPortkey = { "x-portkey-provider": "openai", "x-portkey-custom-host": `${stub.url}/v1` };
   return [
     { name: "stub", server: stub, call: chatCall(stub) },
     { name: "bareApollo", server: bare, call: generateCall(bare) },
     ...(portkey ? [{ name: "portkey", server: portkey, call: chatCall(portkey, throughPortkey) }] : []),
-    { name: "tollgateRest", server: tollgate, call: chatCall(tollgate, bearer) },
-    { name: "tollgateGraphql", server: tollgate, call: generateCall(tollgate, bearer) },
+    ...doorsOf("tollgate", tollgate),
+    ...(other ? doorsOf("other", other) : []),
   ].filter(({ name }) => isWanted(name));
+}
+
+function doorsOf(name: string, server: Server & { key: string }): Target[] {
+  const bearer = { authorization: `Bearer ${server.key}` };
+  return [
+    { name: `${name}Rest`, server, call: chatCall(server, bearer) },
+    { name: `${name}Graphql`, server, call: generateCall(server, bearer) },
+  ];
 }
 
 function isWanted(name: string): boolean {
@@ -91,7 +102,8 @@ async function compare(targets: Target[], connections: number): Promise<Record<s
     for (const target of targets) {
       const result = await measure(target, connections);
       results.set(target.name, [...(results.get(target.name) ?? []), result]);
-      process.stderr.write(`${connections} connections: ${target.name} ${result.requestsPerSecond}/s\n`);
+      const { requestsPerSecond, cpuMicrosecondsPerRequest: cpu } = result;
+      progress(`${connections} connections: ${target.name} ${requestsPerSecond}/s, CPU ${JSON.stringify(cpu)}`);
     }
   }
   const middleOf = (all: Measured[]) =>
@@ -106,9 +118,13 @@ async function watchMemory({ call, server }: Target, calls: number) {
   for (let step = 1; step <= steps; step++) {
     await load(call, { connections: Number(values.connections), calls: calls / steps });
     samples.push({ calls: (calls / steps) * step, residentMb: residentMbOf(server.pid) });
-    process.stderr.write(`memory: ${JSON.stringify(samples.at(-1))}\n`);
+    progress(`memory: ${JSON.stringify(samples.at(-1))}`);
   }
   return samples;
+}
+
+function progress(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function summarise(many: Record<string, Measured>, one: Record<string, Measured>) {

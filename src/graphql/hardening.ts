@@ -129,6 +129,15 @@ function walk(
  */
 export function checkValues(document: DocumentNode, variables: unknown): void {
   checkValue(variables, 0);
+  if (checkedDocuments.has(document)) return;
+  checkLiterals(document);
+  checkedDocuments.add(document);
+}
+
+/** Documents are kept and run again; what is written in them does not change. */
+const checkedDocuments = new WeakSet<DocumentNode>();
+
+function checkLiterals(document: DocumentNode): void {
   let depth = 0;
   const nested = {
     enter: () => {

@@ -72,10 +72,23 @@ export function readCredential({ headers, raw }: Pick<FastifyRequest, "headers" 
   const bearer = authorization === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(authorization)?.[1];
   const given = [bearer, apiKey].filter((text) => text !== undefined);
   // Of two credentials nobody can say which was meant, and Node would silently keep the first of two headers.
-  const doubled =
-    (raw.headersDistinct["authorization"]?.length ?? 0) > 1 || (raw.headersDistinct["x-api-key"]?.length ?? 0) > 1;
-  if (doubled || given.length !== 1 || (authorization !== undefined && bearer === undefined)) {
+  if (
+    isDoubled(raw, "authorization") ||
+    isDoubled(raw, "x-api-key") ||
+    given.length !== 1 ||
+    (authorization !== undefined && bearer === undefined)
+  ) {
     throw new AppError("UNAUTHENTICATED");
   }
   return given[0] as string;
+}
+
+/** Counted here, because `headersDistinct` would sort all headers of each request for it. */
+function isDoubled({ rawHeaders }: FastifyRequest["raw"], name: string): boolean {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const header = rawHeaders[i];
+    if (header?.length === name.length && header.toLowerCase() === name) count += 1;
+  }
+  return count > 1;
 }

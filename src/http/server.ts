@@ -10,10 +10,12 @@ import {
   type FastifyRequest,
   fastify,
   LogController,
+  type onResponseHookHandler,
+  type preHandlerHookHandler,
 } from "fastify";
-import { v7 as newRequestId } from "uuid";
 import type { Context } from "../auth/viewer.ts";
 import { AppError, badInput } from "../errors.ts";
+import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
 import type { Callers } from "./context.ts";
 import { answerWithEvents } from "./event-stream.ts";
@@ -45,18 +47,19 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
     clientErrorHandler: refuseSocket,
     requestTimeout: requestTimeoutMs,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
-    genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newRequestId(),
+    genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newId(),
     return503OnClosing: true,
+    // The log is told the request's id where it is told anything; a logger for each request would cost more than that.
+    childLoggerFactory: (logger) => logger,
     frameworkErrors: (error, request, reply) => sendFault(toRequestFault(error), request, reply, log),
   }) as unknown as FastifyInstance;
   // Only JSON is an operation; a form or plain text is what a hostile page can send without asking first.
   server.removeContentTypeParser("text/plain");
-  server.addHook("onRequest", async (request, reply) => {
+  server.addHook("onRequest", (request, reply, done) => {
     reply.header("x-request-id", request.id);
+    done();
   });
-  server.addHook("onResponse", async ({ id, method, routeOptions }, { statusCode, elapsedTime }) => {
-    log.debug({ requestId: id, method, route: routeOptions.url, statusCode, ms: Math.round(elapsedTime) }, "request");
-  });
+  if (log.isLevelEnabled("debug")) server.addHook("onResponse", logRequest(log));
   server.setErrorHandler((error, request, reply) => sendFault(error, request, reply, log));
   server.setNotFoundHandler((request, reply) =>
     sendFault(new AppError("NOT_FOUND", { message: "There is nothing at this address." }), request, reply, log),
@@ -76,6 +79,13 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
   return server;
 }
 
+function logRequest(log: Logger): onResponseHookHandler {
+  return ({ id, method, routeOptions }, { statusCode, elapsedTime }, done) => {
+    log.debug({ requestId: id, method, route: routeOptions.url, statusCode, ms: Math.round(elapsedTime) }, "request");
+    done();
+  };
+}
+
 export interface Routes {
   apollo: ApolloServer<Context>;
   callers: Callers;
@@ -92,15 +102,14 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
   const handler = fastifyApolloHandler(apollo, {
     context: (request, reply) => callers.context(request, goneSignal(reply)),
   });
-  server.post("/graphql", { preHandler: async ({ body }) => checkBody(body) }, handler);
+  const checksBody = { preHandler: checkBody };
+  server.post("/graphql", checksBody, handler);
   const takeSocket = async (request: FastifyRequest, reply: FastifyReply) => {
     if (sockets.take(request, reply)) return reply;
     return showPage(sandbox, request.headers);
   };
   server.get("/graphql", { preHandler: takeSocket }, handler);
-  server.post("/graphql/stream", { preHandler: async ({ body }) => checkBody(body) }, (request, reply) =>
-    answerWithEvents(request, reply, routes),
-  );
+  server.post("/graphql/stream", checksBody, (request, reply) => answerWithEvents(request, reply, routes));
   sockets.attach(server, "/graphql", (request, socket) => {
     const response = new ServerResponse(request);
     response.assignSocket(socket as Socket);
@@ -121,7 +130,7 @@ function showPage(sandbox: boolean, headers: FastifyRequest["headers"]): void {
   headers.accept = "text/html";
 }
 
-function checkBody(body: unknown): void {
+const checkBody: preHandlerHookHandler = ({ body }, _reply, done) => {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw badInput("The body must be one JSON object with a query.");
   }
@@ -132,7 +141,8 @@ function checkBody(body: unknown): void {
   }
   if (operationName != null && typeof operationName !== "string") throw badInput("operationName must be a text.");
   if (extensions != null && typeof extensions !== "object") throw badInput("extensions must be an object.");
-}
+  done();
+};
 
 /** What Fastify itself refuses, in the words of the catalogue. */
 function toRequestFault(error: unknown): unknown {
@@ -173,7 +183,7 @@ function refuseSocket(error: Error & { code?: string }, socket: Socket): void {
   const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
   const fault = toPublicFault(tooLarge ? new AppError("INPUT_TOO_LARGE") : badInput("The request is not valid HTTP."));
   const { message, extensions } = formatFault(fault);
-  const body = JSON.stringify({ errors: [{ message, extensions: { ...extensions, requestId: newRequestId() } }] });
+  const body = JSON.stringify({ errors: [{ message, extensions: { ...extensions, requestId: newId() } }] });
   const head = [
     `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,
     "content-type: application/json; charset=utf-8",

@@ -3,10 +3,10 @@ import type { Duplex } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ExecutionArgs } from "graphql";
 import { handleProtocols, makeServer, type Server, type ServerOptions } from "graphql-ws";
-import { v7 as newRequestId } from "uuid";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Context } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
+import { newId } from "../ids.ts";
 import type { Callers } from "./context.ts";
 import { OpenSocket } from "./open-socket.ts";
 import type { Operations } from "./operations.ts";
@@ -105,7 +105,7 @@ export class Sockets {
     return {
       onConnect: ({ connectionParams, extra: { open } }) => this.#connect(open, connectionParams ?? {}),
       onSubscribe: async ({ extra: { open } }, id, payload) => {
-        const requestId = newRequestId();
+        const requestId = newId();
         const identity = await callers.identify(() => open.credential, open.ip);
         if (open.isFull()) {
           const message = "There are too many operations on this socket.";
@@ -119,7 +119,7 @@ export class Sockets {
       execute: (args) => operations.run(args) as never,
       subscribe: (args) => operations.run(args) as never,
       onNext: (_socket, _id, _payload, args, result) => operations.format(result, contextOf(args)),
-      onError: (_socket, _id, _payload, errors) => operations.formatErrors(errors, { requestId: newRequestId() }),
+      onError: (_socket, _id, _payload, errors) => operations.formatErrors(errors, { requestId: newId() }),
       onComplete: ({ extra: { open } }, id) => open.completed(id),
     };
   }
