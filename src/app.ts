@@ -34,6 +34,7 @@ import { limitAnswers } from "./http/limit-answers.ts";
 import { Operations } from "./http/operations.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
+import { addWellKnown } from "./http/well-known.ts";
 import { openKeys } from "./keys/open-keys.ts";
 import { Ageing } from "./ledger/ageing.ts";
 import { Corrections } from "./ledger/corrections.ts";
@@ -91,7 +92,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const audit = new AuditService(db);
   const { record } = audit;
   const ageing = new Ageing(db, onError);
-  const { auth, sessions, resolvers: peopleResolvers } = openPeople({ config, secrets, db, record, onError, onLocked });
+  const people = openPeople({ config, secrets, db, record, onError, onLocked });
   const limiting = openLimits(config, db, log);
   const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
@@ -112,7 +113,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const spine = openSpine({ db, models, keys, ...ledger, inputBytesMax, providerTimeoutMs, onError });
   const { meters, leases, feed } = spine;
   const resolvers = [
-    ...peopleResolvers,
+    ...people.resolvers,
     ...keyResolvers,
     new ModelsResolver(models),
     new CreditsResolver(credits),
@@ -129,7 +130,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   ];
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases, feed };
-  return { auth, sessions, accounts, keys, models, providers, meters, identity, exports, bi, ...background, schema };
+  const { auth } = people;
+  return { auth, people, accounts, keys, models, providers, meters, identity, exports, bi, ...background, schema };
 }
 
 type Limiting = ReturnType<typeof openLimits>;
@@ -147,24 +149,26 @@ function guard({ schema, meters, limiting }: Guarded): GraphQLSchema {
 }
 
 /** Hears what other replicas change, and makes this one act on it. */
-function followChanges(directUrl: string, { identity, running }: Changing, onError: (error: unknown) => void) {
+function followChanges(directUrl: string, { identity, running, people }: Changing, onError: (error: unknown) => void) {
   return new ChangeFeed({
     url: directUrl,
     onError,
     onChange({ kind, id, version }) {
+      if (kind === "signing-key") people.signingKeys.forget();
       if (kind === "plan" || kind === "account") identity.forgetOf(kind, id);
       if (kind !== "key") return;
       identity.forget(id, version);
       if (running.has(id)) void running.look();
     },
     onGap() {
+      people.signingKeys.forget();
       identity.forgetAll();
       void running.look();
     },
   });
 }
 
-type Changing = Pick<ReturnType<typeof compose>, "identity" | "running">;
+type Changing = Pick<ReturnType<typeof compose>, "identity" | "running" | "people">;
 
 export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
   const database = await openDatabases(config, log, onStatement);
@@ -182,7 +186,7 @@ async function assemble(
   { db, reports, directUrl, close: closeDatabase }: OpenDatabases,
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, reports);
-  const { auth, sessions, accounts, keys, models, providers, identity, exports } = parts;
+  const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
   const { sweeper, doctor, ageing, running, limiting, leases, feed } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
@@ -193,13 +197,14 @@ async function assemble(
   };
   const plugins = [fastifyApolloDrainPlugin(server), limitAnswers(onDenied)];
   const schema = guard(parts);
-  const callers = new Callers(sessions, identity);
+  const callers = new Callers(people.sessions, identity);
   const operations = new Operations({ schema, log, introspection, onDenied });
   const sockets = new Sockets({ operations, callers });
   const apollo = createApollo({ schema, log, introspection, sandbox, plugins });
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);
   addRoutes(server, { apollo, callers, operations, sockets, sandbox, checkReady });
+  addWellKnown(server, people.signingKeys);
   addExportRoutes(server, { callers, exports });
   const ollama = providers.get("ollama");
   const changes = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
@@ -207,11 +212,13 @@ async function assemble(
   return {
     async listen() {
       await changes.start();
+      await people.signingKeys.prepare();
       const address = await server.listen({ host: config.host, port: config.port });
       discovery?.start();
       sweeper.start();
       doctor.start();
       ageing.start();
+      people.upkeep.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -223,7 +230,7 @@ async function assemble(
       await Promise.all([sockets.close(), apollo.stop()]);
       await server.close();
       doctor.stop();
-      await Promise.all([sweeper.stop(), ageing.stop()]);
+      await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop()]);
       await leases.idle();
       await limiting.close();
       running.stop();

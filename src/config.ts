@@ -71,6 +71,7 @@ const environment = z.object({
   DATA_DIR: z.string().min(1).default(".tollgate"),
   SERVER_SECRET: z.string().optional(),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
+  SIGNING_KEY_DAYS: wholeNumber(0, 3650).default(90),
   ADMIN_EMAIL: z.email().default("admin@localhost.localdomain"),
   ADMIN_PASSWORD: z.string().refine(isPassword, "must have 8 to 72 bytes").optional(),
   SIGN_IN_FAILURES_MAX: wholeNumber(3, 1000).default(10),
@@ -141,7 +142,10 @@ export interface Config {
   dataDir: string;
   /** Undefined only outside production, where they are then generated into `dataDir`. */
   serverSecret: string | undefined;
+  /** Undefined leaves it to the server to make the keys that sign access tokens. */
   jwtPrivateKey: string | undefined;
+  /** After how many days a new key signs access tokens; 0 for never. */
+  signingKeyDays: number;
   adminEmail: string;
   adminPassword: string | undefined;
   /** How many sign-ins may fail on one email and from one address, and how long none is tried then. */
@@ -209,7 +213,6 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
   else if (Buffer.byteLength(secret) < secretBytesMin) {
     faults.push(`SERVER_SECRET: must have at least ${secretBytesMin} bytes`);
   } else if (placeholders.test(secret)) faults.push("SERVER_SECRET: looks like a placeholder");
-  if (!env["JWT_PRIVATE_KEY"]) faults.push("JWT_PRIVATE_KEY: is required in production");
   if (env["TOLLGATE_FAILPOINT"]) faults.push("TOLLGATE_FAILPOINT: is refused in production");
   return faults;
 }
@@ -230,6 +233,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     dataDir: env.DATA_DIR,
     serverSecret: env.SERVER_SECRET,
     jwtPrivateKey: env.JWT_PRIVATE_KEY,
+    signingKeyDays: env.SIGNING_KEY_DAYS,
     adminEmail: env.ADMIN_EMAIL.toLowerCase(),
     adminPassword: env.ADMIN_PASSWORD,
     signIn: {

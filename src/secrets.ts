@@ -1,10 +1,10 @@
-import { createPrivateKey, generateKeyPairSync, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
+import { createPrivateKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * What the server must know and nobody else may: one secret from which every symmetric key is derived, and the key
- * that signs access tokens. Given by the environment, or generated once into the data directory outside production.
+ * What the server must know and nobody else may: one secret, from which every symmetric key is derived. Given by the
+ * environment, or generated once into the data directory outside production.
  */
 export interface Secrets {
   /** For looking a key up; changing it makes every issued key unknown. */
@@ -15,7 +15,10 @@ export interface Secrets {
   answerKey: Buffer;
   /** For the digests of emails on which sign-ins have failed. */
   signInPepper: Buffer;
-  signingKey: KeyObject;
+  /** For the private halves of the keys that sign access tokens. */
+  signingSeal: Buffer;
+  /** A key of the operator's own that signs access tokens; undefined leaves it to the server to make them. */
+  signingKey: KeyObject | undefined;
 }
 
 interface GivenSecrets {
@@ -26,13 +29,13 @@ interface GivenSecrets {
 
 export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecrets): Secrets {
   const secret = serverSecret ?? keep(join(dataDir, "server.secret"), () => randomBytes(32).toString("base64url"));
-  const pem = jwtPrivateKey ?? keep(join(dataDir, "jwt.pem"), newSigningKey);
   return {
     digestPepper: derive(secret, "key digest"),
     hashPepper: derive(secret, "key hash"),
     answerKey: derive(secret, "stored answers"),
     signInPepper: derive(secret, "sign-in failures"),
-    signingKey: parseSigningKey(pem),
+    signingSeal: derive(secret, "signing keys"),
+    signingKey: jwtPrivateKey === undefined ? undefined : parseSigningKey(jwtPrivateKey),
   };
 }
 
@@ -51,13 +54,6 @@ export function parseSigningKey(text: string): KeyObject {
     : createPrivateKey({ key: Buffer.from(text, "base64"), format: "der", type: "pkcs8" });
   if (key.asymmetricKeyType !== "ed25519") throw new Error("not an Ed25519 key");
   return key;
-}
-
-function newSigningKey(): string {
-  return generateKeyPairSync("ed25519", {
-    privateKeyEncoding: { type: "pkcs8", format: "pem" },
-    publicKeyEncoding: { type: "spki", format: "pem" },
-  }).privateKey;
 }
 
 function keep(file: string, make: () => string): string {

@@ -140,6 +140,14 @@ const recorded: Record<string, Case> = {
       await server.ok("mutation ($id: ID!) { endSession(id: $id) { id } }", { id: session.id });
     },
   },
+  rotateSigningKey: { run: () => server.ok("mutation { rotateSigningKey { kid } }"), action: "signingKey.add" },
+  removeSigningKey: {
+    action: "signingKey.remove",
+    async run() {
+      const [next] = (await server.ok("mutation { rotateSigningKey { kid } }")).rotateSigningKey;
+      await server.ok("mutation ($kid: ID!) { removeSigningKey(kid: $kid) { kid } }", { kid: next.kid });
+    },
+  },
   unlockAddress: {
     action: "address.unlock",
     async run() {

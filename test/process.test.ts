@@ -84,7 +84,7 @@ describe("a first start on an empty data directory", () => {
   });
 
   it("keeps its secrets where only its user can read them", async () => {
-    for (const name of ["server.secret", "jwt.pem", "postgres.password"]) {
+    for (const name of ["server.secret", "postgres.password"]) {
       expect((await stat(join(dataDir, name))).mode & 0o777, name).toBe(0o600);
     }
   });
@@ -190,7 +190,7 @@ describe("a configuration that is not valid", () => {
     const dataDir = join(await servers.folder("production"), "data");
     const server = servers.start({ NODE_ENV: "production", DATA_DIR: dataDir, SERVER_SECRET: "short", PORT: "99999" });
     expect(await server.exitCode()).toBe(1);
-    expect(server.output.match(/^ {2}- (\w+):/gm)).toEqual(["  - PORT:", "  - SERVER_SECRET:", "  - JWT_PRIVATE_KEY:"]);
+    expect(server.output.match(/^ {2}- (\w+):/gm)).toEqual(["  - PORT:", "  - SERVER_SECRET:"]);
     expect(server.output).not.toMatch(/^ +at /m);
     await expect(stat(dataDir)).rejects.toThrow("ENOENT");
   });

@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../db/client.ts";
+import { Sealer } from "../sealing.ts";
 import type { Secrets } from "../secrets.ts";
 import type { RecordChange } from "./change.ts";
 import { People } from "./people.ts";
@@ -9,13 +10,16 @@ import { AuthService } from "./service.ts";
 import { Sessions } from "./sessions.ts";
 import { SessionsResolver } from "./sessions-resolver.ts";
 import { SignInLock } from "./sign-in-lock.ts";
+import { SigningKeys } from "./signing-keys.ts";
+import { SigningKeysResolver } from "./signing-keys-resolver.ts";
 import { Standing } from "./standing.ts";
 import { StandingResolver } from "./standing-resolver.ts";
-import { Tokens } from "./tokens.ts";
+import { Tokens, tokenSecondsMax } from "./tokens.ts";
+import { PeopleUpkeep } from "./upkeep.ts";
 
 /** People and everything by which they prove who they are, put together. */
 export interface PeopleParts {
-  config: Pick<Config, "signIn">;
+  config: Pick<Config, "signIn" | "signingKeyDays">;
   secrets: Secrets;
   db: Database;
   record: RecordChange;
@@ -28,7 +32,10 @@ export function openPeople({ config, secrets, db, record, onError, onLocked }: P
   const { failuresMax, addressFailuresMax, lockSeconds } = config.signIn;
   const policy = { maxOf: { EMAIL: failuresMax, ADDRESS: addressFailuresMax }, seconds: lockSeconds };
   const lock = new SignInLock({ db, policy, pepper: secrets.signInPepper, onRefused: onLocked });
-  const tokens = new Tokens(secrets.signingKey);
+  const sealer = new Sealer(secrets.signingSeal);
+  const given = secrets.signingKey;
+  const signingKeys = new SigningKeys({ db, sealer, record, given, tokenSeconds: tokenSecondsMax });
+  const tokens = new Tokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
   const auth = new AuthService({ db, tokens, lock, record });
   const resolvers = [
@@ -36,7 +43,9 @@ export function openPeople({ config, secrets, db, record, onError, onLocked }: P
     new SessionsResolver(sessions),
     new PeopleResolver(new People(db, lock, record)),
     new StandingResolver(new Standing(db, lock, record)),
+    new SigningKeysResolver(signingKeys),
     new MeResolver(auth),
   ];
-  return { auth, sessions, resolvers };
+  const upkeep = new PeopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, onError });
+  return { auth, sessions, signingKeys, upkeep, resolvers };
 }

@@ -1,16 +1,19 @@
-import { createHash, createPublicKey, type KeyObject, randomBytes } from "node:crypto";
-import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from "jose";
+import { createHash, type KeyObject, randomBytes } from "node:crypto";
+import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
 import { AppError } from "../errors.ts";
+import type { SigningKeys } from "./signing-keys.ts";
 
 /**
  * Access tokens: EdDSA, fifteen minutes, naming a session. Refresh tokens: random, kept only as a digest.
  * Every check that jose leaves off by default is on: without them it takes tokens that never end.
  */
-const issuer = "tollgate";
+export const ownIssuer = "tollgate";
 const audience = "tollgate";
 const type = "at+jwt";
 const lifetimeSeconds = 15 * 60;
 const clockToleranceSeconds = 5;
+/** After which nothing that a key has signed is good any more. */
+export const tokenSecondsMax = lifetimeSeconds + clockToleranceSeconds;
 
 export interface AccessClaims {
   userId: string;
@@ -18,48 +21,64 @@ export interface AccessClaims {
 }
 
 export class Tokens {
-  readonly #privateKey: KeyObject;
-  readonly #publicKey: KeyObject;
-  readonly #kid: Promise<string>;
+  readonly #keys: SigningKeys;
 
-  constructor(signingKey: KeyObject) {
-    this.#privateKey = signingKey;
-    this.#publicKey = createPublicKey(signingKey);
-    this.#kid = exportJWK(this.#publicKey).then((jwk) => calculateJwkThumbprint(jwk));
+  constructor(keys: SigningKeys) {
+    this.#keys = keys;
   }
 
   async issue({ userId, sessionId }: AccessClaims): Promise<{ token: string; expiresAt: Date }> {
+    const { kid, privateKey } = await this.#keys.signer();
     const issuedAt = Math.floor(Date.now() / 1000);
     const expires = issuedAt + lifetimeSeconds;
     const token = await new SignJWT({ sid: sessionId })
-      .setProtectedHeader({ alg: "EdDSA", typ: type, kid: await this.#kid })
-      .setIssuer(issuer)
+      .setProtectedHeader({ alg: "EdDSA", typ: type, kid })
+      .setIssuer(ownIssuer)
       .setAudience(audience)
       .setSubject(userId)
       .setIssuedAt(issuedAt)
       .setExpirationTime(expires)
-      .sign(this.#privateKey);
+      .sign(privateKey);
     return { token, expiresAt: new Date(expires * 1000) };
   }
 
   /** @throws UNAUTHENTICATED whatever is wrong with the token */
   async verify(token: string): Promise<AccessClaims> {
-    try {
-      const { payload, protectedHeader } = await jwtVerify(token, this.#publicKey, {
-        algorithms: ["EdDSA"],
-        issuer,
-        audience,
-        typ: type,
-        requiredClaims: ["sub", "sid", "iat", "exp"],
-        maxTokenAge: lifetimeSeconds,
-        clockTolerance: clockToleranceSeconds,
-      });
-      if (protectedHeader.kid !== (await this.#kid)) throw new AppError("UNAUTHENTICATED");
-      return { userId: String(payload.sub), sessionId: String(payload["sid"]) };
-    } catch (error) {
-      throw new AppError("UNAUTHENTICATED", { message: "The access token is not valid or has expired.", cause: error });
-    }
+    const key = await this.#keys.verifier(kidOf(token));
+    if (!key) throw refused();
+    return readClaims(token, key);
   }
+}
+
+/** @throws UNAUTHENTICATED */
+async function readClaims(token: string, key: KeyObject): Promise<AccessClaims> {
+  try {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ["EdDSA"],
+      issuer: ownIssuer,
+      audience,
+      typ: type,
+      requiredClaims: ["sub", "sid", "iat", "exp"],
+      maxTokenAge: lifetimeSeconds,
+      clockTolerance: clockToleranceSeconds,
+    });
+    return { userId: String(payload.sub), sessionId: String(payload["sid"]) };
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+function kidOf(token: string): string {
+  try {
+    return String(decodeProtectedHeader(token).kid);
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+/** One text for whatever is wrong with a token. */
+export function refused(cause?: unknown): AppError {
+  return new AppError("UNAUTHENTICATED", { message: "The access token is not valid or has expired.", cause });
 }
 
 /** Tells a token from a key: three base64url parts, the first an object. No key text may look like this. */

@@ -1,5 +1,5 @@
-import { index, integer, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
-import { instant } from "./columns.ts";
+import { index, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { bytea, instant } from "./columns.ts";
 
 /** Attempts to sign in that have failed, or whose outcome is not known yet, by what they were made on and from. */
 export const signInFailures = pgTable(
@@ -13,4 +13,24 @@ export const signInFailures = pgTable(
     endsAt: instant("ends_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.kind, t.subject] }), index("sign_in_failures_end").on(t.endsAt)],
+);
+
+/** Keys that sign access tokens. All replicas sign with the newest one that may sign by now. */
+export const signingKeys = pgTable(
+  "signing_keys",
+  {
+    /** The thumbprint of the public key (RFC 7638), as tokens name it. */
+    kid: text("kid").primaryKey(),
+    publicJwk: jsonb("public_jwk").$type<{ kty: string; crv: string; x: string }>().notNull(),
+    /** The private key, encrypted by a key that is derived from SERVER_SECRET; taken away when it signs no more. */
+    sealedPrivate: bytea("sealed_private"),
+    createdAt: instant("created_at").notNull().defaultNow(),
+    /** Published before, so that whoever keeps the public keys for a while knows it by then. */
+    signsFrom: instant("signs_from").notNull(),
+    /** When the last token that it has signed is over; null until another key takes its place. */
+    endsAt: instant("ends_at"),
+    /** Set when it was taken out before its time: its tokens are refused. */
+    removedAt: instant("removed_at"),
+  },
+  (t) => [index("signing_keys_signs_from").on(t.signsFrom)],
 );

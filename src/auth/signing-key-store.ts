@@ -1,0 +1,91 @@
+import { and, desc, eq, gt, isNull, lte, ne, or, sql } from "drizzle-orm";
+import type { Executor } from "../db/client.ts";
+import { signingKeys } from "../db/tables-people.ts";
+
+export type SigningKeyRow = typeof signingKeys.$inferSelect;
+
+/** Any constant will do, as long as every replica uses the same one. */
+const lockKey = 7_461_017;
+
+/** One change of the set at a time, on all replicas together. Held until the transaction ends. */
+export async function lockSigningKeys(tx: Executor): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${lockKey})`);
+}
+
+const alive = and(isNull(signingKeys.removedAt), or(isNull(signingKeys.endsAt), gt(signingKeys.endsAt, sql`now()`)));
+
+/** The keys whose tokens are good, the one that signs last first, with the time of the database. */
+export async function liveSigningKeys(tx: Executor): Promise<(SigningKeyRow & { databaseNow: Date })[]> {
+  const rows = await tx
+    .select({ key: signingKeys, databaseNow: sql<string>`to_json(now()) #>> '{}'` })
+    .from(signingKeys)
+    .where(alive)
+    .orderBy(desc(signingKeys.signsFrom), desc(signingKeys.createdAt));
+  return rows.map(({ key, databaseNow }) => ({ ...key, databaseNow: new Date(databaseNow) }));
+}
+
+export async function isKnownKey(tx: Executor, kid: string): Promise<boolean> {
+  return (await tx.select({ kid: signingKeys.kid }).from(signingKeys).where(eq(signingKeys.kid, kid))).length > 0;
+}
+
+/** Whether a key that is to go on signing was made within that many days. */
+export async function hasKeySince(tx: Executor, days: number): Promise<boolean> {
+  const recent = sql`now() - make_interval(days => ${days})`;
+  const rows = await tx
+    .select({ kid: signingKeys.kid })
+    .from(signingKeys)
+    .where(and(alive, isNull(signingKeys.endsAt), gt(signingKeys.createdAt, recent)));
+  return rows.length > 0;
+}
+
+export interface NewSigningKey {
+  kid: string;
+  publicJwk: SigningKeyRow["publicJwk"];
+  sealedPrivate: Buffer;
+}
+
+/** Adds the key that signs from then on; all others end when the last of their tokens does. */
+export async function addSigningKey(
+  tx: Executor,
+  key: NewSigningKey,
+  { signsInSeconds, tokenSeconds }: { signsInSeconds: number; tokenSeconds: number },
+): Promise<SigningKeyRow> {
+  const signsFrom = sql`now() + make_interval(secs => ${signsInSeconds})`;
+  await tx
+    .update(signingKeys)
+    .set({ endsAt: sql`now() + make_interval(secs => ${signsInSeconds + tokenSeconds})` })
+    .where(and(ne(signingKeys.kid, key.kid), isNull(signingKeys.endsAt)));
+  const [row] = await tx
+    .insert(signingKeys)
+    .values({ ...key, signsFrom })
+    .returning();
+  return row as SigningKeyRow;
+}
+
+/** Takes a key out at once. Answers what it was; undefined if its tokens were not good any more. */
+export async function removeSigningKey(tx: Executor, kid: string): Promise<SigningKeyRow | undefined> {
+  const [row] = await tx
+    .update(signingKeys)
+    .set({ removedAt: sql`now()`, sealedPrivate: null })
+    .where(and(eq(signingKeys.kid, kid), alive))
+    .returning();
+  return row;
+}
+
+/** Lets the key that was to sign soon sign now. Answers whether there is one that is to go on signing. */
+export async function hastenNextKey(tx: Executor): Promise<boolean> {
+  const rows = await tx
+    .update(signingKeys)
+    .set({ signsFrom: sql`least(${signingKeys.signsFrom}, now())` })
+    .where(and(alive, isNull(signingKeys.endsAt)))
+    .returning({ kid: signingKeys.kid });
+  return rows.length > 0;
+}
+
+/** A private key that signs nothing any more is only a risk. */
+export async function wipeEndedKeys(tx: Executor): Promise<void> {
+  await tx
+    .update(signingKeys)
+    .set({ sealedPrivate: null })
+    .where(and(lte(signingKeys.endsAt, sql`now()`), sql`${signingKeys.sealedPrivate} is not null`));
+}
