@@ -21,6 +21,7 @@ import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
+import { AnswerCache } from "./generation/answer-cache.ts";
 import { openSpine } from "./generation/spine.ts";
 import { buildApiSchema } from "./graphql/build-schema.ts";
 import { withAccess } from "./graphql/directives/access.ts";
@@ -87,7 +88,9 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const onLocked = (address: string) => log.warn({ address }, "a sign-in was refused after too many failures");
   const wallets = new Wallets(db);
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
-  const sweeper = new Sweeper(db, wallets, log);
+  const sealer = new Sealer(secrets.answerKey);
+  const cache = new AnswerCache(db, sealer);
+  const sweeper = new Sweeper(db, wallets, log, () => cache.deleteExpired());
   const doctor = new Doctor(db, log);
   const audit = new AuditService(db);
   const { record } = audit;
@@ -105,11 +108,10 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const usage = new UsageService(reports);
   const exports = new ExportService(reports);
   const bi = new BiAccess(db, record);
-  const sealer = new Sealer(secrets.answerKey);
   const idempotency = new Idempotency(db, sealer);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax, providerTimeoutMs } = config;
-  const ledger = { journal, limits, idempotency, sealer, running };
+  const ledger = { journal, limits, idempotency, sealer, cache, running };
   const spine = openSpine({ db, models, keys, ...ledger, inputBytesMax, providerTimeoutMs, onError });
   const { meters, leases, feed } = spine;
   const resolvers = [

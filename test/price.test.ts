@@ -2,7 +2,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AppError } from "../src/errors.ts";
 import { divideUp, formatCredits, formatUsd, parseCredits, parseUsd } from "../src/ledger/amount.ts";
-import { affordableOutput, costOf, creditsOf, type Price, type Tariff, type Tokens } from "../src/models/price.ts";
+import {
+  affordableOutput,
+  cachedCreditsOf,
+  costOf,
+  creditsOf,
+  type Price,
+  type Tariff,
+  type Tokens,
+} from "../src/models/price.ts";
 
 /** Properties of the arithmetic of money, each tried on thousands of made-up cases; a failure prints its seed. */
 const runs = { numRuns: 2_000 };
@@ -19,6 +27,7 @@ const price: fc.Arbitrary<Price> = fc.record({
   cachedInputNanoUsdPerMillion: rate,
   outputNanoUsdPerMillion: rate,
   reasoningNanoUsdPerMillion: rate,
+  cacheHitMicro: fc.bigInt(0n, million),
 });
 const tariff: fc.Arbitrary<Tariff> = fc.record({
   baseMicro: fc.bigInt(0n, 1_000n * million),
@@ -38,6 +47,16 @@ const amount = fc.oneof(fc.bigInt(-int64Max, int64Max), fc.bigInt(-20_000_000n, 
 const check = <T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>) => fc.assert(property, runs);
 
 describe("prices", () => {
+  it("of what comes out of the cache are their share, rounded up once, and never more than the whole", () => {
+    check(
+      fc.property(tariff, price, usage, (tariff, price, usage) => {
+        const [share, whole] = [cachedCreditsOf(tariff, price, usage), creditsOf(tariff, price, usage)];
+        expect(share).toBe(divideUp(whole * price.cacheHitMicro, million));
+        expect(share <= whole).toBe(true);
+      }),
+    );
+  });
+
   it("of what was used never exceed the reservation for the most that it could be", () => {
     check(
       fc.property(tariff, price, usage, count, count, (t, p, used, moreInput, moreOutput) => {

@@ -1,3 +1,15 @@
+CREATE TABLE "cached_answers" (
+	"account_id" uuid NOT NULL,
+	"digest" "bytea" NOT NULL,
+	"answer" "bytea" NOT NULL,
+	"finish_reason" text NOT NULL,
+	"input_tokens" integer NOT NULL,
+	"output_tokens" integer NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL,
+	CONSTRAINT "cached_answers_account_id_digest_pk" PRIMARY KEY("account_id","digest")
+);
+--> statement-breakpoint
 CREATE TABLE "plans" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"name" text NOT NULL,
@@ -37,16 +49,19 @@ ALTER TABLE "accounts" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "rotate_keys_after_days" integer;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "member_keys_max" integer DEFAULT 10 NOT NULL;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "closed_at" timestamp with time zone;--> statement-breakpoint
+ALTER TABLE "api_keys" ADD COLUMN "cache_seconds" integer;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "hours" jsonb;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "tags" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
 ALTER TABLE "key_secrets" ADD COLUMN "reminded_at" timestamp with time zone;--> statement-breakpoint
+ALTER TABLE "model_prices" ADD COLUMN "cache_hit_micro" bigint DEFAULT 100000 NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "repair_format" boolean DEFAULT false NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "ip" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "user_agent" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_at" timestamp with time zone DEFAULT now() NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_from" text;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statement-breakpoint
+CREATE INDEX "cached_answers_expiry" ON "cached_answers" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
 CREATE INDEX "signing_keys_signs_from" ON "signing_keys" USING btree ("signs_from");--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint

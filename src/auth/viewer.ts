@@ -40,6 +40,8 @@ export interface KeyViewer {
   tokensPerMinute: number | null;
   maxConcurrency: number | null;
   limitMode: "ENFORCE" | "SHADOW";
+  /** How old an answer out of the cache may be, in seconds, for calls that do not say; null means that they get none. */
+  cacheSeconds: number | null;
 }
 
 export type Viewer = UserViewer | KeyViewer;
@@ -69,6 +71,8 @@ export interface Context {
   rateLimit?: { limit: number; remaining: number; resetSeconds: number; windowSeconds: number };
   /** What the paid field of the operation came to, once it is settled. */
   credits?: { reserved: string; charged: string; balance: string };
+  /** Whether the paid field was answered out of the cache. */
+  cached?: boolean;
 }
 
 export function viewerOf({ identity }: Pick<Context, "identity">): Viewer {

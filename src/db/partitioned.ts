@@ -1,4 +1,4 @@
-import { integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { boolean, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { exact, instant } from "./columns.ts";
 
 /** The usage ledger: one row a call, partitioned by month on `created_at` (see the custom migration). */
@@ -34,6 +34,8 @@ export const requests = pgTable(
     endUser: text("end_user"),
     tags: text("tags").array().notNull(),
     httpRequestId: text("http_request_id").notNull(),
+    /** Answered out of the cache: no provider was asked. */
+    cached: boolean("cached").notNull().default(false),
   },
   (t) => [primaryKey({ columns: [t.accountId, t.id, t.createdAt] })],
 );

@@ -116,6 +116,8 @@ export const apiKeys = pgTable(
     requestsPerMinute: integer("requests_per_minute"),
     tokensPerMinute: integer("tokens_per_minute"),
     maxConcurrency: integer("max_concurrency"),
+    /** How old an answer of the cache may be for calls that do not say; null means that they get none. */
+    cacheSeconds: integer("cache_seconds"),
     /** SHADOW refuses nothing and counts what it would have refused. */
     limitMode: text("limit_mode", { enum: ["ENFORCE", "SHADOW"] })
       .notNull()
@@ -246,6 +248,8 @@ export const modelPrices = pgTable(
     cachedInputNanoUsdPerMillion: exact("cached_input_nano_usd_per_million").notNull(),
     outputNanoUsdPerMillion: exact("output_nano_usd_per_million").notNull(),
     reasoningNanoUsdPerMillion: exact("reasoning_nano_usd_per_million").notNull(),
+    /** The share of the price that an answer out of the cache costs, in millionths. */
+    cacheHitMicro: exact("cache_hit_micro").notNull().default(sql`100000`),
     createdBy: text("created_by").notNull(),
     createdAt: createdAt(),
   },
@@ -450,6 +454,26 @@ export const idempotencyRecords = pgTable(
     uniqueIndex("idempotency_records_hold").on(t.accountId, t.holdId),
     index("idempotency_records_expiry").on(t.expiresAt),
   ],
+);
+
+/** Answers that may be given again for exactly the same call of the same account. */
+export const cachedAnswers = pgTable(
+  "cached_answers",
+  {
+    accountId: uuid("account_id").notNull(),
+    /** Of all that could change the answer. */
+    digest: bytea("digest").notNull(),
+    /** Encrypted. */
+    answer: bytea("answer").notNull(),
+    finishReason: text("finish_reason", {
+      enum: ["STOP", "LENGTH", "CONTENT_FILTER", "TOOL_CALLS", "ERROR", "CANCELLED", "OTHER"],
+    }).notNull(),
+    inputTokens: integer("input_tokens").notNull(),
+    outputTokens: integer("output_tokens").notNull(),
+    createdAt: createdAt(),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.digest] }), index("cached_answers_expiry").on(t.expiresAt)],
 );
 
 /** What somebody should look at. Written with the change that caused it; delivered by webhooks. */

@@ -91,6 +91,7 @@ function readEmbedOrder(embed: EmbedInput, bytesMax: number): Order {
     repairable: false,
     dimensions: dimensions ?? undefined,
     idempotencyKey: idempotencyKey ?? undefined,
+    cacheSeconds: 0,
     quoteId: undefined,
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,

@@ -73,6 +73,13 @@ export class GenerateInput {
   })
   idempotencyKey?: string | null;
 
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      "0 to 604,800. How old an answer may be that the account got for exactly the same call, and for how long this one is kept to be given again; such an answer costs `ModelPrice.cacheHitShare` of its price. 0 takes and keeps none. As the key's `cacheSeconds` when absent.",
+  })
+  cacheSeconds?: number | null;
+
   @Field(() => ID, { nullable: true, description: "A quote whose price is to hold." })
   quoteId?: string | null;
 }

@@ -1,6 +1,7 @@
 import { checkLabels, checkSampling, readPrompt } from "../guard/input.ts";
 import { readResponseFormat } from "../guard/response-format.ts";
 import { checkToolTurns, readTools } from "../guard/tools.ts";
+import { readCacheSeconds } from "../keys/terms.ts";
 import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts";
 import type { GenerateInput } from "./input-types.ts";
 import type { MessageInput, MessageRole } from "./message-types.ts";
@@ -17,6 +18,8 @@ export interface Order {
   tags: string[];
   endUser: string | null;
   idempotencyKey: string | undefined;
+  /** How old an answer out of the cache may be; undefined leaves it to the key. */
+  cacheSeconds: number | undefined;
   /** A quote whose price is to hold. */
   quoteId: string | undefined;
 }
@@ -52,6 +55,7 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
     tags: [...new Set(tags ?? [])],
     endUser: endUser ?? null,
     idempotencyKey: input.idempotencyKey ?? undefined,
+    cacheSeconds: readCacheSeconds(input.cacheSeconds ?? null) ?? undefined,
     quoteId: input.quoteId ?? undefined,
   };
 }

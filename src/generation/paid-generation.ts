@@ -8,6 +8,7 @@ import type { Admission } from "../limits/service.ts";
 import { costOf, creditsOf, type Tariff } from "../models/price.ts";
 import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
 import type { CallableModel } from "../models/service.ts";
+import type { CachedAnswer } from "./answer-cache.ts";
 import type { Lifeline } from "./lifeline.ts";
 import type { GenerationRow } from "./store.ts";
 import { writeAnswer } from "./stored-answer.ts";
@@ -28,6 +29,8 @@ export interface OpenedGeneration {
   hold: HoldRequest;
   createdAt: Date;
   lifeline: Lifeline;
+  /** Set for a call that may fill the cache: keeps what was told. */
+  keep: ((answer: CachedAnswer) => Promise<void>) | undefined;
   /** Set for a call with an idempotency key: makes of its answer what is stored. */
   seal: ((text: string) => string) | undefined;
   onError: (error: unknown) => void;
@@ -74,6 +77,15 @@ export class PaidGeneration implements PaidCall {
     return this.#end(
       { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
       { ...told, replayed: false },
+    );
+  }
+
+  /** For an answer out of the cache: the hold is its price, and no provider was asked. */
+  settleCached({ told, finishReason }: CachedAnswer): Promise<Generation> {
+    const charge = this.#opened.hold.amount;
+    return this.#end(
+      { status: "COMPLETED", finishReason, usage: nothingUsed, charge, errorCode: null, timeToFirstTokenMs: null },
+      told,
     );
   }
 
@@ -144,7 +156,15 @@ export class PaidGeneration implements PaidCall {
         balance: formatCredits(balance),
       };
     }
+    if (told?.cached) context.cached = true;
+    else if (closed && told && ending.status === "COMPLETED") await this.#keep(ending, told);
     return toGeneration(row, told);
+  }
+
+  /** The call is settled: that its answer is not kept takes nothing from it. */
+  async #keep({ finishReason, usage: { inputTokens, outputTokens } }: Ending, told: Told): Promise<void> {
+    const { keep, onError } = this.#opened;
+    await keep?.({ told, finishReason, inputTokens, outputTokens }).catch(onError);
   }
 
   #settlement({ usage, ...ending }: Ending, told: Told | undefined): Settlement {
@@ -158,6 +178,7 @@ export class PaidGeneration implements PaidCall {
       ...tokens,
       usageSource: source,
       idempotent: seal !== undefined,
+      cached: told?.cached ?? false,
       // What broke off is no answer to give again: the same call may be made anew.
       answer: seal && told && ending.status === "COMPLETED" ? seal(writeAnswer(told)) : null,
       costNanoUsd: costOf(this.model.price, usage),
@@ -167,7 +188,7 @@ export class PaidGeneration implements PaidCall {
 
   /** What the ledger now says of this call, without reading it back. */
   #row(
-    { holdId, charge: _charge, idempotent: _idempotent, answer: _answer, ...settlement }: Settlement,
+    { holdId, charge: _charge, idempotent: _idempotent, answer: _answer, cached = false, ...settlement }: Settlement,
     { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
   ): GenerationRow {
     const { hold, createdAt } = this.#opened;
@@ -183,6 +204,7 @@ export class PaidGeneration implements PaidCall {
       ...held,
       ...settlement,
       id: holdId,
+      cached,
       // A hold that was closed by someone else was given up: the sweeper has written that, and nothing was charged.
       status: closed ? settlement.status : "ABANDONED",
       finishReason: settlement.finishReason as FinishReason,

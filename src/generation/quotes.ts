@@ -3,7 +3,7 @@ import type { Database } from "../db/client.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { allowsModel } from "../keys/model-list.ts";
 import { formatCredits } from "../ledger/amount.ts";
-import { creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
+import { cachedCreditsOf, creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
 import type { Sealer } from "../sealing.ts";
 import type { Order } from "./order.ts";
@@ -39,8 +39,9 @@ export class Quotes {
     const promised = { quote: { apiKeyId: key.apiKeyId, modelId: model.id, priceId: model.price.id, expiresAtMs } };
     const most = mostTokensOf(order, model);
     const standing = await standingOf(this.#db.orm, key);
-    // The shortest answer: a prompt of one token, and nothing said.
-    const least = creditsOf(tariff, model.price, { inputTokens: 1, outputTokens: 0 });
+    // The shortest answer, a prompt of one token and nothing said, out of the cache if that may answer.
+    const priceOf = (order.cacheSeconds ?? key.cacheSeconds ?? 0) > 0 ? cachedCreditsOf : creditsOf;
+    const least = priceOf(tariff, model.price, { inputTokens: 1, outputTokens: 0 });
     const reservable = { ...most, outputTokens: Math.min(most.outputTokens, 1) };
     const affordable = creditsOf(tariff, model.price, reservable) <= standing.available;
     return {

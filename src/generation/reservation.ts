@@ -56,17 +56,18 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
   const { order, model, tariff, key } = request;
   let most = mostTokensOf(order, model);
   for (let tries = 1; ; tries++) {
-    const hold = holdRequest(request, most);
+    const { price } = model;
+    const hold = holdOf(request, { amount: creditsOf(tariff, price, most), costMax: mostCostOf(price, most) });
     const decision = await journal.reserve(hold);
     if (decision.granted) return { hold, maxOutputTokens: most.answerTokens, createdAt: decision.createdAt };
-    if (decision.superseded) throw new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
-    if (most.repairs) {
+    if (most.repairs && !decision.superseded) {
       most = mostTokensOf({ ...order, repairable: false }, model);
       tries = 0;
       continue;
     }
     const { inputTokens, outputTokens } = most;
-    if (decision.refusedBy) throw budgetExceeded(decision.refusedBy, key.budgets);
+    const refused = refusal(decision, key);
+    if (refused) throw refused;
     const { available } = decision;
     const affordable = affordableOutput(tariff, model.price, { inputTokens, wanted: outputTokens, available });
     if (affordable === undefined || affordable === outputTokens || tries === triesMax) {
@@ -77,12 +78,27 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
   }
 }
 
-function holdRequest(
-  { holdId, context, key, order, model, tariff, leaseSeconds }: Reservation,
-  most: { inputTokens: number; outputTokens: number },
+/**
+ * Reserves what an answer out of the cache costs, for which no provider is paid.
+ * @throws as `reserve` does
+ */
+export async function reserveExactly(journal: Journal, request: Reservation, amount: bigint): Promise<Reserved> {
+  const hold = holdOf(request, { amount, costMax: 0n });
+  const decision = await journal.reserve(hold);
+  if (decision.granted) return { hold, maxOutputTokens: 0, createdAt: decision.createdAt };
+  throw refusal(decision, request.key) ?? outOfCredits(amount, decision);
+}
+
+/** Undefined when it was the wallet that refused. */
+function refusal({ superseded, refusedBy }: HoldDecision, key: KeyViewer): AppError | undefined {
+  if (superseded) return new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
+  return refusedBy && budgetExceeded(refusedBy, key.budgets);
+}
+
+function holdOf(
+  { holdId, context, key, order, model, leaseSeconds }: Reservation,
+  { amount, costMax }: Pick<HoldRequest, "amount" | "costMax">,
 ): HoldRequest {
-  const amount = creditsOf(tariff, model.price, most);
-  const costMax = mostCostOf(model.price, most);
   const budgets: BudgetDraw[] = key.budgets.map(({ scopeId, unit, period, limit }) => ({
     scopeId,
     unit,

@@ -12,15 +12,16 @@ import type { Idempotency } from "../ledger/idempotency.ts";
 import type { Journal } from "../ledger/journal.ts";
 import type { Leases } from "../ledger/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
-import type { Tariff } from "../models/price.ts";
+import { cachedCreditsOf, type Tariff } from "../models/price.ts";
 import type { CallableModel, ModelsService } from "../models/service.ts";
+import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
 import type { Quote } from "./quote-types.ts";
 import { type Quotes, unknownQuote } from "./quotes.ts";
-import { mostTokensOf, type Reservation, reserve } from "./reservation.ts";
+import { mostTokensOf, type Reservation, type Reserved, reserve, reserveExactly } from "./reservation.ts";
 import { boundSearch } from "./search.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 import { readAnswer } from "./stored-answer.ts";
@@ -43,6 +44,7 @@ export interface GenerationOptions {
   leaseSeconds: number;
   leases: Leases;
   quotes: Quotes;
+  cache: AnswerCache;
   /** Ends calls whose key has been ended. */
   running: Pick<RunningCalls, "add">;
   onError: (error: unknown) => void;
@@ -124,7 +126,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   /** The answer of an earlier call with the same idempotency key, if there is one; else the key is this call's. */
   async #claim({ context, key, order, holdId }: Pick<Reservation, "context" | "key" | "order" | "holdId">) {
-    const { idempotencyKey, quoteId: _quoteId, repairable: _repairable, ...input } = order;
+    const { idempotencyKey, quoteId: _quote, repairable: _repairable, cacheSeconds: _cache, ...input } = order;
     if (idempotencyKey === undefined) return undefined;
     const { accountId, apiKeyId } = key;
     const { signal } = context;
@@ -144,26 +146,51 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     return { answer: toGeneration(row, told), told };
   }
 
-  async #pay(reservation: Reservation): Promise<PaidGeneration> {
-    const { journal, idempotency, limits, running, onError } = this.#options;
-    const { context, key, order, model, tariff, holdId } = reservation;
-    const idempotent = order.idempotencyKey !== undefined;
-    const most = mostTokensOf(order, model);
-    let admission: Admission | undefined;
+  async #pay(reservation: Reservation) {
+    const { idempotency, cache, onError } = this.#options;
+    const { key, order, model, holdId } = reservation;
     try {
-      admission = await limits.admit(key, most.inputTokens + most.outputTokens);
-      const { hold, maxOutputTokens, createdAt } = await reserve(journal, reservation);
-      const call = { ...order.call, model: model.providerModel, maxOutputTokens };
-      const seal = idempotent ? (text: string) => idempotency.seal(text) : undefined;
-      const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
-      const opened = { context, journal, admission, model, call, tariff, hold, createdAt, lifeline, seal, onError };
-      return new PaidGeneration(opened);
+      const use = cache.useOf(key.accountId, order.cacheSeconds ?? key.cacheSeconds ?? 0, order, model);
+      const cached = use && (await cache.find(use));
+      if (!cached) return await this.#open(reservation, use);
+      const amount = cachedCreditsOf(reservation.tariff, model.price, cached);
+      const reserved = await reserveExactly(this.#options.journal, reservation, amount);
+      const paid = this.#opened(reservation, reserved, { admission: nothingAdmitted });
+      return { answer: await paid.settleCached(cached), told: cached.told };
     } catch (error) {
-      admission?.release();
       // Nothing was called, so the key is free for a call that can be paid for.
-      if (idempotent) await idempotency.withdraw({ accountId: key.accountId, holdId }).catch(onError);
+      if (order.idempotencyKey !== undefined) {
+        await idempotency.withdraw({ accountId: key.accountId, holdId }).catch(onError);
+      }
       throw error;
     }
+  }
+
+  async #open(reservation: Reservation, use: CacheUse | undefined): Promise<PaidGeneration> {
+    const { journal, limits } = this.#options;
+    const { key, order, model } = reservation;
+    const most = mostTokensOf(order, model);
+    const admission = await limits.admit(key, most.inputTokens + most.outputTokens);
+    try {
+      return this.#opened(reservation, await reserve(journal, reservation), { admission, use });
+    } catch (error) {
+      admission.release();
+      throw error;
+    }
+  }
+
+  #opened(
+    { context, key, order, model, tariff }: Reservation,
+    { hold, maxOutputTokens, createdAt }: Reserved,
+    { admission, use }: { admission: Admission; use?: CacheUse | undefined },
+  ): PaidGeneration {
+    const { journal, idempotency, cache, running, onError } = this.#options;
+    const call = { ...order.call, model: model.providerModel, maxOutputTokens };
+    const seal = order.idempotencyKey === undefined ? undefined : (text: string) => idempotency.seal(text);
+    const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
+    const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
+    const parts = { context, journal, admission, model, call, tariff, hold, createdAt, lifeline, keep, seal, onError };
+    return new PaidGeneration(parts);
   }
 
   async list(viewer: Viewer, search: GenerationSearch, page: PageRequest): Promise<Page<GenerationRow>> {
@@ -173,6 +200,9 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     return cutPage(rows, page.limit);
   }
 }
+
+/** An answer out of the cache takes no place and no tokens of the key's limits. */
+const nothingAdmitted: Admission = { settle() {}, release() {} };
 
 function tariffOf({ base, metered }: Cost): Tariff {
   return { baseMicro: parseCredits(base, "base"), metered };

@@ -128,6 +128,12 @@ export class Generation {
   })
   replayed!: boolean;
 
+  @Field(() => Boolean, {
+    description:
+      "Whether the answer came out of the cache (`GenerateInput.cacheSeconds`): no model was asked, `usage` is 0 and so is `costUsd`.",
+  })
+  cached!: boolean;
+
   @Field(() => String, { nullable: true, description: "Why it failed, as a code of the error catalogue." })
   errorCode!: string | null;
 
@@ -153,6 +159,8 @@ export interface Told {
   /** Of an embedding. */
   vectors?: number[][] | undefined;
   replayed: boolean;
+  /** Out of the cache. */
+  cached?: boolean;
 }
 
 export function toGeneration(
@@ -185,6 +193,7 @@ export function toGeneration(
     },
     latencyMs: row.latencyMs,
     replayed,
+    cached: row.cached,
     errorCode: row.errorCode as ErrorCode | null,
     tags: row.tags,
     endUser: row.endUser,

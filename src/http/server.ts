@@ -22,7 +22,7 @@ import { answerWithEvents } from "./event-stream.ts";
 import { formatFault, headersOf, type PublicFault, toPublicFault } from "./format-error.ts";
 import { goneSignal } from "./gone.ts";
 import type { Operations } from "./operations.ts";
-import { creditHeaderNames, isRefusal } from "./rest/door.ts";
+import { cacheHeader, creditHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
 import type { Sockets } from "./sockets.ts";
 
@@ -71,6 +71,7 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
       exposedHeaders: [
         ...["x-request-id", "retry-after"],
         ...creditHeaderNames,
+        cacheHeader,
         ...["ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
       ],
       maxAge: 600,

@@ -158,8 +158,8 @@ export class KeyIdentity {
 }
 
 export function toViewer(match: Omit<SecretMatch, "secret" | "databaseNow">): KeyViewer {
-  const { id: apiKeyId, accountId, walletId, scopes, limitMode } = match.key;
+  const { id: apiKeyId, accountId, walletId, scopes, limitMode, cacheSeconds } = match.key;
   const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = effectiveLimits(match.key, match.plan);
-  const limits = { models, requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode };
+  const limits = { models, requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode, cacheSeconds };
   return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, ...limits, budgets: budgetsOf(match) };
 }

@@ -60,6 +60,12 @@ export class CreateApiKeyInput {
   @Field(() => Int, { nullable: true, description: "At least 1." })
   maxConcurrency?: number | null;
 
+  @Field(() => Int, {
+    nullable: true,
+    description: "The `GenerateInput.cacheSeconds` of calls that do not say, 0 to 604,800; null means 0.",
+  })
+  cacheSeconds?: number | null;
+
   @Field(() => LimitMode, { nullable: true, description: "ENFORCE when absent or null." })
   limitMode?: `${LimitMode}` | null;
 
@@ -126,6 +132,12 @@ export class UpdateApiKeyInput {
 
   @Field(() => Int, { nullable: true, description: "At least 1; null means what its plan says, else no limit." })
   maxConcurrency?: number | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: "The `GenerateInput.cacheSeconds` of calls that do not say, 0 to 604,800; null means 0.",
+  })
+  cacheSeconds?: number | null;
 
   @Field(() => LimitMode, { nullable: true, description: "ENFORCE when absent or null." })
   limitMode?: `${LimitMode}` | null;

@@ -7,7 +7,7 @@ import type { KeyRow } from "./store.ts";
 export function toAudit(key: KeyRow): object {
   const { name, status, prefix, last4, scopes, allowedIps, limitMode, hours, tags, metadata, expiresAt, version } = key;
   return {
-    ...{ name, status, prefix, last4, scopes, allowedIps, limitMode },
+    ...{ name, status, prefix, last4, scopes, allowedIps, limitMode, cacheSeconds: key.cacheSeconds },
     ...limitsToAudit(key),
     planId: key.planId && toWire("pln", key.planId),
     ...{ hours, tags, metadata, expiresAt, walletId: toWire("wal", key.walletId), version },

@@ -24,6 +24,7 @@ export const keyColumns = {
   tokensPerMinute: apiKeys.tokensPerMinute,
   maxConcurrency: apiKeys.maxConcurrency,
   limitMode: apiKeys.limitMode,
+  cacheSeconds: apiKeys.cacheSeconds,
   dailyBudgetNanoUsd: apiKeys.dailyBudgetNanoUsd,
   monthlyBudgetNanoUsd: apiKeys.monthlyBudgetNanoUsd,
   dailyBudgetMicroCredits: apiKeys.dailyBudgetMicroCredits,

@@ -16,6 +16,7 @@ export interface KeyTerms {
   tokensPerMinute?: number | null | undefined;
   maxConcurrency?: number | null | undefined;
   limitMode?: "ENFORCE" | "SHADOW" | null | undefined;
+  cacheSeconds?: number | null | undefined;
   dailyBudgetUsd?: string | null | undefined;
   monthlyBudgetUsd?: string | null | undefined;
   dailyBudgetCredits?: string | null | undefined;
@@ -58,6 +59,7 @@ export function readChange(change: KeyTerms): Partial<Terms> {
     tokensPerMinute: has(change.tokensPerMinute, (value) => limit(value, "tokensPerMinute")),
     maxConcurrency: has(change.maxConcurrency, (value) => limit(value, "maxConcurrency")),
     limitMode: has(change.limitMode, (mode) => mode ?? "ENFORCE"),
+    cacheSeconds: has(change.cacheSeconds, readCacheSeconds),
     dailyBudgetNanoUsd: has(change.dailyBudgetUsd, (text) => readBudget(parseUsd, text, "dailyBudgetUsd")),
     monthlyBudgetNanoUsd: has(change.monthlyBudgetUsd, (text) => readBudget(parseUsd, text, "monthlyBudgetUsd")),
     dailyBudgetMicroCredits: has(change.dailyBudgetCredits, (text) => readCreditBudget(text, "dailyBudgetCredits")),
@@ -71,6 +73,14 @@ export function readChange(change: KeyTerms): Partial<Terms> {
     metadata: has(change.metadata, readMetadata),
   };
   return Object.fromEntries(Object.entries(terms).filter(([, value]) => value !== undefined));
+}
+
+const cacheSecondsMax = 604_800;
+
+/** @throws BAD_USER_INPUT unless it is 0 to a week */
+export function readCacheSeconds(seconds: number | null): number | null {
+  if (seconds === null || (seconds >= 0 && seconds <= cacheSecondsMax)) return seconds;
+  throw badInput(`cacheSeconds is 0 to ${cacheSecondsMax}.`, { field: "cacheSeconds" });
 }
 
 function readName(text: string | null): string {

@@ -81,6 +81,13 @@ export class ApiKey {
   @Field(() => LimitMode, { description: "Whether calls past the key's limits are refused or only counted." })
   limitMode!: `${LimitMode}`;
 
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      "How old an answer out of the cache may be, in seconds, for calls that do not say; null means that they get none.",
+  })
+  cacheSeconds!: number | null;
+
   @Field(() => GraphQLDecimal, {
     nullable: true,
     description: "Provider cost a day (UTC), in USD; null means what its plan says.",

@@ -84,6 +84,8 @@ export interface Settlement {
   /** Whether the call has an idempotency key, and if it is to be answered with this again, encrypted and in base64. */
   idempotent: boolean;
   answer: string | null;
+  /** Answered out of the cache; false when absent. */
+  cached?: boolean;
 }
 
 export interface SettleResult {

@@ -20,10 +20,13 @@ export class Sweeper {
   readonly #db: Database;
   readonly #wallets: Wallets;
   readonly #log: Logger;
+  readonly #deleteExpired: () => Promise<void>;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(db: Database, wallets: Wallets, log: Logger) {
+  /** `deleteExpired` is what else has had its day. */
+  constructor(db: Database, wallets: Wallets, log: Logger, deleteExpired: () => Promise<void> = async () => {}) {
+    this.#deleteExpired = deleteExpired;
     this.#db = db;
     this.#wallets = wallets;
     this.#log = log;
@@ -52,6 +55,7 @@ export class Sweeper {
     if (released > 0) this.#log.warn({ released }, "holds of calls that never ended were released");
     for (const wallet of await dueWallets(this.#db.orm, batchSize)) await this.#wallets.bringUpToDate(wallet);
     await deleteExpiredRecords(this.#db.orm);
+    await this.#deleteExpired();
   }
 
   async #releaseExpired(): Promise<number> {

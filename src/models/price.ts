@@ -13,6 +13,8 @@ export interface Price {
   cachedInputNanoUsdPerMillion: bigint;
   outputNanoUsdPerMillion: bigint;
   reasoningNanoUsdPerMillion: bigint;
+  /** The share of it that an answer out of the cache costs, in millionths. */
+  cacheHitMicro: bigint;
 }
 
 /** What a field declares: `base` in micro-credits, and whether tokens are charged for besides. */
@@ -42,6 +44,15 @@ export function creditsOf(
     millionths += BigInt(outputTokens) * price.outputMicroCreditsPerMillion;
   }
   return divideUp(millionths, million);
+}
+
+/** In micro-credits: what an answer costs that was kept, by what it took when it was made. */
+export function cachedCreditsOf(
+  tariff: Tariff,
+  price: Price,
+  tokens: Pick<Tokens, "inputTokens" | "outputTokens">,
+): bigint {
+  return divideUp(creditsOf(tariff, price, tokens) * price.cacheHitMicro, million);
 }
 
 /** In nano-USD: what the provider takes for it. Cached input and reasoning are parts of their wholes. */

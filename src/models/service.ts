@@ -43,6 +43,7 @@ export interface PriceChange {
   cachedInputUsdPerMillion?: string | null | undefined;
   outputUsdPerMillion?: string | null | undefined;
   reasoningUsdPerMillion?: string | null | undefined;
+  cacheHitShare?: string | null | undefined;
   effectiveFrom?: Date | null | undefined;
 }
 
@@ -245,7 +246,14 @@ function readRates(change: PriceChange): Omit<NewPrice, "id" | "modelId" | "crea
     cachedInputNanoUsdPerMillion: cached == null ? input : rate(parseUsd, cached, "cachedInputUsdPerMillion"),
     outputNanoUsdPerMillion: output,
     reasoningNanoUsdPerMillion: reasoning == null ? output : rate(parseUsd, reasoning, "reasoningUsdPerMillion"),
+    cacheHitMicro: readShare(change.cacheHitShare ?? "0.1"),
   };
+}
+
+function readShare(text: string): bigint {
+  const share = parseCredits(text, "cacheHitShare");
+  if (share >= 0n && share <= 1_000_000n) return share;
+  throw badInput("cacheHitShare is 0 to 1.", { field: "cacheHitShare" });
 }
 
 /** Beyond this, the price of the longest call could pass int64. */

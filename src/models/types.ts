@@ -41,6 +41,11 @@ export class ModelPrice {
 
   @Field(() => GraphQLDecimal, { description: "USD for a million reasoning tokens." })
   reasoningUsdPerMillion!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "0 to 1: the share of a call's price in credits that its answer out of the cache costs.",
+  })
+  cacheHitShare!: string;
 }
 
 @ObjectType({ description: "A model that can be called by its name.", simpleResolvers: true })
@@ -147,6 +152,13 @@ export class SetModelPriceInput {
   @Field(() => GraphQLDecimal, { nullable: true, description: "USD; as `outputUsdPerMillion` when absent." })
   reasoningUsdPerMillion?: string | null;
 
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0.1",
+    description: "0 to 1: the share of a call's price in credits that its answer out of the cache costs.",
+  })
+  cacheHitShare?: string | null;
+
   @Field(() => Date, { nullable: true, description: "From when it holds; now when absent. Not in the past." })
   effectiveFrom?: Date | null;
 }
@@ -164,6 +176,7 @@ export function toModelPrice(row: PriceRow, model: string): ModelPrice {
     cachedInputUsdPerMillion: formatUsd(row.cachedInputNanoUsdPerMillion),
     outputUsdPerMillion: formatUsd(row.outputNanoUsdPerMillion),
     reasoningUsdPerMillion: formatUsd(row.reasoningNanoUsdPerMillion),
+    cacheHitShare: formatCredits(row.cacheHitMicro),
   };
 }
 

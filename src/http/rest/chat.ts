@@ -5,7 +5,15 @@ import { goneSignal } from "../gone.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
 import { isStream } from "../operations.ts";
 import { type ChatRequest, readChat } from "./chat-schema.ts";
-import { type Data, type Doors, idempotencyKeyOf, OperationRefused, runOperation } from "./door.ts";
+import {
+  cacheSecondsOf,
+  chargeHeaders,
+  type Data,
+  type Doors,
+  idempotencyKeyOf,
+  OperationRefused,
+  runOperation,
+} from "./door.ts";
 import { toOpenAiError } from "./openai-errors.ts";
 
 /** OpenAI's chat completions over `generate` and `generateStream`. */
@@ -31,7 +39,7 @@ const finishReasons: Record<string, string> = {
 
 export async function answerChat(doors: Doors, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const chat = readChat(request.body);
-  const variables = { input: { ...toInput(chat), ...idempotencyKeyOf(request) } };
+  const variables = { input: { ...toInput(chat), ...idempotencyKeyOf(request), ...cacheSecondsOf(request) } };
   if (chat.stream) return streamChat(doors, request, reply, { chat, variables });
   const { generate: generation } = await runOperation(doors, request, reply, { query: generate, variables });
   if (generation.formatFault !== null) reply.header("x-tollgate-format-valid", "false");
@@ -124,6 +132,8 @@ async function streamChat(
     model: chat.model,
   };
   const { raw } = reply;
+  // One that is paid for already came out of the cache; what any other costs is known at its end.
+  reply.headers(chargeHeaders(context));
   openEvents(reply);
   const write = (chunk: object) => writeEvent(raw, `data: ${JSON.stringify(chunk)}\n\n`);
   try {

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import type { GraphQLFormattedError } from "graphql";
 import type { Context } from "../../auth/viewer.ts";
-import { catalogue, type ErrorCode } from "../../errors.ts";
+import { badInput, catalogue, type ErrorCode } from "../../errors.ts";
 import type { Callers } from "../context.ts";
 import { goneSignal } from "../gone.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
@@ -51,7 +51,7 @@ export async function runOperation(
   const { data, errors } = doors.operations.format(result, context);
   reply.headers(Object.fromEntries(rateLimitHeaders(context)));
   if (errors?.[0]) throw new OperationRefused(errors[0]);
-  reply.headers(creditHeaders(context));
+  reply.headers(chargeHeaders(context));
   return data;
 }
 
@@ -59,8 +59,22 @@ const creditParts = ["charged", "reserved", "balance"] as const;
 const creditHeader = (part: (typeof creditParts)[number]) => `x-tollgate-credits-${part}`;
 export const creditHeaderNames = creditParts.map(creditHeader);
 
-function creditHeaders({ credits }: Context): Record<string, string> {
-  return credits ? Object.fromEntries(creditParts.map((part) => [creditHeader(part), credits[part]])) : {};
+/** What the call came to, and whether its answer came out of the cache. */
+export function chargeHeaders({ credits, cached }: Context): Record<string, string> {
+  if (!credits) return {};
+  const parts = creditParts.map((part) => [creditHeader(part), credits[part]]);
+  return { ...Object.fromEntries(parts), ...(cached && { [cacheHeader]: "hit" }) };
+}
+
+/** In a request how old an answer out of the cache may be, in seconds; in an answer that it came out of there. */
+export const cacheHeader = "x-tollgate-cache";
+
+/** @throws BAD_USER_INPUT */
+export function cacheSecondsOf({ headers }: FastifyRequest): { cacheSeconds?: number } {
+  const seconds = headers[cacheHeader];
+  if (seconds === undefined) return {};
+  if (typeof seconds === "string" && /^\d{1,6}$/.test(seconds)) return { cacheSeconds: Number(seconds) };
+  throw badInput(`${cacheHeader} is a number of seconds.`, { field: cacheHeader });
 }
 
 /** The header of the same name, as the schema's input takes it. */

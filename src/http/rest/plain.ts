@@ -5,7 +5,7 @@ import { type Doors, idempotencyKeyOf, runOperation } from "./door.ts";
 /** The smallest REST form: one call in, one answer out, for what cannot speak GraphQL. */
 const generate = `mutation Generate($input: GenerateInput!) {
   generate(input: $input) {
-    id status model provider text finishReason formatFault latencyMs replayed createdAt
+    id status model provider text finishReason formatFault latencyMs replayed cached createdAt
     toolCalls { id name arguments }
     usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens source }
     charge { credits reserved balance costUsd }
