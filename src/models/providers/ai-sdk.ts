@@ -1,4 +1,4 @@
-import type { OpenAICompatibleProvider as Adapter } from "@ai-sdk/openai-compatible";
+import type { AnthropicProvider as Adapter } from "@ai-sdk/anthropic";
 import { AppError } from "../../errors.ts";
 import type { Upstream } from "./http.ts";
 import {
@@ -14,7 +14,7 @@ import {
 // What providers that are reached through an adapter of the AI SDK have in common (without its core, which costs five
 // times as much per call and retries on its own). Refusals never reach an adapter: `Upstream` throws them first.
 
-type Model = Pick<ReturnType<Adapter["chatModel"]>, "doGenerate" | "doStream">;
+type Model = Pick<ReturnType<Adapter["chat"]>, "doGenerate" | "doStream">;
 type CallOptions = Parameters<Model["doGenerate"]>[0];
 type Prompt = CallOptions["prompt"];
 export type Usage = Awaited<ReturnType<Model["doGenerate"]>>["usage"];

@@ -58,7 +58,7 @@ const timeoutKinds: Record<string, string> = {
 };
 
 /** Text in blocks that end where a line ends, so that no reader meets half a line. */
-export async function* lineBlocks(chunks: Chunks): AsyncGenerator<string> {
+async function* lineBlocks(chunks: Chunks): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let open = "";
   for await (const chunk of chunks) {

@@ -1,7 +1,6 @@
-import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { z } from "zod";
-import { AiSdkChat, type Usage } from "./ai-sdk.ts";
-import { lineBlocks, Upstream, type UpstreamOptions } from "./http.ts";
+import { Upstream, type UpstreamOptions } from "./http.ts";
+import { OpenAiChat } from "./openai-chat.ts";
 import {
   checkEmbedUsage,
   type EmbedAnswer,
@@ -10,7 +9,6 @@ import {
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
-  type ReportedUsage,
 } from "./provider.ts";
 
 // Any service that speaks OpenAI's chat completions.
@@ -21,48 +19,15 @@ const embeddingsSchema = z.object({
 });
 const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
 
-/** The counts as they were sent: the adapter's own reading makes 0 of a missing one. */
-function reportedUsage({ raw }: Usage): ReportedUsage | undefined {
-  if (!raw) return undefined;
-  const input = raw["prompt_tokens_details"] as { cached_tokens?: unknown } | null | undefined;
-  const output = raw["completion_tokens_details"] as { reasoning_tokens?: unknown } | null | undefined;
-  return {
-    inputTokens: raw["prompt_tokens"],
-    cachedInputTokens: input?.cached_tokens,
-    outputTokens: raw["completion_tokens"],
-    reasoningTokens: output?.reasoning_tokens,
-  };
-}
-
-// A count that is a string, a flag or beyond a double makes the adapter reject the whole answer, although the answer is
-// good. Such a count becomes -1, which checkUsage knows as none. Within an answer's text the quotes are escaped, so
-// this cannot match there.
-const unreadableCount =
-  /("(?:prompt|completion|total|cached|reasoning|accepted_prediction|rejected_prediction)_tokens"\s*:\s*)(?:"[^"\\]*"|true|false|-?[\d.]+[eE]\+?\d+|-?\d{300,}[\d.]*)/g;
-
-async function* withReadableCounts(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const encoder = new TextEncoder();
-  for await (const block of lineBlocks(chunks)) yield encoder.encode(block.replace(unreadableCount, "$1-1"));
-}
-
 export class OpenAICompatibleProvider implements Provider {
   readonly name: string;
   readonly #upstream: Upstream;
-  readonly #chat: AiSdkChat;
+  readonly #chat: OpenAiChat;
 
   constructor(options: UpstreamOptions) {
     this.name = options.name;
     this.#upstream = new Upstream(options);
-    const adapter = createOpenAICompatible({
-      name: options.name,
-      baseURL: options.baseUrl,
-      includeUsage: true,
-      supportsStructuredOutputs: true,
-      // The key stays with Upstream, so nothing the adapter puts into an error can contain it.
-      fetch: this.#upstream.asFetch(withReadableCounts),
-    });
-    const makeModel = (name: string) => adapter.chatModel(name);
-    this.#chat = new AiSdkChat({ upstream: this.#upstream, makeModel, reportedUsage });
+    this.#chat = new OpenAiChat(this.#upstream);
   }
 
   generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {

@@ -1,0 +1,202 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import type { Upstream } from "./http.ts";
+import {
+  type ChatMessage,
+  checkUsage,
+  type FinishReason,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderEvent,
+  type ReportedUsage,
+  type ToolCall,
+} from "./provider.ts";
+
+// OpenAI's chat completions as services speak them. Read and written here, because most calls and every token of most
+// streams pass through: an adapter that builds web streams and checks each piece twice took a third of a call's time.
+
+const contentSchema = z.union([z.string(), z.array(z.object({ type: z.string(), text: z.unknown().optional() }))]);
+const callSchema = z.object({
+  index: z.number().nullish(),
+  id: z.string().nullish(),
+  function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }),
+});
+const messageSchema = z.object({
+  content: contentSchema.nullish(),
+  // Which of the two a service uses depends on the model it runs.
+  reasoning_content: z.string().nullish(),
+  reasoning: z.string().nullish(),
+  tool_calls: z.array(callSchema).nullish(),
+});
+const choiceSchema = z.object({
+  message: messageSchema.nullish(),
+  delta: messageSchema.nullish(),
+  finish_reason: z.string().nullish(),
+});
+/** Of an answer, or of one piece of it. Its counts are judged by checkUsage: a wrong one is no reason to lose it. */
+const partSchema = z.object({
+  choices: z.array(choiceSchema),
+  usage: z.unknown().optional(),
+});
+
+type Part = z.infer<typeof partSchema>;
+type Message = z.infer<typeof messageSchema>;
+
+const finishReasons: Record<string, FinishReason> = {
+  stop: "STOP",
+  length: "LENGTH",
+  content_filter: "CONTENT_FILTER",
+  tool_calls: "TOOL_CALLS",
+  function_call: "TOOL_CALLS",
+};
+
+function messageOf({ role, content, toolCalls, toolCallId }: ChatMessage) {
+  if (role === "tool") return { role, tool_call_id: toolCallId ?? "", content };
+  if (!toolCalls || toolCalls.length === 0) return { role, content };
+  const calls = toolCalls.map(({ id, name, arguments: given }) => ({
+    id,
+    type: "function",
+    function: { name, arguments: given },
+  }));
+  return { role, content: content === "" ? null : content, tool_calls: calls };
+}
+
+function formatOf({ responseFormat }: ProviderCall) {
+  if (responseFormat?.type !== "json_schema") return responseFormat && { type: "json_object" };
+  return { type: "json_schema", json_schema: { schema: responseFormat.schema, strict: true, name: "response" } };
+}
+
+function toolsOf({ tools, toolChoice }: ProviderCall) {
+  if (!tools) return {};
+  const choice =
+    typeof toolChoice === "object" ? { type: "function", function: { name: toolChoice.name } } : toolChoice;
+  return { tools: tools.map((tool) => ({ type: "function", function: tool })), tool_choice: choice };
+}
+
+function bodyOf(call: ProviderCall) {
+  return {
+    model: call.model,
+    max_tokens: call.maxOutputTokens,
+    temperature: call.temperature,
+    top_p: call.topP,
+    response_format: formatOf(call),
+    stop: call.stop,
+    seed: call.seed,
+    messages: call.messages.map(messageOf),
+    ...toolsOf(call),
+  };
+}
+
+interface SentUsage {
+  prompt_tokens?: unknown;
+  completion_tokens?: unknown;
+  prompt_tokens_details?: { cached_tokens?: unknown } | null;
+  completion_tokens_details?: { reasoning_tokens?: unknown } | null;
+}
+
+/** The counts as they were sent. */
+function reportedUsage({ usage }: Part): ReportedUsage | undefined {
+  if (!usage) return undefined;
+  const sent = usage as SentUsage;
+  return {
+    inputTokens: sent.prompt_tokens,
+    cachedInputTokens: sent.prompt_tokens_details?.cached_tokens ?? undefined,
+    outputTokens: sent.completion_tokens,
+    reasoningTokens: sent.completion_tokens_details?.reasoning_tokens ?? undefined,
+  };
+}
+
+function textOf({ content }: Message): string {
+  if (typeof content === "string" || content == null) return content ?? "";
+  return content.map(({ type, text }) => (type === "text" && typeof text === "string" ? text : "")).join("");
+}
+
+/** What has come of an answer so far. */
+class Collected {
+  text = "";
+  reasoning = "";
+  usage: ReportedUsage | undefined;
+  finish: string | undefined;
+  readonly #calls = new Map<number, ToolCall>();
+
+  /** The text that this part adds. */
+  add(part: Part): string {
+    this.usage = reportedUsage(part) ?? this.usage;
+    const [choice] = part.choices;
+    this.finish = choice?.finish_reason ?? this.finish;
+    const message = choice?.message ?? choice?.delta;
+    if (!message) return "";
+    const text = textOf(message);
+    this.text += text;
+    this.reasoning += message.reasoning_content ?? message.reasoning ?? "";
+    for (const call of message.tool_calls ?? []) this.#addCall(call);
+    return text;
+  }
+
+  get toolCalls(): ToolCall[] {
+    return [...this.#calls.values()];
+  }
+
+  /** A call comes in pieces that share its index; services that send it whole leave the index out. */
+  #addCall({ index, id, function: { name, arguments: piece } }: z.infer<typeof callSchema>): void {
+    const at = index ?? this.#calls.size;
+    const known = this.#calls.get(at);
+    if (known) {
+      known.name ||= name ?? "";
+      known.arguments += piece ?? "";
+    } else {
+      const newId = `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
+      this.#calls.set(at, { id: id || newId, name: name ?? "", arguments: piece ?? "" });
+    }
+  }
+}
+
+const path = "/chat/completions";
+
+export class OpenAiChat {
+  readonly #upstream: Upstream;
+
+  constructor(upstream: Upstream) {
+    this.#upstream = upstream;
+  }
+
+  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+    const collected = new Collected();
+    const part = this.#part(await this.#upstream.requestJson(path, bodyOf(call), signal));
+    if (part.choices.length === 0) throw this.#upstream.failure("answered nothing");
+    collected.add(part);
+    return { text: collected.text, ...this.#ending(collected, call) };
+  }
+
+  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+    const collected = new Collected();
+    const body = { ...bodyOf(call), stream: true, stream_options: { include_usage: true } };
+    for await (const line of this.#upstream.requestLines(path, body, signal)) {
+      signal.throwIfAborted();
+      const data = line.startsWith("data:") ? line.slice(5).trim() : "";
+      if (data === "" || data === "[DONE]") continue;
+      const text = collected.add(this.#part(this.#upstream.parse(data)));
+      if (text !== "") yield { type: "delta", text };
+    }
+    signal.throwIfAborted();
+    if (collected.finish === undefined) throw this.#upstream.failure("ended its stream before it was done");
+    yield { type: "finish", ...this.#ending(collected, call) };
+  }
+
+  #part(value: unknown): Part {
+    const part = partSchema.safeParse(value);
+    // An error in the middle of a stream comes as `{"error": …}`, which is no part either.
+    if (!part.success) throw this.#upstream.failure("did not answer in its protocol", JSON.stringify(value));
+    return part.data;
+  }
+
+  #ending({ text, reasoning, toolCalls, usage, finish }: Collected, call: ProviderCall) {
+    const asked = toolCalls.length > 0;
+    const finishReason = asked ? "TOOL_CALLS" : (finishReasons[finish ?? ""] ?? "OTHER");
+    if (finish === "error") throw this.#upstream.failure("ended its answer with an error");
+    if (toolCalls.some(({ name }) => name === "")) throw this.#upstream.failure("called a tool without a name");
+    if (text === "" && finishReason === "OTHER") throw this.#upstream.failure("answered nothing");
+    const written = reasoning + text + (asked ? JSON.stringify(toolCalls) : "");
+    return { finishReason, usage: checkUsage(usage, call, written), ...(asked && { toolCalls }) };
+  }
+}
