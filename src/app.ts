@@ -50,9 +50,7 @@ import { DenialsResolver } from "./limits/resolver.ts";
 import { LimitsService } from "./limits/service.ts";
 import type { Logger } from "./log.ts";
 import { Discovery } from "./models/discovery.ts";
-import { createProviders } from "./models/providers/registry.ts";
-import { ModelsResolver } from "./models/resolver.ts";
-import { ModelsService } from "./models/service.ts";
+import { openModels } from "./models/open-models.ts";
 import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
 import { BiAccess } from "./usage/bi.ts";
@@ -101,8 +99,12 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const environment = config.production ? "live" : "test";
   const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
   const { accounts, identity, keys, running, resolvers: keyResolvers } = openKeys(ofKeys);
-  const providers = createProviders(config);
-  const models = new ModelsService(db, providers, record);
+  const {
+    models,
+    catalogue,
+    providers,
+    resolvers: modelResolvers,
+  } = openModels({ config, secrets, db, record, onError });
   const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
   const budgets = new BudgetsService(db, record);
   const usage = new UsageService(reports);
@@ -110,14 +112,14 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const bi = new BiAccess(db, record);
   const idempotency = new Idempotency(db, sealer);
   const limits = new LimitsService({ db, ...limiting });
-  const { inputBytesMax, providerTimeoutMs } = config;
+  const { inputBytesMax } = config;
   const ledger = { journal, limits, idempotency, sealer, cache, running };
-  const spine = openSpine({ db, models, keys, ...ledger, inputBytesMax, providerTimeoutMs, onError });
+  const spine = openSpine({ db, catalogue, keys, ...ledger, inputBytesMax, onError });
   const { meters, leases, feed } = spine;
   const resolvers = [
     ...people.resolvers,
     ...keyResolvers,
-    new ModelsResolver(models),
+    ...modelResolvers,
     new CreditsResolver(credits),
     new BudgetsResolver(budgets),
     new AccountCreditsResolver(credits, budgets),
@@ -133,7 +135,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const schema = buildApiSchema(resolvers);
   const background = { sweeper, doctor, ageing, running, limiting, leases, feed };
   const { auth } = people;
-  return { auth, people, accounts, keys, models, providers, meters, identity, exports, bi, ...background, schema };
+  const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
+  return { ...features, meters, ...background, schema };
 }
 
 type Limiting = ReturnType<typeof openLimits>;
@@ -151,26 +154,29 @@ function guard({ schema, meters, limiting }: Guarded): GraphQLSchema {
 }
 
 /** Hears what other replicas change, and makes this one act on it. */
-function followChanges(directUrl: string, { identity, running, people }: Changing, onError: (error: unknown) => void) {
+function followChanges(directUrl: string, changing: Changing, onError: (error: unknown) => void) {
+  const { identity, running, people, catalogue } = changing;
   return new ChangeFeed({
     url: directUrl,
     onError,
     onChange({ kind, id, version }) {
       if (kind === "signing-key") people.signingKeys.forget();
       if (kind === "plan" || kind === "account") identity.forgetOf(kind, id);
+      if (kind === "catalogue") catalogue.forget();
       if (kind !== "key") return;
       identity.forget(id, version);
       if (running.has(id)) void running.look();
     },
     onGap() {
       people.signingKeys.forget();
+      catalogue.forget();
       identity.forgetAll();
       void running.look();
     },
   });
 }
 
-type Changing = Pick<ReturnType<typeof compose>, "identity" | "running" | "people">;
+type Changing = Pick<ReturnType<typeof compose>, "identity" | "running" | "people" | "catalogue">;
 
 export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
   const database = await openDatabases(config, log, onStatement);
@@ -237,7 +243,7 @@ async function assemble(
       await limiting.close();
       running.stop();
       await changes.stop();
-      await Promise.all([...providers.values()].map((provider) => provider.close()));
+      await providers.close();
       await closeDatabase();
     },
   };

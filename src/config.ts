@@ -85,6 +85,9 @@ const environment = z.object({
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: url.default("https://api.anthropic.com/v1"),
   OPENAI_COMPATIBLE_SERVICES: services.prefault(""),
+  PRIVATE_SERVICE_HOSTS: list
+    .refine((all) => all.every(isHostAndPort), "takes host:port, such as 10.0.0.5:8000")
+    .prefault(""),
   INPUT_BYTES_MAX: wholeNumber(1, 1_000_000).default(262_144),
   PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
   TOLLGATE_FAILPOINT: failpoint.optional(),
@@ -104,6 +107,12 @@ function isProxy(text: string): boolean {
   const family = isIP(address);
   const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
   return text === "loopback" || (family !== 0 && fits && rest.length === 0);
+}
+
+/** As a URL has them once it is read, so that the two can be compared as text. */
+function isHostAndPort(text: string): boolean {
+  const [host = ""] = text.split(/:\d{1,5}$/);
+  return /:\d{1,5}$/.test(text) && URL.canParse(`http://${text}`) && new URL(`http://${text}`).hostname === host;
 }
 
 /** Browsers send an origin without a path, and it is compared as text. */
@@ -158,6 +167,8 @@ export interface Config {
   /** Undefined without a key of Anthropic's. */
   anthropic: { apiKey: string; baseUrl: string } | undefined;
   services: Service[];
+  /** Private hosts, as `host:port`, that services set through the API may be at. */
+  privateServiceHosts: string[];
   /** Where replicas count together; undefined means that each counts for itself. */
   redisUrl: string | undefined;
   /** How many replicas share each limit while Redis is gone. */
@@ -251,6 +262,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
       const apiKey = raw[`${name.toUpperCase().replaceAll("-", "_")}_API_KEY`];
       return { name, baseUrl, ...(apiKey && { apiKey }) };
     }),
+    privateServiceHosts: env.PRIVATE_SERVICE_HOSTS,
     redisUrl: env.REDIS_URL,
     replicas: env.REPLICAS,
     inputBytesMax: env.INPUT_BYTES_MAX,

@@ -24,17 +24,15 @@ interface Parts {
   models: ModelsService;
 }
 
-const actor = "system:first-run";
 const demoCredits = "100";
 /** Any constant will do, as long as every replica uses the same one. */
 const lockKey = 7_461_003;
 
 export async function prepareFirstRun(parts: Parts): Promise<FirstRun | undefined> {
   const { db, accounts, models } = parts;
-  await models.addFound(
-    { name: "echo", provider: "echo", description: "A stand-in that answers with the prompt. Runs no model." },
-    actor,
-  );
+  const description = "A stand-in that answers with the prompt. Runs no model.";
+  const echo = { name: "echo", provider: "echo", description, action: "model.create" as const, rates: {} };
+  await models.addFound(systemOrigin("first-run"), echo);
   if (await accounts.hasDefault()) return undefined;
   return db.exclusively(lockKey, async () => ((await accounts.hasDefault()) ? undefined : create(parts)));
 }

@@ -17,6 +17,8 @@ export interface Secrets {
   signInPepper: Buffer;
   /** For the private halves of the keys that sign access tokens. */
   signingSeal: Buffer;
+  /** For the keys of services that models run on. */
+  serviceKey: Buffer;
   /** A key of the operator's own that signs access tokens; undefined leaves it to the server to make them. */
   signingKey: KeyObject | undefined;
 }
@@ -35,6 +37,7 @@ export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecre
     answerKey: derive(secret, "stored answers"),
     signInPepper: derive(secret, "sign-in failures"),
     signingSeal: derive(secret, "signing keys"),
+    serviceKey: derive(secret, "service keys"),
     signingKey: jwtPrivateKey === undefined ? undefined : parseSigningKey(jwtPrivateKey),
   };
 }

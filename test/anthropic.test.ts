@@ -17,7 +17,7 @@ afterEach(() => provider.close());
 afterAll(() => standin.close());
 
 const open = (limits: object = {}) => {
-  provider = new AnthropicProvider({ baseUrl: standin.url, apiKey, limits });
+  provider = new AnthropicProvider({ name: "anthropic", baseUrl: standin.url, apiKey, limits });
   return provider;
 };
 const ask = (model: string, more: Partial<ProviderCall> = {}): ProviderCall => ({
@@ -115,7 +115,7 @@ describe("anthropic", () => {
   });
 
   it("lists the models, and has no embeddings", async () => {
-    expect(await open().listModels(never)).toEqual(["ok"]);
+    expect(await open().listModels(never)).toMatchObject([{ name: "ok" }]);
     expect("embed" in provider).toBe(false);
   });
 });

@@ -162,6 +162,22 @@ const recorded: Record<string, Case> = {
     run: () => server.ok('mutation { upsertModel(input: { name: "audited", provider: "echo" }) { id } }'),
     action: "model.create",
   },
+  upsertPreset: {
+    run: () => server.ok('mutation { upsertPreset(input: { name: "audited-preset", base: "echo" }) { id } }'),
+    action: "preset.create",
+  },
+  upsertModelAlias: {
+    run: () =>
+      server.ok('mutation { upsertModelAlias(input: { name: "audited-alias", targets: { model: "echo" } }) { name } }'),
+    action: "alias.create",
+  },
+  removeModelAlias: {
+    action: "alias.remove",
+    async run() {
+      await server.ok('mutation { upsertModelAlias(input: { name: "gone", targets: { model: "echo" } }) { name } }');
+      await server.ok('mutation { removeModelAlias(name: "gone") }');
+    },
+  },
   setModelPrice: {
     run: () => server.ok('mutation { setModelPrice(input: { model: "echo", multiplier: "1" }) { version } }'),
     action: "model.setPrice",

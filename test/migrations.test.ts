@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { requests } from "../src/db/partitioned.ts";
 import * as coreTables from "../src/db/tables.ts";
+import * as modelTables from "../src/db/tables-models.ts";
 import * as peopleTables from "../src/db/tables-people.ts";
 import * as usageTables from "../src/db/tables-usage.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
-const tables = { ...coreTables, ...usageTables, ...peopleTables };
+const tables = { ...coreTables, ...modelTables, ...usageTables, ...peopleTables };
 const meta = new URL("../schema/migrations/meta/", import.meta.url);
 
 function readMeta(name: string) {

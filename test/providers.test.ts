@@ -109,7 +109,8 @@ const kinds = [
   {
     kind: "ollama",
     start: startOllamaStandin,
-    open: (baseUrl: string, limits: Limits): usage.Provider => new OllamaProvider({ baseUrl, apiKey, limits }),
+    open: (baseUrl: string, limits: Limits): usage.Provider =>
+      new OllamaProvider({ name: "ollama", baseUrl, apiKey, limits }),
     sent: { options: { num_predict: 100, temperature: 0.5, top_p: 0.9, stop: ["END"], seed: 7 } },
     formatField: "format",
     sentFormats: [{}, "json"],
@@ -181,7 +182,8 @@ describe.each(kinds)("$kind", ({ start, open, sent, formatField, sentFormats, ow
   });
 
   it("lists the models", async () => {
-    expect(await provider().listModels?.(never)).toEqual(expect.arrayContaining(["ok", "no-usage"]));
+    const names = (await provider().listModels?.(never))?.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(["ok", "no-usage"]));
   });
 
   it.each([...failures, [ownFailure, {}, failed(), answer] as const])(

@@ -27,6 +27,24 @@ CREATE TABLE "plans" (
 	CONSTRAINT "plans_name_unique" UNIQUE("name")
 );
 --> statement-breakpoint
+CREATE TABLE "model_aliases" (
+	"name" text NOT NULL,
+	"model_id" uuid NOT NULL,
+	"weight" integer NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "model_aliases_name_model_id_pk" PRIMARY KEY("name","model_id"),
+	CONSTRAINT "model_aliases_weight" CHECK ("model_aliases"."weight" > 0)
+);
+--> statement-breakpoint
+CREATE TABLE "model_services" (
+	"name" text PRIMARY KEY NOT NULL,
+	"kind" text NOT NULL,
+	"base_url" text NOT NULL,
+	"sealed_key" "bytea",
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"version" integer DEFAULT 1 NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "sign_in_failures" (
 	"kind" text NOT NULL,
 	"subject" text NOT NULL,
@@ -45,6 +63,9 @@ CREATE TABLE "signing_keys" (
 	"removed_at" timestamp with time zone
 );
 --> statement-breakpoint
+ALTER TABLE "models" ALTER COLUMN "provider" DROP NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ALTER COLUMN "provider_model" DROP NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ALTER COLUMN "max_output_tokens" DROP NOT NULL;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "rotate_keys_after_days" integer;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "member_keys_max" integer DEFAULT 10 NOT NULL;--> statement-breakpoint
@@ -55,18 +76,36 @@ ALTER TABLE "api_keys" ADD COLUMN "hours" jsonb;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "tags" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
 ALTER TABLE "key_secrets" ADD COLUMN "reminded_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "model_prices" ADD COLUMN "cache_hit_micro" bigint DEFAULT 100000 NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "base_id" uuid;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "modalities" text[];--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "scopes" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "system" text;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "parameters" jsonb DEFAULT '{}'::jsonb NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "locked" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "fallbacks" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "connect_ms" integer;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "first_byte_ms" integer;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "idle_ms" integer;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "total_ms" integer;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "repair_format" boolean DEFAULT false NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "retries" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "breaker_failures" integer DEFAULT 10 NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "breaker_open_seconds" integer DEFAULT 15 NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "ip" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "user_agent" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_at" timestamp with time zone DEFAULT now() NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_from" text;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statement-breakpoint
+ALTER TABLE "model_aliases" ADD CONSTRAINT "model_aliases_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "cached_answers_expiry" ON "cached_answers" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
 CREATE INDEX "signing_keys_signs_from" ON "signing_keys" USING btree ("signs_from");--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "models" ADD CONSTRAINT "models_base_id_models_id_fk" FOREIGN KEY ("base_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "api_keys_tags" ON "api_keys" USING gin ("tags");--> statement-breakpoint
 CREATE INDEX "api_keys_plan" ON "api_keys" USING btree ("plan_id") WHERE "api_keys"."plan_id" is not null;--> statement-breakpoint
 CREATE INDEX "key_secrets_last4" ON "key_secrets" USING btree ("last4");--> statement-breakpoint
-ALTER TABLE "accounts" ADD CONSTRAINT "accounts_member_keys_max" CHECK ("accounts"."member_keys_max" >= 0);
+CREATE INDEX "models_base" ON "models" USING btree ("base_id") WHERE "models"."base_id" is not null;--> statement-breakpoint
+ALTER TABLE "accounts" ADD CONSTRAINT "accounts_member_keys_max" CHECK ("accounts"."member_keys_max" >= 0);--> statement-breakpoint
+ALTER TABLE "models" ADD CONSTRAINT "models_runs_somewhere" CHECK (("models"."base_id" is null) = ("models"."provider" is not null and "models"."provider_model" is not null and "models"."max_output_tokens" is not null));

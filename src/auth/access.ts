@@ -12,6 +12,11 @@ export const scopeRoles = {
 
 export type Scope = keyof typeof scopeRoles;
 export const scopes = Object.keys(scopeRoles) as Scope[];
+/** Made up by an admin: models that ask for it can be called only with keys that have it. */
+export function isModelScope(text: string): boolean {
+  return /^model:[a-z0-9][a-z0-9._-]{0,63}$/.test(text);
+}
+
 export const defaultScopes: Scope[] = ["generate", "embed", "usage:read"];
 
 export const accessChecks: AccessChecks<Context> = {

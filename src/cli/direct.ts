@@ -20,7 +20,7 @@ export async function connectDirect(config: Config, log: Logger): Promise<Connec
   const parts = compose(config, loadSecrets(config), db, log, reports);
   const close = async () => {
     await parts.limiting.close();
-    await Promise.all([...parts.providers.values()].map((provider) => provider.close()));
+    await parts.providers.close();
     await closeDatabase();
   };
   const firstRun = await prepareFirstRun({ config, db, ...parts }).catch(async (error: unknown) => {

@@ -1,5 +1,14 @@
-import { boolean, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { exact, instant } from "./columns.ts";
+
+/** A model that was asked, or passed over because its circuit was open, before the one that answered. */
+export interface FailedTry {
+  model: string;
+  provider: string;
+  errorCode: string;
+  /** The HTTP status with which the provider refused. */
+  upstreamStatus?: number;
+}
 
 /** The usage ledger: one row a call, partitioned by month on `created_at` (see the custom migration). */
 export const requests = pgTable(
@@ -11,8 +20,13 @@ export const requests = pgTable(
     completedAt: instant("completed_at").notNull(),
     apiKeyId: uuid("api_key_id").notNull(),
     walletId: uuid("wallet_id").notNull(),
+    /** What was asked for: a model or a preset. */
     model: text("model").notNull(),
+    /** Who ran it in the end. */
     provider: text("provider").notNull(),
+    /** The model that answered, or was asked last: the base of a preset, or a fallback. */
+    servedModel: text("served_model"),
+    failedTries: jsonb("failed_tries").$type<FailedTry[]>(),
     priceId: uuid("price_id").notNull(),
     status: text("status", { enum: ["COMPLETED", "PARTIAL", "CANCELLED", "FAILED", "ABANDONED"] }).notNull(),
     finishReason: text("finish_reason", {

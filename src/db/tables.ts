@@ -216,46 +216,6 @@ export const auditHead = pgTable(
   (t) => [check("audit_head_one_row", sql`${t.id} = 1`)],
 );
 
-export const models = pgTable("models", {
-  id: uuid("id").primaryKey(),
-  name: text("name").notNull().unique(),
-  provider: text("provider").notNull(),
-  /** The provider's own name of the model. */
-  providerModel: text("provider_model").notNull(),
-  description: text("description"),
-  contextLength: integer("context_length"),
-  maxOutputTokens: integer("max_output_tokens").notNull(),
-  /** Whether an answer without the format that was asked for is asked for once more. */
-  repairFormat: boolean("repair_format").notNull().default(false),
-  enabled: boolean("enabled").notNull().default(true),
-  createdAt: createdAt(),
-});
-
-export const modelPrices = pgTable(
-  "model_prices",
-  {
-    id: uuid("id").primaryKey(),
-    modelId: uuid("model_id")
-      .notNull()
-      .references(() => models.id),
-    version: integer("version").notNull(),
-    effectiveFrom: instant("effective_from").notNull(),
-    /** Millionths: 1,000,000 is a multiplier of one. */
-    multiplierMicro: exact("multiplier_micro").notNull(),
-    inputMicroCreditsPerMillion: exact("input_micro_credits_per_million").notNull(),
-    outputMicroCreditsPerMillion: exact("output_micro_credits_per_million").notNull(),
-    inputNanoUsdPerMillion: exact("input_nano_usd_per_million").notNull(),
-    cachedInputNanoUsdPerMillion: exact("cached_input_nano_usd_per_million").notNull(),
-    outputNanoUsdPerMillion: exact("output_nano_usd_per_million").notNull(),
-    reasoningNanoUsdPerMillion: exact("reasoning_nano_usd_per_million").notNull(),
-    /** The share of the price that an answer out of the cache costs, in millionths. */
-    cacheHitMicro: exact("cache_hit_micro").notNull().default(sql`100000`),
-    createdBy: text("created_by").notNull(),
-    createdAt: createdAt(),
-  },
-  (t) => [unique("model_prices_version").on(t.modelId, t.version)],
-);
-
 export const users = pgTable(
   "users",
   {

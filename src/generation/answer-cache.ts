@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Database } from "../db/client.ts";
 import type { FinishReason } from "../models/providers/provider.ts";
-import type { CallableModel } from "../models/service.ts";
 import type { Sealer } from "../sealing.ts";
+import type { Bid } from "./bids.ts";
 import { type CacheKey, deleteExpiredCached, findCached, keepCached } from "./cache-store.ts";
-import type { Order } from "./order.ts";
-import { mostTokensOf } from "./reservation.ts";
 import { readAnswer, writeAnswer } from "./stored-answer.ts";
 import type { Told } from "./types.ts";
 
@@ -40,8 +38,8 @@ export class AnswerCache {
   }
 
   /** Undefined for a call that has not asked for it. */
-  useOf(accountId: string, seconds: number, order: Order, model: CallableModel): CacheUse | undefined {
-    return seconds > 0 ? { key: { accountId, digest: digestOf(order, model) }, seconds } : undefined;
+  useOf(accountId: string, seconds: number, bid: Bid): CacheUse | undefined {
+    return seconds > 0 ? { key: { accountId, digest: digestOf(bid) }, seconds } : undefined;
   }
 
   async find({ key, seconds }: CacheUse): Promise<CachedAnswer | undefined> {
@@ -66,9 +64,7 @@ export class AnswerCache {
 }
 
 /** Of everything that the provider is told, by the model that runs it; prices, tags and users change no answer. */
-function digestOf(order: Order, model: CallableModel): Buffer {
-  const { id, provider, providerModel } = model;
-  const { answerTokens } = mostTokensOf(order, model);
-  const asked = { id, provider, providerModel, maxOutputTokens: answerTokens, call: order.call };
+function digestOf({ model: { id, provider }, call: { timeouts: _timeouts, ...call }, most }: Bid): Buffer {
+  const asked = { id, provider, maxOutputTokens: most.answerTokens, call };
   return createHash("sha256").update(JSON.stringify(asked)).digest();
 }

@@ -35,6 +35,9 @@ export class Embedding {
   @Field(() => String, { description: "The name of the model." })
   model!: string;
 
+  @Field(() => String, { description: "The name of the model that answered, as in `Generation`." })
+  servedModel!: string;
+
   @Field(() => String, { description: "Who ran it." })
   provider!: string;
 
@@ -60,8 +63,8 @@ export class Embedding {
 }
 
 export function toEmbedding(
-  { id, model, provider, usage, charge, latencyMs, replayed, createdAt }: Generation,
+  { id, model, servedModel, provider, usage, charge, latencyMs, replayed, createdAt }: Generation,
   vectors: number[][],
 ): Embedding {
-  return { id, model, provider, vectors, usage, charge, latencyMs, replayed, createdAt };
+  return { id, model, servedModel, provider, vectors, usage, charge, latencyMs, replayed, createdAt };
 }

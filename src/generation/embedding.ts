@@ -3,7 +3,6 @@ import { AppError, badInput } from "../errors.ts";
 import type { Answered, Cost, Meter, PaidCall } from "../graphql/directives/cost.ts";
 import { checkLabels } from "../guard/input.ts";
 import type { EmbedAnswer, EmbedCall } from "../models/providers/provider.ts";
-import type { CallableModel } from "../models/service.ts";
 import { type Embedding, type EmbedInput, toEmbedding } from "./embed-types.ts";
 import type { Order } from "./order.ts";
 import type { PaidGeneration, SettledAnswer } from "./paid-generation.ts";
@@ -17,17 +16,21 @@ const keptInputsMax = 256;
 
 export class PaidEmbedding implements PaidCall {
   readonly #paid: PaidGeneration;
-  readonly #call: EmbedCall;
+  readonly #call: Omit<EmbedCall, "model">;
 
-  constructor(paid: PaidGeneration, call: EmbedCall) {
+  constructor(paid: PaidGeneration, call: Omit<EmbedCall, "model">) {
     this.#paid = paid;
     this.#call = call;
   }
 
-  async ask(): Promise<EmbedAnswer> {
-    const { runner } = this.#paid.model;
-    if (!runner.embed) throw new AppError("BAD_USER_INPUT", { message: noEmbeddings });
-    return runner.embed(this.#call, this.#paid.signal);
+  ask(): Promise<EmbedAnswer> {
+    const { attempts, signal } = this.#paid;
+    return attempts.run(async ({ model: { runner }, call: { model, providerOptions, timeouts } }) => {
+      // Only models that have embeddings are among those that are asked.
+      if (!runner.embed) throw new AppError("INTERNAL");
+      const options = { ...(providerOptions && { providerOptions }), ...(timeouts && { timeouts }) };
+      return runner.embed({ ...this.#call, model, ...options }, signal);
+    }, signal);
   }
 
   async settle(result: unknown): Promise<Embedding> {
@@ -40,8 +43,6 @@ export class PaidEmbedding implements PaidCall {
     return this.#paid.fail(error);
   }
 }
-
-const noEmbeddings = "The provider of this model has no embeddings.";
 
 export class EmbeddingMeter implements Meter<Context> {
   readonly #generation: GenerationService;
@@ -59,13 +60,10 @@ export class EmbeddingMeter implements Meter<Context> {
   ): Promise<PaidEmbedding | Answered<Embedding>> {
     const input = args["input"] as EmbedInput;
     const order = readEmbedOrder(input, this.#inputBytesMax);
-    const fits = ({ runner }: CallableModel) => {
-      if (!runner.embed) throw badInput(noEmbeddings, { field: "model" });
-    };
-    const paid = await this.#generation.openOrder({ context, order, cost, fits });
+    const paid = await this.#generation.openOrder({ context, order, cost, needs: ["EMBEDDING"] });
     if ("answer" in paid) return { answer: toEmbedding(paid.answer, paid.told.vectors ?? []) };
     const { dimensions } = input;
-    const call = { model: paid.call.model, inputs: input.input, ...(dimensions != null && { dimensions }) };
+    const call = { inputs: input.input, ...(dimensions != null && { dimensions }) };
     return new PaidEmbedding(paid, call);
   }
 }

@@ -5,9 +5,10 @@ import type { PaidCall } from "../graphql/directives/cost.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
 import type { Admission } from "../limits/service.ts";
+import { type Attempts, streamOf } from "../models/attempts.ts";
+import type { CallableModel } from "../models/catalogue.ts";
 import { costOf, creditsOf, type Tariff } from "../models/price.ts";
 import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
-import type { CallableModel } from "../models/service.ts";
 import type { CachedAnswer } from "./answer-cache.ts";
 import type { Lifeline } from "./lifeline.ts";
 import type { GenerationRow } from "./store.ts";
@@ -23,8 +24,7 @@ export interface OpenedGeneration {
   context: Context;
   journal: Journal;
   admission: Admission;
-  model: CallableModel;
-  call: ProviderCall;
+  attempts: Attempts;
   tariff: Tariff;
   hold: HoldRequest;
   createdAt: Date;
@@ -59,15 +59,25 @@ const nothingUsed: TokenUsage = {
 export type SettledAnswer = Checked & Pick<Told, "vectors">;
 
 export class PaidGeneration implements PaidCall {
-  readonly model: CallableModel;
-  readonly call: ProviderCall;
   readonly #opened: OpenedGeneration;
   readonly #startedAtMs = performance.now();
 
   constructor(opened: OpenedGeneration) {
-    this.model = opened.model;
-    this.call = opened.call;
     this.#opened = opened;
+  }
+
+  get attempts(): Attempts {
+    return this.#opened.attempts;
+  }
+
+  /** The model that was asked last: in the end, the one that answered. */
+  get model(): CallableModel {
+    return this.attempts.served.model;
+  }
+
+  /** What that one was asked. */
+  get call(): ProviderCall {
+    return this.attempts.served.call;
   }
 
   async settle(result: unknown): Promise<Generation> {
@@ -107,9 +117,10 @@ export class PaidGeneration implements PaidCall {
 
   /** What a second attempt must stay within. */
   get bounds(): Bounds {
-    const { tariff, hold, model } = this.#opened;
+    const { tariff, hold } = this.#opened;
     const { amount, costMax } = hold;
-    return { tariff, price: model.price, amount, costMax, repairs: model.repairFormat };
+    const { price, repairFormat: repairs } = this.model;
+    return { tariff, price, amount, costMax, repairs };
   }
 
   /** Aborted when the client leaves or the key is ended: what asks the provider must heed it. */
@@ -123,7 +134,7 @@ export class PaidGeneration implements PaidCall {
 
   /** The answer as it is written. */
   stream(signal: AbortSignal): AsyncIterable<ProviderEvent> {
-    return this.model.runner.stream(this.call, signal);
+    return streamOf(this.attempts, signal);
   }
 
   /** For a call that ended in another way than `settle` and `fail` know: what was used is charged. */
@@ -144,6 +155,7 @@ export class PaidGeneration implements PaidCall {
 
   async #end(ending: Ending, told?: Told): Promise<Generation> {
     const { context, journal, admission, hold } = this.#opened;
+    if (ending.status === "PARTIAL") this.attempts.brokeOff();
     const settlement = this.#settlement(ending, told);
     this.#opened.lifeline.release();
     admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
@@ -163,19 +175,26 @@ export class PaidGeneration implements PaidCall {
 
   /** The call is settled: that its answer is not kept takes nothing from it. */
   async #keep({ finishReason, usage: { inputTokens, outputTokens } }: Ending, told: Told): Promise<void> {
-    const { keep, onError } = this.#opened;
+    const { keep, onError, attempts } = this.#opened;
+    // What another model answered in its place is no answer of the one that will be asked again.
+    if (!attempts.isFirst) return;
     await keep?.({ told, finishReason, inputTokens, outputTokens }).catch(onError);
   }
 
   #settlement({ usage, ...ending }: Ending, told: Told | undefined): Settlement {
-    const { seal, hold } = this.#opened;
+    const { seal, hold, attempts } = this.#opened;
     const { accountId, id } = hold;
     const { source, ...tokens } = usage;
+    const { name, provider, price } = this.model;
     return {
       accountId,
       holdId: id,
       ...ending,
       ...tokens,
+      servedModel: name,
+      servedProvider: provider,
+      servedPriceId: price.id,
+      ...(attempts.failures.length > 0 && { failedTries: attempts.failures }),
       usageSource: source,
       idempotent: seal !== undefined,
       cached: told?.cached ?? false,
@@ -188,9 +207,18 @@ export class PaidGeneration implements PaidCall {
 
   /** What the ledger now says of this call, without reading it back. */
   #row(
-    { holdId, charge: _charge, idempotent: _idempotent, answer: _answer, cached = false, ...settlement }: Settlement,
+    settled: Settlement,
     { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
   ): GenerationRow {
+    const { holdId, charge: _charge, idempotent: _idempotent, answer: _answer, ...rest } = settled;
+    const {
+      servedProvider,
+      servedPriceId,
+      servedModel = null,
+      failedTries = null,
+      cached = false,
+      ...settlement
+    } = rest;
     const { hold, createdAt } = this.#opened;
     const {
       amount: reserved,
@@ -205,6 +233,10 @@ export class PaidGeneration implements PaidCall {
       ...settlement,
       id: holdId,
       cached,
+      servedModel,
+      failedTries,
+      provider: servedProvider ?? held.provider,
+      priceId: servedPriceId ?? held.priceId,
       // A hold that was closed by someone else was given up: the sweeper has written that, and nothing was charged.
       status: closed ? settlement.status : "ABANDONED",
       finishReason: settlement.finishReason as FinishReason,

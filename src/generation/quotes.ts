@@ -1,14 +1,14 @@
 import type { KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
-import { allowsModel } from "../keys/model-list.ts";
 import { formatCredits } from "../ledger/amount.ts";
-import { cachedCreditsOf, creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
-import type { CallableModel, ModelsService } from "../models/service.ts";
+import type { Catalogue, Promised, Route } from "../models/catalogue.ts";
+import { cachedCreditsOf, creditsOf, type Tariff } from "../models/price.ts";
+import { mayCall } from "../models/resolution.ts";
 import type { Sealer } from "../sealing.ts";
+import { bidsOf, mostOf } from "./bids.ts";
 import type { Order } from "./order.ts";
 import type { Quote } from "./quote-types.ts";
-import { mostTokensOf } from "./reservation.ts";
 import { type Standing, standingOf } from "./store.ts";
 
 /**
@@ -18,59 +18,63 @@ import { type Standing, standingOf } from "./store.ts";
 const validMs = 5 * 60_000;
 const prefix = "quo_";
 
-interface Promised {
-  quote: { apiKeyId: string; modelId: string; priceId: string; expiresAtMs: number };
+interface Sealed {
+  quote: Promised & { apiKeyId: string; expiresAtMs: number };
 }
 
 export class Quotes {
   readonly #db: Database;
-  readonly #models: ModelsService;
+  readonly #catalogue: Catalogue;
   readonly #sealer: Sealer;
 
-  constructor(db: Database, models: ModelsService, sealer: Sealer) {
+  constructor(db: Database, catalogue: Catalogue, sealer: Sealer) {
     this.#db = db;
-    this.#models = models;
+    this.#catalogue = catalogue;
     this.#sealer = sealer;
   }
 
   async quote(key: KeyViewer, order: Order, tariff: Tariff): Promise<Quote> {
-    const model = await this.#models.callable(order.model);
-    const expiresAtMs = (await this.#models.now()) + validMs;
-    const promised = { quote: { apiKeyId: key.apiKeyId, modelId: model.id, priceId: model.price.id, expiresAtMs } };
-    const most = mostTokensOf(order, model);
+    const route = await this.#catalogue.route(order.model);
+    const bids = bidsOf(order, route, key, ["TEXT"]);
+    const expiresAtMs = (await this.#catalogue.now()) + validMs;
+    const priceIds = Object.fromEntries(bids.map(({ model }) => [model.pricedId, model.price.id]));
+    const promised: Sealed = { quote: { apiKeyId: key.apiKeyId, modelId: route.id, priceIds, expiresAtMs } };
     const standing = await standingOf(this.#db.orm, key);
     // The shortest answer, a prompt of one token and nothing said, out of the cache if that may answer.
-    const priceOf = (order.cacheSeconds ?? key.cacheSeconds ?? 0) > 0 ? cachedCreditsOf : creditsOf;
-    const least = priceOf(tariff, model.price, { inputTokens: 1, outputTokens: 0 });
-    const reservable = { ...most, outputTokens: Math.min(most.outputTokens, 1) };
-    const affordable = creditsOf(tariff, model.price, reservable) <= standing.available;
+    const shortest = { inputTokens: 1, outputTokens: 0 };
+    const [first] = bids;
+    const cached = (order.cacheSeconds ?? key.cacheSeconds ?? 0) > 0;
+    const fresh = smallest(bids.map(({ model }) => creditsOf(tariff, model.price, shortest)));
+    const least = cached ? smallest([fresh, cachedCreditsOf(tariff, first.model.price, shortest)]) : fresh;
+    const reservable = { ...first, most: { ...first.most, outputTokens: Math.min(first.most.outputTokens, 1) } };
+    const affordable = mostOf([reservable], tariff).credits <= standing.available;
     return {
-      model: model.name,
+      model: route.name,
       minCredits: formatCredits(least),
-      maxCredits: formatCredits(creditsOf(tariff, model.price, most)),
+      maxCredits: formatCredits(mostOf(bids, tariff).credits),
       balance: formatCredits(standing.available),
       affordable,
-      blockedBy: blocksOf(key, model, { affordable, standing, tariff, reservable: most }),
+      blockedBy: blocksOf(key, route, { affordable, standing, most: mostOf([reservable], tariff) }),
       quoteId: prefix + this.#sealer.seal(JSON.stringify(promised)).toString("base64url"),
       expiresAt: new Date(expiresAtMs),
     };
   }
 
   /**
-   * The version of the price that was promised to this key for this model.
-   * @throws NOT_FOUND for a quote that was never given to this key, is of another model, or has run out
+   * The model and the versions of prices that were promised to this key.
+   * @throws NOT_FOUND for a quote that was never given to this key, or has run out
    */
-  async priceOf(quoteId: string, key: KeyViewer): Promise<{ modelId: string; priceId: string }> {
+  async promiseOf(quoteId: string, key: KeyViewer): Promise<Promised> {
     const quote = this.#open(quoteId);
-    if (quote?.apiKeyId !== key.apiKeyId || quote.expiresAtMs <= (await this.#models.now())) throw unknownQuote();
+    if (quote?.apiKeyId !== key.apiKeyId || quote.expiresAtMs <= (await this.#catalogue.now())) throw unknownQuote();
     return quote;
   }
 
-  #open(quoteId: string): Promised["quote"] | undefined {
+  #open(quoteId: string): Sealed["quote"] | undefined {
     if (!quoteId.startsWith(prefix)) return undefined;
     try {
       const text = this.#sealer.open(Buffer.from(quoteId.slice(prefix.length), "base64url"));
-      return (JSON.parse(text) as Promised).quote;
+      return (JSON.parse(text) as Sealed).quote;
     } catch {
       return undefined;
     }
@@ -81,22 +85,22 @@ export function unknownQuote(): AppError {
   return new AppError("NOT_FOUND", { message: "There is no such quote, or it has run out." });
 }
 
+function smallest(amounts: bigint[]): bigint {
+  return amounts.reduce((least, amount) => (amount < least ? amount : least));
+}
+
 interface Asked {
   affordable: boolean;
   standing: Standing;
-  tariff: Tariff;
-  reservable: { inputTokens: number; outputTokens: number };
+  /** What it would reserve at the least. */
+  most: { credits: bigint; costNanoUsd: bigint };
 }
 
-function blocksOf(
-  key: KeyViewer,
-  model: CallableModel,
-  { affordable, standing, tariff, reservable }: Asked,
-): ErrorCode[] {
+function blocksOf(key: KeyViewer, route: Route, { affordable, standing, most }: Asked): ErrorCode[] {
   const blocks: ErrorCode[] = [];
-  if (!allowsModel(key.models, model.name)) blocks.push("MODEL_NOT_ALLOWED");
+  if (!mayCall(key, route)) blocks.push("MODEL_NOT_ALLOWED");
   if (!affordable) blocks.push("OUT_OF_CREDITS");
-  const amounts = { USD: mostCostOf(model.price, reservable), CREDITS: creditsOf(tariff, model.price, reservable) };
+  const amounts = { USD: most.costNanoUsd, CREDITS: most.credits };
   const exceeded = key.budgets.some(({ scopeId, unit, period, limit }) => {
     const window = standing.windows.find(
       (each) => [each.scopeId, each.unit, each.period].join() === [scopeId, unit, period].join(),

@@ -2,11 +2,9 @@ import type { Budget, Context, KeyViewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { BudgetDraw, BudgetRefusal, HoldDecision, HoldRequest, Journal } from "../ledger/journal.ts";
-import { affordableOutput, creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
-import { inputTokensUpperBound } from "../models/providers/provider.ts";
-import type { CallableModel } from "../models/service.ts";
+import { affordableOutput, creditsOf, type Tariff } from "../models/price.ts";
+import { type Bids, mostOf, withOutput, withoutRepairs } from "./bids.ts";
 import type { Order } from "./order.ts";
-import { repairInputMax } from "./structured.ts";
 
 /** What a call may cost at most, and the hold that stands for it. */
 export interface Reservation {
@@ -15,66 +13,45 @@ export interface Reservation {
   context: Context;
   key: KeyViewer;
   order: Order;
-  model: CallableModel;
+  /** The name that the ledger has for what was asked for. */
+  name: string;
+  bids: Bids;
   tariff: Tariff;
   leaseSeconds: number;
 }
 
 export interface Reserved {
   hold: HoldRequest;
-  maxOutputTokens: number;
+  /** Each with as many output tokens as the hold pays for. */
+  bids: Bids;
   createdAt: Date;
-}
-
-export interface MostTokens {
-  inputTokens: number;
-  outputTokens: number;
-  /** What one answer has of the output. */
-  answerTokens: number;
-  repairs: boolean;
-}
-
-/** The most tokens that a call can use, with the repair of an answer that does not have its format. */
-export function mostTokensOf({ call, maxOutputTokens, repairable }: Order, model: CallableModel): MostTokens {
-  const inputTokens = inputTokensUpperBound(call.messages, call);
-  const answerTokens = Math.min(maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens);
-  const repairs = repairable && model.repairFormat && call.responseFormat !== undefined;
-  if (!repairs) return { inputTokens, outputTokens: answerTokens, answerTokens, repairs };
-  const again = repairInputMax(inputTokens, answerTokens);
-  return { inputTokens: inputTokens + again, outputTokens: 2 * answerTokens, answerTokens, repairs };
 }
 
 /** How often a reservation is cut to a balance that other calls are drawing on at the same time. */
 const triesMax = 3;
 
 /**
- * Reserves for as many output tokens as were asked for, or for as many as the wallet pays for; for a repair only if
- * that is paid for as well.
+ * Reserves the most that the call can cost whoever answers it. A wallet or budget that does not have that pays for the
+ * call without a repair of its format, and a wallet for fewer output tokens and without fallbacks that are out of reach.
  * @throws OUT_OF_CREDITS or BUDGET_EXCEEDED, naming what refused, or IDEMPOTENCY_IN_PROGRESS when a twin took over
  */
 export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
-  const { order, model, tariff, key } = request;
-  let most = mostTokensOf(order, model);
+  const { tariff, key } = request;
+  let { bids } = request;
   for (let tries = 1; ; tries++) {
-    const { price } = model;
-    const hold = holdOf(request, { amount: creditsOf(tariff, price, most), costMax: mostCostOf(price, most) });
+    const hold = holdOf(request, mostOf(bids, tariff));
     const decision = await journal.reserve(hold);
-    if (decision.granted) return { hold, maxOutputTokens: most.answerTokens, createdAt: decision.createdAt };
-    if (most.repairs && !decision.superseded) {
-      most = mostTokensOf({ ...order, repairable: false }, model);
+    if (decision.granted) return { hold, bids, createdAt: decision.createdAt };
+    if (bids.some(({ most }) => most.repairs) && !decision.superseded) {
+      bids = withoutRepairs(bids);
       tries = 0;
       continue;
     }
-    const { inputTokens, outputTokens } = most;
     const refused = refusal(decision, key);
     if (refused) throw refused;
-    const { available } = decision;
-    const affordable = affordableOutput(tariff, model.price, { inputTokens, wanted: outputTokens, available });
-    if (affordable === undefined || affordable === outputTokens || tries === triesMax) {
-      const least = creditsOf(tariff, model.price, { inputTokens, outputTokens: 1 });
-      throw outOfCredits(least < hold.amount ? least : hold.amount, decision);
-    }
-    most = { ...most, outputTokens: affordable, answerTokens: affordable };
+    const cut = cutTo(decision.available, bids, tariff);
+    if (!cut || tries === triesMax) throw outOfCredits(leastOf(bids, tariff), decision);
+    bids = cut;
   }
 }
 
@@ -82,11 +59,11 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
  * Reserves what an answer out of the cache costs, for which no provider is paid.
  * @throws as `reserve` does
  */
-export async function reserveExactly(journal: Journal, request: Reservation, amount: bigint): Promise<Reserved> {
-  const hold = holdOf(request, { amount, costMax: 0n });
+export async function reserveExactly(journal: Journal, request: Reservation, credits: bigint): Promise<Reserved> {
+  const hold = holdOf(request, { credits, costNanoUsd: 0n });
   const decision = await journal.reserve(hold);
-  if (decision.granted) return { hold, maxOutputTokens: 0, createdAt: decision.createdAt };
-  throw refusal(decision, request.key) ?? outOfCredits(amount, decision);
+  if (decision.granted) return { hold, bids: request.bids, createdAt: decision.createdAt };
+  throw refusal(decision, request.key) ?? outOfCredits(credits, decision);
 }
 
 /** Undefined when it was the wallet that refused. */
@@ -95,10 +72,32 @@ function refusal({ superseded, refusedBy }: HoldDecision, key: KeyViewer): AppEr
   return refusedBy && budgetExceeded(refusedBy, key.budgets);
 }
 
+/** Undefined when what was asked for is out of reach, or when nothing could be cut. */
+function cutTo(available: bigint, bids: Bids, tariff: Tariff): Bids | undefined {
+  const [first, ...others] = bids.map((bid) => {
+    const { inputTokens, outputTokens: wanted } = bid.most;
+    const outputTokens = affordableOutput(tariff, bid.model.price, { inputTokens, wanted, available });
+    return outputTokens === undefined ? undefined : withOutput(bid, outputTokens);
+  });
+  const cut: Bids | undefined = first && [first, ...others.filter((bid) => bid !== undefined)];
+  const same =
+    cut?.length === bids.length && cut.every(({ most }, i) => most.outputTokens === bids[i]?.most.outputTokens);
+  return same ? undefined : cut;
+}
+
+/** What the wallet should have had, at the least. */
+function leastOf([first, ...others]: Bids, tariff: Tariff): bigint {
+  const outputTokens = Math.min(first.most.outputTokens, 1);
+  const least = creditsOf(tariff, first.model.price, { ...first.most, outputTokens });
+  const { credits } = mostOf([first, ...others], tariff);
+  return least < credits ? least : credits;
+}
+
 function holdOf(
-  { holdId, context, key, order, model, leaseSeconds }: Reservation,
-  { amount, costMax }: Pick<HoldRequest, "amount" | "costMax">,
+  { holdId, context, key, order, name, bids, leaseSeconds }: Reservation,
+  { credits: amount, costNanoUsd: costMax }: ReturnType<typeof mostOf>,
 ): HoldRequest {
+  const { model } = bids[0];
   const budgets: BudgetDraw[] = key.budgets.map(({ scopeId, unit, period, limit }) => ({
     scopeId,
     unit,
@@ -115,7 +114,7 @@ function holdOf(
     amount,
     costMax,
     budgets,
-    model: model.name,
+    model: name,
     provider: model.provider,
     priceId: model.price.id,
     endUser: order.endUser,

@@ -5,23 +5,25 @@ import { failpoint } from "../failpoint.ts";
 import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/cost.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
-import { allowsModel } from "../keys/model-list.ts";
 import type { RunningCalls } from "../keys/running.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency.ts";
 import type { Journal } from "../ledger/journal.ts";
 import type { Leases } from "../ledger/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
+import { Attempts } from "../models/attempts.ts";
+import type { Catalogue, Modality, Route } from "../models/catalogue.ts";
 import { cachedCreditsOf, type Tariff } from "../models/price.ts";
-import type { CallableModel, ModelsService } from "../models/service.ts";
+import { mayCall } from "../models/resolution.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
+import { type Bids, bidsOf, toCandidate, totalTokensOf } from "./bids.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
 import type { Quote } from "./quote-types.ts";
 import { type Quotes, unknownQuote } from "./quotes.ts";
-import { mostTokensOf, type Reservation, type Reserved, reserve, reserveExactly } from "./reservation.ts";
+import { type Reservation, type Reserved, reserve, reserveExactly } from "./reservation.ts";
 import { boundSearch } from "./search.ts";
 import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 import { readAnswer } from "./stored-answer.ts";
@@ -35,13 +37,13 @@ import { type Generation, toGeneration } from "./types.ts";
  */
 export interface GenerationOptions {
   db: Database;
-  models: ModelsService;
+  catalogue: Catalogue;
   journal: Journal;
   idempotency: Idempotency;
   limits: LimitsService;
   inputBytesMax: number;
-  /** How long a hold outlives its last sign of life, in seconds. */
-  leaseSeconds: number;
+  /** How long a hold outlives the longest that its call can take, in seconds. */
+  leaseGraceSeconds: number;
   leases: Leases;
   quotes: Quotes;
   cache: AnswerCache;
@@ -57,8 +59,8 @@ interface OrderedCall {
   context: Context;
   order: Order;
   cost: Cost;
-  /** Throws for a model that cannot do what is asked, before anything is reserved. */
-  fits?: (model: CallableModel) => void;
+  /** What the model must be able to do. */
+  needs: readonly Modality[];
   leaseSeconds?: number;
 }
 
@@ -70,7 +72,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   }
 
   open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidGeneration | Answered<Generation>> {
-    return this.openOrder({ context, order: this.#readOrder(args), cost });
+    return this.openOrder({ context, order: this.#readOrder(args), cost, needs: ["TEXT"] });
   }
 
   async openStream(
@@ -81,20 +83,27 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const { leases } = this.#options;
     const { leaseSeconds } = leases;
     const order = { ...this.#readOrder(args), repairable: false };
-    const paid = await this.openOrder({ context, order, cost, leaseSeconds });
+    const paid = await this.openOrder({ context, order, cost, needs: ["TEXT"], leaseSeconds });
     if ("answer" in paid) return { answer: replayed(paid.answer) };
     return new GenerationStream(paid, leases);
   }
 
-  async openOrder({ context, order, cost, fits, leaseSeconds = this.#options.leaseSeconds }: OrderedCall) {
+  async openOrder({ context, order, cost, needs, leaseSeconds }: OrderedCall) {
     const key = keyOf(viewerOf(context));
-    const model = await this.#priced(key, order);
-    if (!allowsModel(key.models, model.name)) throw new AppError("MODEL_NOT_ALLOWED");
-    fits?.(model);
+    const route = await this.#priced(key, order);
+    if (!mayCall(key, route)) throw new AppError("MODEL_NOT_ALLOWED");
+    const bids = bidsOf(order, route, key, needs);
     const tariff = tariffOf(cost);
     const holdId = newId();
     const earlier = await this.#claim({ context, key, order, holdId });
-    return earlier ?? this.#pay({ context, key, order, model, tariff, holdId, leaseSeconds });
+    const lease = leaseSeconds ?? this.#leaseSeconds(bids);
+    return earlier ?? this.#pay({ context, key, order, name: route.name, bids, tariff, holdId, leaseSeconds: lease });
+  }
+
+  /** A hold of a call that gives no sign of life must outlive all that may be asked for it, one after the other. */
+  #leaseSeconds(bids: Bids): number {
+    const longestMs = bids.reduce((sum, { model }) => sum + model.timeouts.totalMs, 0);
+    return Math.ceil(longestMs / 1000) + this.#options.leaseGraceSeconds;
   }
 
   async quote(context: Context, input: GenerateInput): Promise<Quote> {
@@ -102,26 +111,31 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     return quotes.quote(keyOf(viewerOf(context)), readOrder(input, inputBytesMax), tariffOf(generateCost));
   }
 
-  /** The model at its price of now, or at the one that the call's quote promised. */
-  async #priced(key: KeyViewer, { model: name, quoteId }: Order): Promise<CallableModel> {
-    const { models, quotes } = this.#options;
-    if (quoteId === undefined) return models.callable(name);
-    const { modelId, priceId } = await quotes.priceOf(quoteId, key);
-    const { id } = await models.callable(name);
-    if (id !== modelId) throw unknownQuote();
-    return models.callable(name, priceId);
+  /** Who may answer at the prices of now, or at those that the call's quote promised. */
+  async #priced(key: KeyViewer, { model: name, quoteId }: Order): Promise<Route> {
+    const { catalogue, quotes } = this.#options;
+    if (quoteId === undefined) return catalogue.route(name);
+    const promised = await quotes.promiseOf(quoteId, key);
+    const route = await catalogue.route(name, promised);
+    if (route.id !== promised.modelId) throw unknownQuote();
+    return route;
   }
 
   #readOrder(args: Record<string, unknown>): Order {
     return readOrder(args["input"] as GenerateInput, this.#options.inputBytesMax);
   }
 
-  ask({ model, call, bounds, signal }: PaidGeneration): Promise<Checked> {
-    return askInFormat(call, bounds, (attempt) => {
-      const answer = model.runner.generate(attempt, signal);
-      failpoint("after_dispatch");
-      return answer;
-    });
+  ask(paid: PaidGeneration): Promise<Checked> {
+    const { attempts, signal } = paid;
+    return attempts.run(
+      ({ model, call }) =>
+        askInFormat(call, paid.bounds, (attempt) => {
+          const answer = model.runner.generate(attempt, signal);
+          failpoint("after_dispatch");
+          return answer;
+        }),
+      signal,
+    );
   }
 
   /** The answer of an earlier call with the same idempotency key, if there is one; else the key is this call's. */
@@ -148,12 +162,13 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   async #pay(reservation: Reservation) {
     const { idempotency, cache, onError } = this.#options;
-    const { key, order, model, holdId } = reservation;
+    const { key, order, bids, holdId } = reservation;
     try {
-      const use = cache.useOf(key.accountId, order.cacheSeconds ?? key.cacheSeconds ?? 0, order, model);
+      const [first] = bids;
+      const use = cache.useOf(key.accountId, order.cacheSeconds ?? key.cacheSeconds ?? 0, first);
       const cached = use && (await cache.find(use));
       if (!cached) return await this.#open(reservation, use);
-      const amount = cachedCreditsOf(reservation.tariff, model.price, cached);
+      const amount = cachedCreditsOf(reservation.tariff, first.model.price, cached);
       const reserved = await reserveExactly(this.#options.journal, reservation, amount);
       const paid = this.#opened(reservation, reserved, { admission: nothingAdmitted });
       return { answer: await paid.settleCached(cached), told: cached.told };
@@ -168,9 +183,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   async #open(reservation: Reservation, use: CacheUse | undefined): Promise<PaidGeneration> {
     const { journal, limits } = this.#options;
-    const { key, order, model } = reservation;
-    const most = mostTokensOf(order, model);
-    const admission = await limits.admit(key, most.inputTokens + most.outputTokens);
+    const admission = await limits.admit(reservation.key, totalTokensOf(reservation.bids));
     try {
       return this.#opened(reservation, await reserve(journal, reservation), { admission, use });
     } catch (error) {
@@ -180,16 +193,17 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   }
 
   #opened(
-    { context, key, order, model, tariff }: Reservation,
-    { hold, maxOutputTokens, createdAt }: Reserved,
+    { context, key, order, tariff }: Reservation,
+    { hold, bids, createdAt }: Reserved,
     { admission, use }: { admission: Admission; use?: CacheUse | undefined },
   ): PaidGeneration {
     const { journal, idempotency, cache, running, onError } = this.#options;
-    const call = { ...order.call, model: model.providerModel, maxOutputTokens };
+    const [first, ...others] = bids;
+    const attempts = new Attempts([toCandidate(first), ...others.map(toCandidate)]);
     const seal = order.idempotencyKey === undefined ? undefined : (text: string) => idempotency.seal(text);
     const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
     const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
-    const parts = { context, journal, admission, model, call, tariff, hold, createdAt, lifeline, keep, seal, onError };
+    const parts = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline, keep, seal, onError };
     return new PaidGeneration(parts);
   }
 

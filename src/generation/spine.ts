@@ -19,19 +19,17 @@ const leaseGraceSeconds = 30;
 const streamLeaseSeconds = 45;
 const renewEveryMs = 10_000;
 
-interface SpineOptions extends Omit<GenerationOptions, "leaseSeconds" | "leases" | "quotes"> {
+interface SpineOptions extends Omit<GenerationOptions, "leaseGraceSeconds" | "leases" | "quotes"> {
   keys: KeysService;
   sealer: Sealer;
-  providerTimeoutMs: number;
 }
 
 /** Puts the feature together: its resolvers, who meters its paid fields, and what must come to rest before an end. */
-export function openSpine({ keys, sealer, providerTimeoutMs, ...options }: SpineOptions) {
-  const { db, models, inputBytesMax, onError } = options;
+export function openSpine({ keys, sealer, ...options }: SpineOptions) {
+  const { db, catalogue, inputBytesMax, onError } = options;
   const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
-  const leaseSeconds = providerTimeoutMs / 1000 + leaseGraceSeconds;
-  const quotes = new Quotes(db, models, sealer);
-  const generation = new GenerationService({ ...options, leaseSeconds, leases, quotes });
+  const quotes = new Quotes(db, catalogue, sealer);
+  const generation = new GenerationService({ ...options, leaseGraceSeconds, leases, quotes });
   const embedding = new EmbeddingMeter(generation, inputBytesMax);
   const feed = new GenerationFeed(db, onError);
   const meters: Meters<Context> = {

@@ -80,6 +80,26 @@ export class Charge {
   costUsd!: string;
 }
 
+@ObjectType({
+  description: "A model that was asked in vain, or passed over because it has failed too often of late.",
+  simpleResolvers: true,
+})
+export class FailedTry {
+  @Field(() => String, { description: "The name of the model." })
+  model!: string;
+
+  @Field(() => String, { description: "Who runs it." })
+  provider!: string;
+
+  @Field(() => String, {
+    description: "PROVIDER_FAILED or PROVIDER_TIMEOUT; UNAVAILABLE when it was passed over.",
+  })
+  errorCode!: string;
+
+  @Field(() => Int, { nullable: true, description: "The HTTP status with which the provider refused, if it did." })
+  upstreamStatus!: number | null;
+}
+
 @ObjectType({ description: "A call of a model and what came of it.", simpleResolvers: true })
 export class Generation {
   @Field(() => ID, { description: "`gen_…`" })
@@ -88,11 +108,21 @@ export class Generation {
   @Field(() => GenerationStatus, { description: "How the call ended." })
   status!: `${GenerationStatus}`;
 
-  @Field(() => String, { description: "The name of the model." })
+  @Field(() => String, {
+    description: "The name of the model or preset that was asked for; of an alias, the one that it stood for.",
+  })
   model!: string;
+
+  @Field(() => String, {
+    description: "The name of the model that answered, or was asked last: the base of a preset, or a fallback.",
+  })
+  servedModel!: string;
 
   @Field(() => String, { description: "Who ran it." })
   provider!: string;
+
+  @Field(() => [FailedTry], { description: "What went wrong before or instead of an answer, try by try." })
+  failedTries!: FailedTry[];
 
   @Field(() => String, {
     description: "What the model wrote. Answers are not stored, so it is empty in `generations`.",
@@ -172,7 +202,9 @@ export function toGeneration(
     id: toWire("gen", row.id),
     status: row.status,
     model: row.model,
+    servedModel: row.servedModel ?? row.model,
     provider: row.provider,
+    failedTries: (row.failedTries ?? []).map((failed) => ({ upstreamStatus: null, ...failed })),
     text,
     toolCalls,
     formatFault: formatFault || null,

@@ -37,7 +37,8 @@ export class CreateApiKeyInput {
 
   @Field(() => [String], {
     nullable: true,
-    description: 'What the key may do; ["generate", "embed", "usage:read"] when absent.',
+    description:
+      'What the key may do; ["generate", "embed", "usage:read"] when absent. `model:…` for models that ask for it.',
   })
   scopes?: string[] | null;
 

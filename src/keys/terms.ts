@@ -1,4 +1,4 @@
-import { defaultScopes, scopes as knownScopes } from "../auth/access.ts";
+import { defaultScopes, isModelScope, scopes as knownScopes } from "../auth/access.ts";
 import { badInput } from "../errors.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
 import { isAddressRange } from "./addresses.ts";
@@ -96,8 +96,10 @@ function readMetadata(metadata: unknown): unknown {
 
 function readScopes(given: string[] | null): string[] {
   const list = given ?? defaultScopes;
-  const unknown = list.find((scope) => !(knownScopes as string[]).includes(scope));
-  if (unknown !== undefined) throw badInput(`"${unknown}" is no scope. Scopes: ${knownScopes.join(", ")}.`);
+  const unknown = list.find((scope) => !(knownScopes as string[]).includes(scope) && !isModelScope(scope));
+  if (unknown !== undefined) {
+    throw badInput(`"${unknown}" is no scope. Scopes: ${knownScopes.join(", ")}, and model:… as models ask for.`);
+  }
   return [...new Set(list)];
 }
 

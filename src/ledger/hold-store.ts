@@ -16,7 +16,8 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         ord int, "accountId" uuid, "holdId" uuid, status text, "finishReason" text, "usageSource" text,
         "inputTokens" int, "cachedInputTokens" int, "outputTokens" int, "reasoningTokens" int, charge bigint,
         "costNanoUsd" bigint, "latencyMs" int, "timeToFirstTokenMs" int, "errorCode" text, "entryId" uuid,
-        answer text, idempotent boolean, cached boolean
+        answer text, idempotent boolean, cached boolean, "servedModel" text, "servedProvider" text,
+        "servedPriceId" uuid, "failedTries" jsonb
       )
     ), wallet as (
       select w.account_id, w.id, w.balance, w.held, w.unburnt from wallets w
@@ -53,11 +54,14 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       from running where charged > 0
     ), request as (
       insert into requests (account_id, id, created_at, completed_at, api_key_id, wallet_id, model, provider, price_id,
-        status, finish_reason, usage_source, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
+        served_model, failed_tries, status, finish_reason, usage_source, input_tokens, cached_input_tokens,
+        output_tokens, reasoning_tokens,
         reserved, charged, cost_nano_usd, balance_after, latency_ms, time_to_first_token_ms, error_code, end_user, tags,
         http_request_id, cached)
-      select c.account_id, c.id, c.created_at, now(), c.api_key_id, c.wallet_id, c.model, c.provider, c.price_id,
-        item.status, item."finishReason", item."usageSource", item."inputTokens", item."cachedInputTokens",
+      select c.account_id, c.id, c.created_at, now(), c.api_key_id, c.wallet_id, c.model,
+        coalesce(item."servedProvider", c.provider), coalesce(item."servedPriceId", c.price_id),
+        coalesce(item."servedModel", c.model), item."failedTries", item.status, item."finishReason",
+        item."usageSource", item."inputTokens", item."cachedInputTokens",
         item."outputTokens", item."reasoningTokens", c.amount, c.charged, item."costNanoUsd", c.balance_after,
         item."latencyMs", item."timeToFirstTokenMs", item."errorCode", c.end_user, c.tags, c.http_request_id,
         coalesce(item.cached, false)

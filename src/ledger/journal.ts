@@ -1,4 +1,5 @@
 import type { Database } from "../db/client.ts";
+import type { FailedTry } from "../db/partitioned.ts";
 import { failpoint } from "../failpoint.ts";
 import { newId } from "../ids.ts";
 import { Batcher, type BatcherLimits } from "./batcher.ts";
@@ -81,6 +82,12 @@ export interface Settlement {
   latencyMs: number;
   timeToFirstTokenMs: number | null;
   errorCode: string | null;
+  /** Who answered, where that is not who the hold was opened for, and at which price. */
+  servedModel?: string;
+  servedProvider?: string;
+  servedPriceId?: string;
+  /** What went wrong, try by try, before or instead of an answer; left out when nothing did. */
+  failedTries?: FailedTry[];
   /** Whether the call has an idempotency key, and if it is to be answered with this again, encrypted and in base64. */
   idempotent: boolean;
   answer: string | null;

@@ -1,3 +1,4 @@
+import { systemOrigin } from "../auth/viewer.ts";
 import type { Logger } from "../log.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { ModelsService } from "./service.ts";
@@ -37,10 +38,13 @@ export class Discovery {
   async look(): Promise<void> {
     try {
       const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(patienceMs)]);
-      const names = (await this.#provider.listModels?.(signal)) ?? [];
+      const found = (await this.#provider.listModels?.(signal)) ?? [];
       const { name: provider } = this.#provider;
-      for (const name of names) await this.#models.addFound({ name, provider }, `system:${provider}`);
-      if (!this.#wasThere) this.#log.info({ provider, models: names.length }, "provider found");
+      const origin = systemOrigin(provider);
+      for (const model of found) {
+        await this.#models.addFound(origin, { ...model, provider, action: "model.create", rates: {} });
+      }
+      if (!this.#wasThere) this.#log.info({ provider, models: found.length }, "provider found");
       this.#wasThere = true;
     } catch (error) {
       if (this.#wasThere) this.#log.debug({ provider: this.#provider.name, err: error }, "provider not found");

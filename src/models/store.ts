@@ -1,35 +1,61 @@
-import { asc, eq, sql } from "drizzle-orm";
+import { and, asc, eq, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { modelPrices, models } from "../db/tables.ts";
+import { modelAliases, modelPrices, modelServices, models } from "../db/tables-models.ts";
 
 export type ModelRow = typeof models.$inferSelect;
 export type PriceRow = typeof modelPrices.$inferSelect;
+export type AliasRow = typeof modelAliases.$inferSelect;
+export type ServiceRow = typeof modelServices.$inferSelect;
 export type NewModel = Omit<ModelRow, "createdAt">;
 export type NewPrice = Omit<PriceRow, "version" | "createdAt" | "effectiveFrom"> & { effectiveFrom: Date | null };
 
 export interface CatalogueRows {
+  /** By name. */
   models: ModelRow[];
   /** By model, oldest version first. */
   prices: PriceRow[];
+  aliases: AliasRow[];
+  services: ServiceRow[];
   databaseNow: Date;
 }
 
 export async function readCatalogue(tx: Executor): Promise<CatalogueRows> {
-  const rows = await tx
-    .select({ model: models, price: modelPrices, databaseNow: sql<string>`now()` })
-    .from(models)
-    .leftJoin(modelPrices, eq(modelPrices.modelId, models.id))
-    .orderBy(asc(models.name), asc(modelPrices.version));
+  const [rows, aliases, services] = await Promise.all([
+    tx
+      .select({ model: models, price: modelPrices, databaseNow: sql<string>`now()` })
+      .from(models)
+      .leftJoin(modelPrices, eq(modelPrices.modelId, models.id))
+      .orderBy(asc(models.name), asc(modelPrices.version)),
+    readAliases(tx),
+    readServices(tx),
+  ]);
   return {
     models: [...new Map(rows.map(({ model }) => [model.id, model])).values()],
     prices: rows.flatMap(({ price }) => price ?? []),
+    aliases,
+    services,
     databaseNow: new Date(rows[0]?.databaseNow ?? Date.now()),
   };
+}
+
+/** Of two changes of the catalogue one waits for the other, so that no name can come to mean two things. */
+export async function lockCatalogue(tx: Executor): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(7461005)`);
 }
 
 export async function modelByName(tx: Executor, name: string): Promise<ModelRow | undefined> {
   const [row] = await tx.select().from(models).where(eq(models.name, name));
   return row;
+}
+
+export async function modelByAlias(tx: Executor, name: string): Promise<ModelRow | undefined> {
+  const [row] = await tx
+    .select({ model: models })
+    .from(modelAliases)
+    .innerJoin(models, eq(models.id, modelAliases.modelId))
+    .where(eq(modelAliases.name, name))
+    .limit(1);
+  return row?.model;
 }
 
 export async function upsertModel(tx: Executor, model: NewModel): Promise<ModelRow> {
@@ -43,7 +69,10 @@ export async function upsertModel(tx: Executor, model: NewModel): Promise<ModelR
 }
 
 /** True if the model was not there before. */
-export async function insertModelIfAbsent(tx: Executor, model: NewModel): Promise<boolean> {
+export async function insertModelIfAbsent(
+  tx: Executor,
+  model: Partial<NewModel> & Pick<NewModel, "id" | "name">,
+): Promise<boolean> {
   const rows = await tx.insert(models).values(model).onConflictDoNothing({ target: models.name }).returning();
   return rows.length === 1;
 }
@@ -59,4 +88,56 @@ export async function insertPrice(tx: Executor, price: NewPrice): Promise<PriceR
     })
     .returning();
   return row as PriceRow;
+}
+
+export async function readAliases(tx: Executor, name?: string): Promise<AliasRow[]> {
+  return tx
+    .select()
+    .from(modelAliases)
+    .where(name === undefined ? undefined : eq(modelAliases.name, name))
+    .orderBy(asc(modelAliases.name), asc(modelAliases.modelId));
+}
+
+export async function deleteAlias(tx: Executor, name: string): Promise<void> {
+  await tx.delete(modelAliases).where(eq(modelAliases.name, name));
+}
+
+export async function insertAlias(tx: Executor, rows: AliasRow[]): Promise<void> {
+  await tx.insert(modelAliases).values(rows);
+}
+
+export async function readServices(tx: Executor): Promise<ServiceRow[]> {
+  return tx.select().from(modelServices).orderBy(asc(modelServices.name));
+}
+
+export async function serviceByName(tx: Executor, name: string): Promise<ServiceRow | undefined> {
+  const [row] = await tx.select().from(modelServices).where(eq(modelServices.name, name));
+  return row;
+}
+
+export async function upsertService(
+  tx: Executor,
+  service: Omit<ServiceRow, "createdAt" | "version">,
+): Promise<ServiceRow> {
+  const { name: _name, ...change } = service;
+  const [row] = await tx
+    .insert(modelServices)
+    .values(service)
+    .onConflictDoUpdate({ target: modelServices.name, set: { ...change, version: sql`${modelServices.version} + 1` } })
+    .returning();
+  return row as ServiceRow;
+}
+
+export async function deleteService(tx: Executor, name: string): Promise<void> {
+  await tx.delete(modelServices).where(eq(modelServices.name, name));
+}
+
+/** One that can be called and runs there, if there is any. */
+export async function modelOfService(tx: Executor, service: string): Promise<ModelRow | undefined> {
+  const [row] = await tx
+    .select()
+    .from(models)
+    .where(and(eq(models.provider, service), eq(models.enabled, true)))
+    .limit(1);
+  return row;
 }

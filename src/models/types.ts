@@ -1,54 +1,114 @@
-import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
+import { Directive, Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
+import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { ModelRow, PriceRow } from "./store.ts";
+import type { ListedModel } from "./catalogue.ts";
+import { lockable } from "./parameters.ts";
+import { ModelPrice, toModelPrice } from "./price-types.ts";
 
-@ObjectType({
-  description: "One version of a model's price. A call keeps the version that it was reserved with.",
-  simpleResolvers: true,
-})
-export class ModelPrice {
-  @Field(() => ID, { description: "`prc_…`" })
-  id!: string;
+export enum Modality {
+  TEXT = "TEXT",
+  IMAGE = "IMAGE",
+  EMBEDDING = "EMBEDDING",
+}
+registerEnumType(Modality, {
+  name: "Modality",
+  description: "What a model can do.",
+  valuesConfig: {
+    TEXT: { description: "Answers in text: for `generate`." },
+    IMAGE: { description: "Takes images in messages beside text." },
+    EMBEDDING: { description: "Makes vectors: for `embed`." },
+  },
+});
 
-  @Field(() => String, { description: "The name of the model." })
-  model!: string;
+export enum CircuitState {
+  CLOSED = "CLOSED",
+  OPEN = "OPEN",
+  HALF_OPEN = "HALF_OPEN",
+}
+registerEnumType(CircuitState, {
+  name: "CircuitState",
+  description: "Whether a model is asked.",
+  valuesConfig: {
+    CLOSED: { description: "It is asked." },
+    OPEN: { description: "It has failed too often in a row and is left alone; its fallbacks are asked in its place." },
+    HALF_OPEN: { description: "It has been left alone long enough: the next call tries it." },
+  },
+});
 
-  @Field(() => Int, { description: "1 for the first price of the model, then one more each time." })
-  version!: number;
+/** The names of what can be locked, as an enum of the wire. */
+export const ModelParameter = Object.fromEntries(Object.keys(lockable).map((name) => [name, name]));
+registerEnumType(ModelParameter, {
+  name: "ModelParameter",
+  description: "What a model or preset may set so that callers cannot.",
+  valuesConfig: Object.fromEntries(
+    Object.entries(lockable).map(([name, field]) => [name, { description: `\`${field}\` of a call.` }]),
+  ),
+});
 
-  @Field(() => Date, { description: "From when it holds." })
-  effectiveFrom!: Date;
+@ObjectType({ description: "What goes with each call unless the caller says otherwise.", simpleResolvers: true })
+export class ModelParameters {
+  @Field(() => Number, { nullable: true, description: "0 to 2." })
+  temperature!: number | null;
 
-  @Field(() => GraphQLDecimal, { description: "Times the base price of a field, in credits." })
-  multiplier!: string;
+  @Field(() => Number, { nullable: true, description: "0 to 1." })
+  topP!: number | null;
 
-  @Field(() => GraphQLDecimal, { description: "Credits for a million input tokens of a metered field." })
-  inputCreditsPerMillion!: string;
+  @Field(() => Int, { nullable: true, description: "When the caller names none." })
+  maxOutputTokens!: number | null;
 
-  @Field(() => GraphQLDecimal, { description: "Credits for a million output tokens of a metered field." })
-  outputCreditsPerMillion!: string;
+  @Field(() => [String], { nullable: true, description: "Texts that end the answer." })
+  stop!: string[] | null;
 
-  @Field(() => GraphQLDecimal, { description: "USD that the provider takes for a million input tokens." })
-  inputUsdPerMillion!: string;
+  @Field(() => Int, { nullable: true, description: "For providers that can repeat an answer." })
+  seed!: number | null;
 
-  @Field(() => GraphQLDecimal, { description: "USD for a million input tokens that the provider had in its cache." })
-  cachedInputUsdPerMillion!: string;
-
-  @Field(() => GraphQLDecimal, { description: "USD for a million output tokens." })
-  outputUsdPerMillion!: string;
-
-  @Field(() => GraphQLDecimal, { description: "USD for a million reasoning tokens." })
-  reasoningUsdPerMillion!: string;
-
-  @Field(() => GraphQLDecimal, {
-    description: "0 to 1: the share of a call's price in credits that its answer out of the cache costs.",
+  @Field(() => GraphQLAnyJson, {
+    nullable: true,
+    description: "Given to the provider as it is: `num_ctx` and `keep_alive` for Ollama, `service_tier` for OpenAI.",
   })
-  cacheHitShare!: string;
+  providerOptions!: unknown;
 }
 
-@ObjectType({ description: "A model that can be called by its name.", simpleResolvers: true })
+@ObjectType({
+  description: "How long a call may take, in milliseconds; null is as the server has it.",
+  simpleResolvers: true,
+})
+export class ModelTimeouts {
+  @Field(() => Int, { nullable: true, description: "Until a connection stands." })
+  connectMs!: number | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: "Until a stream begins. An answer in one piece begins when it is finished, and has `totalMs`.",
+  })
+  firstByteMs!: number | null;
+
+  @Field(() => Int, { nullable: true, description: "The longest pause within an answer." })
+  idleMs!: number | null;
+
+  @Field(() => Int, { nullable: true, description: "From the first try to the end of the answer." })
+  totalMs!: number | null;
+}
+
+@ObjectType({
+  description: "Whether this server asks the model. Each server judges for itself.",
+  simpleResolvers: true,
+})
+export class ModelCircuit {
+  @Field(() => CircuitState, { description: "The state now." })
+  state!: `${CircuitState}`;
+
+  @Field(() => Int, { description: "Failures in a row." })
+  failures!: number;
+
+  @Field(() => Int, { description: "After so many it opens; 0 if never." })
+  opensAfter!: number;
+
+  @Field(() => Int, { description: "Milliseconds until it is tried again; 0 when it is not open." })
+  retryInMs!: number;
+}
+
+@ObjectType({ description: "A model or preset that can be called by its name.", simpleResolvers: true })
 export class Model {
   @Field(() => ID, { description: "`mod_…`" })
   id!: string;
@@ -56,7 +116,10 @@ export class Model {
   @Field(() => String, { description: "What goes into `GenerateInput.model`; unique." })
   name!: string;
 
-  @Field(() => String, { description: "Who runs it: `echo`, `ollama` or a configured service." })
+  @Field(() => String, { nullable: true, description: "Of a preset: the name of the model that it runs on." })
+  base!: string | null;
+
+  @Field(() => String, { description: "Who runs it: `echo`, `ollama` or a service." })
   provider!: string;
 
   @Field(() => String, { description: "The provider's own name of it." })
@@ -71,18 +134,64 @@ export class Model {
   @Field(() => Int, { description: "The most output tokens of one call, and the default." })
   maxOutputTokens!: number;
 
+  @Field(() => [Modality], {
+    description: "What it can do. Where nobody has said: TEXT, and EMBEDDING where its provider has embeddings.",
+  })
+  modalities!: `${Modality}`[];
+
+  @Field(() => [String], { description: "A key needs each of these scopes, such as `model:premium`, to call it." })
+  scopes!: string[];
+
+  @Field(() => [ModelParameter], {
+    description: "What callers cannot set: a call that does fails with BAD_USER_INPUT.",
+  })
+  locked!: string[];
+
+  @Field(() => [String], {
+    description:
+      "Models that answer in its place, in this order, when it fails before the first byte. A preset takes its system text and parameters along to a model. One that a key may not call is passed over.",
+  })
+  fallbacks!: string[];
+
   @Field(() => Boolean, {
     description:
       "Whether an answer without the `responseFormat` that was asked for is asked for once more, within the same call. Such a call reserves for both attempts and is charged for their tokens together. Streams are not repaired.",
   })
   repairFormat!: boolean;
 
+  @Directive('@role(requires: "OPERATOR")')
+  @Field(() => String, { nullable: true, description: "Instructions that go before everything else." })
+  system!: string | null;
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Field(() => ModelParameters, {
+    nullable: true,
+    description: "What goes with each call unless the caller says otherwise.",
+  })
+  parameters!: ModelParameters | null;
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Field(() => ModelTimeouts, { nullable: true, description: "How long a call may take; of a preset, as its base." })
+  timeouts!: ModelTimeouts | null;
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Field(() => Int, {
+    nullable: true,
+    description: "How often a call that failed before its first byte is tried again here, before a fallback is asked.",
+  })
+  retries!: number | null;
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Field(() => ModelCircuit, { nullable: true, description: "Whether it is asked now; of a preset, as its base." })
+  circuit!: ModelCircuit | null;
+
   @Field(() => Boolean, { description: "Whether it can be called now." })
   enabled!: boolean;
 
   @Field(() => ModelPrice, {
     nullable: true,
-    description: "The price that holds now; without one, calls fail with MODEL_UNPRICED.",
+    description:
+      "The price that holds now; without one, calls fail with MODEL_UNPRICED. Of a preset without one, its base's.",
   })
   price!: ModelPrice | null;
 
@@ -90,96 +199,60 @@ export class Model {
   createdAt!: Date;
 }
 
-@InputType({ description: "A model to add, or to change if the name exists. What is left out stays as it is." })
-export class UpsertModelInput {
-  @Field(() => String, { description: "1 to 200 characters of letters, digits and . _ : / @ + -" })
-  name!: string;
-
-  @Field(() => String, {
-    nullable: true,
-    description: "`echo`, `ollama` or a configured service. Required for a new model.",
-  })
-  provider?: string | null;
-
-  @Field(() => String, { nullable: true, description: "The provider's own name of it; the name when absent." })
-  providerModel?: string | null;
-
-  @Field(() => String, { nullable: true, description: "For people, at most 1,000 characters." })
-  description?: string | null;
-
-  @Field(() => Int, { nullable: true, description: "Tokens of input and output together, at least 1." })
-  contextLength?: number | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: "The most output tokens of one call, 1 to 1,000,000; 4,096 for a new model.",
-  })
-  maxOutputTokens?: number | null;
-
-  @Field(() => Boolean, {
-    nullable: true,
-    description: "As `Model.repairFormat`; false for a new model.",
-  })
-  repairFormat?: boolean | null;
-
-  @Field(() => Boolean, { nullable: true, description: "Whether it can be called; true for a new model." })
-  enabled?: boolean | null;
-}
-
-@InputType({ description: "A new version of a model's price. With nothing but the model: one credit a call." })
-export class SetModelPriceInput {
-  @Field(() => String, { description: "The name of the model." })
+@ObjectType({ description: "One of the models or presets that an alias stands for.", simpleResolvers: true })
+export class AliasTarget {
+  @Field(() => String, { description: "The name of the model or preset." })
   model!: string;
 
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "1", description: "Times the base price of a field." })
-  multiplier?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "Credits, not below 0." })
-  inputCreditsPerMillion?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "Credits, not below 0." })
-  outputCreditsPerMillion?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "USD, not below 0." })
-  inputUsdPerMillion?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD; as `inputUsdPerMillion` when absent." })
-  cachedInputUsdPerMillion?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "USD, not below 0." })
-  outputUsdPerMillion?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD; as `outputUsdPerMillion` when absent." })
-  reasoningUsdPerMillion?: string | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    defaultValue: "0.1",
-    description: "0 to 1: the share of a call's price in credits that its answer out of the cache costs.",
-  })
-  cacheHitShare?: string | null;
-
-  @Field(() => Date, { nullable: true, description: "From when it holds; now when absent. Not in the past." })
-  effectiveFrom?: Date | null;
+  @Field(() => Int, { description: "Its share of the calls, against the weights of the others; from 1." })
+  weight!: number;
 }
 
-export function toModelPrice(row: PriceRow, model: string): ModelPrice {
+@ObjectType({
+  description: "A further name. With several targets each call picks one, by weight, and is recorded under it.",
+  simpleResolvers: true,
+})
+export class ModelAlias {
+  @Field(() => String, { description: "What goes into `GenerateInput.model`." })
+  name!: string;
+
+  @Field(() => [AliasTarget], { description: "What it stands for." })
+  targets!: AliasTarget[];
+
+  @Field(() => Date, { description: "When it was first set." })
+  createdAt!: Date;
+}
+
+const noParameters = { temperature: null, topP: null, maxOutputTokens: null, stop: null, seed: null };
+
+export function toModel({ model, base, price, modalities, breaker }: ListedModel): Model {
+  const { connectMs, firstByteMs, idleMs, totalMs, retries } = base;
   return {
-    id: toWire("prc", row.id),
-    model,
-    version: row.version,
-    effectiveFrom: row.effectiveFrom,
-    multiplier: formatCredits(row.multiplierMicro),
-    inputCreditsPerMillion: formatCredits(row.inputMicroCreditsPerMillion),
-    outputCreditsPerMillion: formatCredits(row.outputMicroCreditsPerMillion),
-    inputUsdPerMillion: formatUsd(row.inputNanoUsdPerMillion),
-    cachedInputUsdPerMillion: formatUsd(row.cachedInputNanoUsdPerMillion),
-    outputUsdPerMillion: formatUsd(row.outputNanoUsdPerMillion),
-    reasoningUsdPerMillion: formatUsd(row.reasoningNanoUsdPerMillion),
-    cacheHitShare: formatCredits(row.cacheHitMicro),
+    id: toWire("mod", model.id),
+    name: model.name,
+    base: model.baseId === null ? null : base.name,
+    provider: base.provider,
+    providerModel: base.providerModel,
+    description: model.description,
+    contextLength: model.contextLength ?? base.contextLength,
+    maxOutputTokens: Math.min(model.maxOutputTokens ?? base.maxOutputTokens, base.maxOutputTokens),
+    modalities: [...modalities],
+    scopes: model.scopes,
+    locked: model.locked,
+    fallbacks: model.fallbacks.length > 0 ? model.fallbacks : base.fallbacks,
+    repairFormat: base.repairFormat,
+    system: model.system ?? base.system,
+    parameters: { ...noParameters, providerOptions: null, ...base.parameters, ...model.parameters },
+    timeouts: { connectMs, firstByteMs, idleMs, totalMs },
+    retries,
+    circuit: {
+      state: breaker.state,
+      failures: breaker.failures,
+      opensAfter: breaker.policy.failures,
+      retryInMs: Math.ceil(breaker.closedForMs),
+    },
+    enabled: model.enabled,
+    price: price ? toModelPrice(price, model.name) : null,
+    createdAt: model.createdAt,
   };
-}
-
-export function toModel({ id, price, ...model }: ModelRow & { price: PriceRow | undefined }): Model {
-  return { ...model, id: toWire("mod", id), price: price ? toModelPrice(price, model.name) : null };
 }

@@ -86,7 +86,21 @@ function endless(pieceOf: (reply: Reply) => string) {
   };
 }
 
+const asked = new Set<string>();
+
+/** Refuses a conversation the first time, and answers it well from then on. */
+function refuseOnce(status: number, headers: Record<string, string> = {}): Deliver {
+  return (res, reply, call) => {
+    const conversation = JSON.stringify([call.body["model"], call.body["messages"]]);
+    if (asked.has(conversation)) return sendWhole(res, reply);
+    asked.add(conversation);
+    refuse(status, () => "Not now.", headers)(res, reply, call);
+  };
+}
+
 const deliveries: Record<string, Deliver> = {
+  "fails-once": refuseOnce(503),
+  "busy-once": refuseOnce(429, { "retry-after": "1" }),
   "status-500": refuse(500, () => "The server had an error."),
   "status-429": refuse(429, () => "Slow down.", { "retry-after": "7" }),
   "status-503-date": refuse(503, () => "Overloaded.", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }),

@@ -1,6 +1,6 @@
 import type { AnthropicProvider as Adapter } from "@ai-sdk/anthropic";
 import { AppError } from "../../errors.ts";
-import type { Upstream } from "./http.ts";
+import { type Passage, passageHeader, type Upstream } from "./http.ts";
 import {
   checkUsage,
   type FinishReason,
@@ -20,6 +20,7 @@ type Prompt = CallOptions["prompt"];
 export type Usage = Awaited<ReturnType<Model["doGenerate"]>>["usage"];
 type ModelFinish = Awaited<ReturnType<Model["doGenerate"]>>["finishReason"];
 type FunctionTool = Extract<NonNullable<CallOptions["tools"]>[number], { type: "function" }>;
+type ProviderOptions = NonNullable<CallOptions["providerOptions"]>[string];
 type JsonFormat = Extract<NonNullable<CallOptions["responseFormat"]>, { type: "json" }>;
 
 const finishReasons: Record<ModelFinish["unified"], FinishReason> = {
@@ -66,8 +67,13 @@ function toolsOf({ tools, toolChoice }: ProviderCall): Pick<CallOptions, "tools"
   };
 }
 
-function optionsOf(call: ProviderCall, abortSignal: AbortSignal): CallOptions {
-  const { maxOutputTokens, temperature, topP, stop, seed, responseFormat } = call;
+function optionsOf(
+  call: ProviderCall,
+  { optionsKey }: Pick<AiSdkOptions, "optionsKey">,
+  streams: boolean,
+  abortSignal: AbortSignal,
+): CallOptions {
+  const { maxOutputTokens, temperature, topP, stop, seed, responseFormat, providerOptions, timeouts } = call;
   const format: JsonFormat = { type: "json" };
   if (responseFormat?.type === "json_schema")
     format.schema = responseFormat.schema as NonNullable<JsonFormat["schema"]>;
@@ -80,6 +86,8 @@ function optionsOf(call: ProviderCall, abortSignal: AbortSignal): CallOptions {
     ...(stop !== undefined && { stopSequences: stop }),
     ...(seed !== undefined && { seed }),
     ...(responseFormat && { responseFormat: format }),
+    headers: { [passageHeader]: JSON.stringify({ streams, timeouts } satisfies Passage) },
+    ...(providerOptions && { providerOptions: { [optionsKey]: providerOptions as ProviderOptions } }),
     ...toolsOf(call),
   };
 }
@@ -112,6 +120,8 @@ function appErrorWithin(error: unknown): AppError | undefined {
 export interface AiSdkOptions {
   upstream: Upstream;
   makeModel: (name: string) => Model;
+  /** Under which name the adapter looks for options of the provider's own. */
+  optionsKey: string;
   /** The counts as the provider sent them. */
   reportedUsage: (usage: Usage) => ReportedUsage | undefined;
 }
@@ -128,7 +138,7 @@ export class AiSdkChat {
 
   async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
     try {
-      const answer = await this.#model(call.model).doGenerate(optionsOf(call, signal));
+      const answer = await this.#model(call.model).doGenerate(optionsOf(call, this.#options, false, signal));
       let text = "";
       let reasoning = "";
       const toolCalls: ToolCall[] = [];
@@ -148,7 +158,7 @@ export class AiSdkChat {
     let reasoning = "";
     const toolCalls: ToolCall[] = [];
     try {
-      const { stream } = await this.#model(call.model).doStream(optionsOf(call, signal));
+      const { stream } = await this.#model(call.model).doStream(optionsOf(call, this.#options, true, signal));
       for await (const part of stream) {
         signal.throwIfAborted();
         if (part.type === "error") throw part.error;

@@ -2,7 +2,15 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { z } from "zod";
 import { AiSdkChat, type Usage } from "./ai-sdk.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
-import type { Provider, ProviderAnswer, ProviderCall, ProviderEvent, ReportedUsage } from "./provider.ts";
+import type {
+  Closing,
+  FoundModel,
+  Provider,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderEvent,
+  ReportedUsage,
+} from "./provider.ts";
 
 // Anthropic by its messages API.
 
@@ -20,12 +28,13 @@ function reportedUsage({ inputTokens, outputTokens }: Usage): ReportedUsage {
 }
 
 export class AnthropicProvider implements Provider {
-  readonly name = "anthropic";
+  readonly name: string;
   readonly #upstream: Upstream;
   readonly #chat: AiSdkChat;
 
-  constructor(options: Omit<UpstreamOptions, "name" | "keyHeader">) {
-    this.#upstream = new Upstream({ ...options, name: this.name, keyHeader: "x-api-key" });
+  constructor(options: UpstreamOptions) {
+    this.name = options.name;
+    this.#upstream = new Upstream({ ...options, keyHeader: "x-api-key" });
     const adapter = createAnthropic({
       baseURL: options.baseUrl,
       // The key stays with Upstream, so nothing the adapter puts into an error can contain it.
@@ -33,7 +42,12 @@ export class AnthropicProvider implements Provider {
       headers: { "anthropic-version": version },
       fetch: this.#upstream.asFetch((chunks) => passOn(chunks)),
     });
-    this.#chat = new AiSdkChat({ upstream: this.#upstream, makeModel: (name) => adapter(name), reportedUsage });
+    this.#chat = new AiSdkChat({
+      upstream: this.#upstream,
+      makeModel: (name) => adapter(name),
+      optionsKey: "anthropic",
+      reportedUsage,
+    });
   }
 
   generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
@@ -44,15 +58,15 @@ export class AnthropicProvider implements Provider {
     return this.#chat.stream(call, signal);
   }
 
-  async listModels(signal: AbortSignal): Promise<string[]> {
+  async listModels(signal: AbortSignal): Promise<FoundModel[]> {
     const headers = { "anthropic-version": version };
-    const models = modelsSchema.safeParse(await this.#upstream.requestJson("/models", undefined, signal, headers));
+    const models = modelsSchema.safeParse(await this.#upstream.requestJson("/models", undefined, signal, { headers }));
     if (!models.success) throw this.#upstream.failure("did not list its models");
-    return models.data.data.map(({ id }) => id);
+    return models.data.data.map(({ id }) => ({ name: id, modalities: ["TEXT", "IMAGE"] }));
   }
 
-  close(): Promise<void> {
-    return this.#upstream.close();
+  close(when?: Closing): Promise<void> {
+    return this.#upstream.close(when);
   }
 }
 

@@ -4,6 +4,7 @@ import type {
   EmbedAnswer,
   EmbedCall,
   FinishReason,
+  FoundModel,
   Provider,
   ProviderAnswer,
   ProviderCall,
@@ -98,8 +99,8 @@ export class EchoProvider implements Provider {
     return { vectors: inputs.map((text) => vectorOf(text, dimensions)), usage };
   }
 
-  async listModels(): Promise<string[]> {
-    return ["echo"];
+  async listModels(): Promise<FoundModel[]> {
+    return [{ name: "echo" }];
   }
 
   async close(): Promise<void> {}

@@ -1,11 +1,16 @@
 import { Pool } from "undici";
 import { AppError } from "../../errors.ts";
+import { type Chunks, lineBlocks, readText } from "./chunks.ts";
+import { deadline } from "./deadline.ts";
+import type { NetworkGuard } from "./network-guard.ts";
+import type { CallTimeouts, Closing } from "./provider.ts";
 
 // The only place that talks HTTP to providers. An upstream is not trusted: everything it may make us wait for or hold
 // is bounded, it is asked once, it cannot send us elsewhere, and what it says never reaches a caller.
 
 export interface HttpLimits {
   connectMs: number;
+  /** Until a stream begins; an answer in one piece begins only when it is finished, and has `totalMs`. */
   headersMs: number;
   /** The longest pause within an answer. A slow reader on our side does not count as one. */
   idleMs: number;
@@ -30,6 +35,8 @@ export interface UpstreamOptions {
   /** Where the key goes; `authorization` as a bearer when absent. */
   keyHeader?: string | undefined;
   limits?: Partial<HttpLimits> | undefined;
+  /** Set for an address that the configuration does not vouch for. */
+  guard?: NetworkGuard | undefined;
 }
 
 /** The cause of an AppError. It travels to logs, so the upstream's words (they can quote a prompt) are not in view. */
@@ -44,8 +51,21 @@ export class UpstreamFault extends Error {
   }
 }
 
-type Chunks = AsyncIterable<Uint8Array>;
-type UpstreamRequest = { method: "GET" | "POST"; path: string; headers?: Record<string, string>; body?: string };
+interface UpstreamRequest {
+  method: "GET" | "POST";
+  path: string;
+  headers?: Record<string, string>;
+  body?: string;
+  /** Whether the answer comes while it is made. */
+  streams?: boolean;
+  timeouts?: CallTimeouts | undefined;
+}
+
+/** Carries what a client library does not know through it to `asFetch`, which takes it off again. */
+export const passageHeader = "x-tollgate-passage";
+export type Passage = Pick<UpstreamRequest, "streams" | "timeouts">;
+/** Distinct connect timeouts have pools of their own, because undici knows only one for all connections of a pool. */
+const poolsMax = 8;
 
 const errorTextBytesMax = 64 * 1024;
 const quoteCharsMax = 2_000;
@@ -57,56 +77,10 @@ const timeoutKinds: Record<string, string> = {
   UND_ERR_BODY_TIMEOUT: "idle",
 };
 
-/** Text in blocks that end where a line ends, so that no reader meets half a line. */
-async function* lineBlocks(chunks: Chunks): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let open = "";
-  for await (const chunk of chunks) {
-    const text = decoder.decode(chunk, { stream: true });
-    const end = text.lastIndexOf("\n") + 1;
-    if (end > 0) yield open + text.slice(0, end);
-    open = end > 0 ? text.slice(end) : open + text;
-  }
-  open += decoder.decode();
-  if (open !== "") yield open;
-}
-
 function retryAfterSeconds(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
   const seconds = /^\d+$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
   return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), retryAfterSecondsMax);
-}
-
-/** The caller's signal joined with the total time; not `AbortSignal.any`, which on Node 20 outlives its call. */
-function deadline(caller: AbortSignal, totalMs: number) {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const expire = () => controller.abort(new AppError("PROVIDER_TIMEOUT", { details: { timeout: "total" } }));
-  const follow = () => controller.abort(caller.reason);
-  const timer = setTimeout(expire, totalMs);
-  caller.addEventListener("abort", follow, { once: true });
-  const passed = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  passed.catch(() => {});
-  const release = () => {
-    clearTimeout(timer);
-    caller.removeEventListener("abort", follow);
-  };
-  // Lets the socket go, unless the answer is complete and the socket kept.
-  const abandon = () => controller.abort(new Error("The answer was abandoned."));
-  return { signal, passed, release, abandon };
-}
-
-async function readText(chunks: Chunks, bytesMax = Number.POSITIVE_INFINITY): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    parts.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= bytesMax) break;
-  }
-  return Buffer.concat(parts).toString("utf8");
 }
 
 /** One provider's HTTP: a pool of kept connections to one origin. */
@@ -115,22 +89,19 @@ export class Upstream {
   readonly #base: URL;
   readonly #apiKey: string | undefined;
   readonly #credential: Record<string, string> = {};
-  readonly #totalMs: number;
-  readonly #pool: Pool;
+  readonly #limits: HttpLimits;
+  readonly #guard: NetworkGuard | undefined;
+  readonly #pools = new Map<number, Pool>();
+  #isClosed = false;
 
-  constructor({ name, baseUrl, apiKey, keyHeader, limits }: UpstreamOptions) {
+  constructor({ name, baseUrl, apiKey, keyHeader, limits, guard }: UpstreamOptions) {
     this.#name = name;
     this.#base = new URL(baseUrl);
     this.#apiKey = apiKey || undefined;
     if (apiKey) this.#credential = keyHeader ? { [keyHeader]: apiKey } : { authorization: `Bearer ${apiKey}` };
-    const { connectMs, headersMs, idleMs, totalMs, maxResponseBytes } = { ...defaultHttpLimits, ...limits };
-    this.#totalMs = totalMs;
-    this.#pool = new Pool(this.#base.origin, {
-      connect: { timeout: connectMs },
-      headersTimeout: headersMs,
-      bodyTimeout: idleMs,
-      maxResponseSize: maxResponseBytes,
-    });
+    this.#limits = { ...defaultHttpLimits, ...limits };
+    this.#guard = guard;
+    this.#pool(this.#limits.connectMs);
   }
 
   /** The parsed answer to a POST of `body`, or to a GET if there is none. */
@@ -138,16 +109,21 @@ export class Upstream {
     path: string,
     body: unknown,
     signal: AbortSignal,
-    headers: Record<string, string> = {},
+    { headers = {}, timeouts }: { headers?: Record<string, string>; timeouts?: CallTimeouts | undefined } = {},
   ): Promise<unknown> {
     const request = this.#jsonRequest(path, body);
-    const { chunks } = await this.#open({ ...request, headers: { ...request.headers, ...headers } }, signal);
+    const { chunks } = await this.#open({ ...request, headers: { ...request.headers, ...headers }, timeouts }, signal);
     return this.parse(await readText(chunks));
   }
 
   /** The lines of a POST's answer, as they come; empty ones left out. */
-  async *requestLines(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<string> {
-    const { chunks } = await this.#open(this.#jsonRequest(path, body), signal);
+  async *requestLines(
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    timeouts?: CallTimeouts,
+  ): AsyncGenerator<string> {
+    const { chunks } = await this.#open({ ...this.#jsonRequest(path, body), streams: true, timeouts }, signal);
     for await (const block of lineBlocks(chunks)) {
       for (const line of block.split("\n")) if (line.trim() !== "") yield line;
     }
@@ -160,8 +136,10 @@ export class Upstream {
       if (origin !== this.#base.origin || typeof init?.body !== "string") {
         throw this.failure("was asked for something other than a text to its own origin");
       }
-      const headers = Object.fromEntries(new Headers(init.headers));
-      const request: UpstreamRequest = { method: "POST", path: pathname + search, headers, body: init.body };
+      const { [passageHeader]: passage = "{}", ...headers } = Object.fromEntries(new Headers(init.headers));
+      const how = JSON.parse(passage) as Passage;
+      const path = pathname + search;
+      const request: UpstreamRequest = { method: "POST", path, headers, body: init.body, ...how };
       const answer = await this.#open(request, init.signal ?? new AbortController().signal);
       const chunks = rewrite(answer.chunks);
       const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -188,8 +166,22 @@ export class Upstream {
     return new AppError("PROVIDER_FAILED", { details, cause: new UpstreamFault(`${this.#name} ${what}.`, text) });
   }
 
-  close(): Promise<void> {
-    return this.#pool.destroy();
+  async close(when: Closing = "AT_ONCE"): Promise<void> {
+    this.#isClosed = true;
+    const pools = [...this.#pools.values()];
+    await Promise.all(pools.map((pool) => (when === "AT_ONCE" ? pool.destroy() : pool.close())));
+  }
+
+  #pool(connectMs: number): Pool {
+    const known = this.#pools.get(connectMs);
+    if (known) return known;
+    if (this.#pools.size >= poolsMax || this.#isClosed) return this.#pool([...this.#pools.keys()][0] ?? connectMs);
+    const pool = new Pool(this.#base.origin, {
+      connect: this.#guard?.connector(connectMs) ?? { timeout: connectMs },
+      maxResponseSize: this.#limits.maxResponseBytes,
+    });
+    this.#pools.set(connectMs, pool);
+    return pool;
   }
 
   #jsonRequest(path: string, body: unknown): UpstreamRequest {
@@ -204,13 +196,20 @@ export class Upstream {
     return this.#apiKey ? masked.replaceAll(this.#apiKey, "***") : masked;
   }
 
-  async #open(request: UpstreamRequest, signal: AbortSignal) {
+  async #open({ streams, timeouts, ...request }: UpstreamRequest, signal: AbortSignal) {
     signal.throwIfAborted();
-    const limit = deadline(signal, this.#totalMs);
+    const { connectMs, headersMs, idleMs, totalMs } = this.#limits;
+    const limit = deadline(signal, timeouts?.totalMs ?? totalMs);
     try {
       const headers = { "accept-encoding": "identity", ...request.headers };
       Object.assign(headers, this.#credential);
-      const sent = this.#pool.request({ ...request, headers, signal: limit.signal });
+      const sent = this.#pool(timeouts?.connectMs ?? connectMs).request({
+        ...request,
+        headers,
+        headersTimeout: (streams ? timeouts?.firstByteMs : timeouts?.totalMs) ?? headersMs,
+        bodyTimeout: timeouts?.idleMs ?? idleMs,
+        signal: limit.signal,
+      });
       // undici heeds an abort only once it is connected: who waits for a connection must not wait for that.
       const answer = await Promise.race([sent, limit.passed]);
       const header = (wanted: string) => answer.headers[wanted]?.toString();

@@ -4,15 +4,18 @@ import type { AppError } from "../../errors.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import {
   type ChatMessage,
+  type Closing,
   checkEmbedUsage,
   checkUsage,
   type EmbedAnswer,
   type EmbedCall,
   type FinishReason,
+  type FoundModel,
   type Provider,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
+  readCount,
   type ToolCall,
 } from "./provider.ts";
 
@@ -43,6 +46,17 @@ const partSchema = z.object({
 type Part = z.infer<typeof partSchema>;
 
 const tagsSchema = z.object({ models: z.array(z.object({ name: z.string() })) });
+
+const showSchema = z.object({
+  capabilities: z.array(z.string()).nullish(),
+  model_info: z.record(z.string(), z.unknown()).nullish(),
+});
+
+const modalityOf: Record<string, "TEXT" | "IMAGE" | "EMBEDDING"> = {
+  completion: "TEXT",
+  vision: "IMAGE",
+  embedding: "EMBEDDING",
+};
 
 const finishReasons: Record<string, FinishReason> = { stop: "STOP", length: "LENGTH" };
 
@@ -76,14 +90,28 @@ function toolCallsOf({ message }: Part): ToolCall[] {
   }));
 }
 
-function requestBody(call: ProviderCall, stream: boolean) {
+/** Of what an admin sets for a model, these stand beside Ollama's `options`; all else is among them, as `num_ctx` is. */
+const besideOptions = new Set(["keep_alive", "think", "truncate"]);
+
+function optionsOf({ providerOptions = {} }: Pick<ProviderCall, "providerOptions">) {
+  const entries = Object.entries(providerOptions);
   return {
+    beside: Object.fromEntries(entries.filter(([name]) => besideOptions.has(name))),
+    among: Object.fromEntries(entries.filter(([name]) => !besideOptions.has(name))),
+  };
+}
+
+function requestBody(call: ProviderCall, stream: boolean) {
+  const { beside, among } = optionsOf(call);
+  return {
+    ...beside,
     model: call.model,
     messages: messagesOf(call.messages),
     stream,
     tools: toolsOf(call),
     format: call.responseFormat?.type === "json_schema" ? call.responseFormat.schema : call.responseFormat?.type,
     options: {
+      ...among,
       num_predict: call.maxOutputTokens,
       temperature: call.temperature,
       top_p: call.topP,
@@ -111,13 +139,13 @@ export class OllamaProvider implements Provider {
   readonly name: string;
   readonly #upstream: Upstream;
 
-  constructor({ name = "ollama", ...options }: Omit<UpstreamOptions, "name"> & { name?: string }) {
-    this.name = name;
-    this.#upstream = new Upstream({ name, ...options });
+  constructor(options: UpstreamOptions) {
+    this.name = options.name;
+    this.#upstream = new Upstream(options);
   }
 
   async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
-    const part = this.#part(await this.#upstream.requestJson("/api/chat", requestBody(call, false), signal));
+    const part = this.#part(await this.#upstream.requestJson("/api/chat", requestBody(call, false), signal, call));
     if (!part.done) throw this.#nonsense("ended its answer before it was done");
     const text = part.message?.content ?? "";
     const content = { text, thinking: part.message?.thinking ?? "", toolCalls: toolCallsOf(part) };
@@ -129,7 +157,7 @@ export class OllamaProvider implements Provider {
     let thinking = "";
     const toolCalls: ToolCall[] = [];
     let last: Part | undefined;
-    for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal)) {
+    for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal, call.timeouts)) {
       signal.throwIfAborted();
       // One look past the end lets the connection be kept; more than that is not owed.
       if (last) break;
@@ -147,23 +175,34 @@ export class OllamaProvider implements Provider {
     yield { type: "finish", ...this.#ending(last, call, { text, thinking, toolCalls }) };
   }
 
-  async embed({ model, inputs, dimensions }: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
-    const body = { model, input: inputs, ...(dimensions && { dimensions }) };
-    const answer = embedSchema.safeParse(await this.#upstream.requestJson("/api/embed", body, signal));
+  async embed(call: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
+    const { model, inputs, dimensions } = call;
+    const { beside, among: options } = optionsOf(call);
+    const body = { ...beside, model, input: inputs, options, ...(dimensions && { dimensions }) };
+    const answer = embedSchema.safeParse(await this.#upstream.requestJson("/api/embed", body, signal, call));
     if (!answer.success) throw this.#nonsense("did not answer embeddings");
     const { embeddings: vectors, prompt_eval_count: count } = answer.data;
     if (vectors.length !== inputs.length) throw this.#nonsense("did not answer one vector for each input");
     return { vectors, usage: checkEmbedUsage(count, inputs) };
   }
 
-  async listModels(signal: AbortSignal): Promise<string[]> {
+  async listModels(signal: AbortSignal): Promise<FoundModel[]> {
     const tags = tagsSchema.safeParse(await this.#upstream.requestJson("/api/tags", undefined, signal));
     if (!tags.success) throw this.#nonsense("did not list its models");
-    return tags.data.models.map(({ name }) => name);
+    return tags.data.models.map(({ name }) => ({ name }));
   }
 
-  close(): Promise<void> {
-    return this.#upstream.close();
+  async describeModel(name: string, signal: AbortSignal): Promise<FoundModel> {
+    const shown = showSchema.safeParse(await this.#upstream.requestJson("/api/show", { model: name }, signal));
+    if (!shown.success) throw this.#nonsense("did not describe a model");
+    const { capabilities, model_info: info } = shown.data;
+    const length = Object.entries(info ?? {}).find(([key]) => key.endsWith(".context_length"))?.[1];
+    const modalities = (capabilities ?? []).flatMap((capability) => modalityOf[capability] ?? []);
+    return { name, contextLength: readCount(length), ...(modalities.length > 0 && { modalities }) };
+  }
+
+  close(when?: Closing): Promise<void> {
+    return this.#upstream.close(when);
   }
 
   #nonsense(what: string, quote?: string): AppError {

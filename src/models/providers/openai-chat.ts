@@ -75,6 +75,7 @@ function toolsOf({ tools, toolChoice }: ProviderCall) {
 
 function bodyOf(call: ProviderCall) {
   return {
+    ...call.providerOptions,
     model: call.model,
     max_tokens: call.maxOutputTokens,
     temperature: call.temperature,
@@ -162,7 +163,7 @@ export class OpenAiChat {
 
   async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
     const collected = new Collected();
-    const part = this.#part(await this.#upstream.requestJson(path, bodyOf(call), signal));
+    const part = this.#part(await this.#upstream.requestJson(path, bodyOf(call), signal, call));
     if (part.choices.length === 0) throw this.#upstream.failure("answered nothing");
     collected.add(part);
     return { text: collected.text, ...this.#ending(collected, call) };
@@ -171,7 +172,7 @@ export class OpenAiChat {
   async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
     const collected = new Collected();
     const body = { ...bodyOf(call), stream: true, stream_options: { include_usage: true } };
-    for await (const line of this.#upstream.requestLines(path, body, signal)) {
+    for await (const line of this.#upstream.requestLines(path, body, signal, call.timeouts)) {
       signal.throwIfAborted();
       const data = line.startsWith("data:") ? line.slice(5).trim() : "";
       if (data === "" || data === "[DONE]") continue;

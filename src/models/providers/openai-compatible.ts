@@ -2,13 +2,15 @@ import { z } from "zod";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import { OpenAiChat } from "./openai-chat.ts";
 import {
+  type Closing,
   checkEmbedUsage,
-  type EmbedAnswer,
   type EmbedCall,
+  type FoundModel,
   type Provider,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
+  readCount,
 } from "./provider.ts";
 
 // Any service that speaks OpenAI's chat completions.
@@ -17,7 +19,26 @@ const embeddingsSchema = z.object({
   data: z.array(z.object({ index: z.number(), embedding: z.array(z.number()) })),
   usage: z.object({ prompt_tokens: z.unknown() }).nullish(),
 });
-const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
+/** OpenAI itself gives only the id; what others add to it differs by name. */
+const modelSchema = z.object({
+  id: z.string(),
+  context_length: z.unknown().optional(),
+  context_window: z.unknown().optional(),
+  max_model_len: z.unknown().optional(),
+  max_completion_tokens: z.unknown().optional(),
+  architecture: z.object({ input_modalities: z.array(z.string()).nullish() }).nullish(),
+});
+const modelsSchema = z.object({ data: z.array(modelSchema) });
+
+function toFound(model: z.infer<typeof modelSchema>): FoundModel {
+  const takes = model.architecture?.input_modalities;
+  return {
+    name: model.id,
+    contextLength: readCount(model.context_length ?? model.context_window ?? model.max_model_len),
+    maxOutputTokens: readCount(model.max_completion_tokens),
+    ...(takes?.includes("image") && { modalities: ["TEXT", "IMAGE"] }),
+  };
+}
 
 export class OpenAICompatibleProvider implements Provider {
   readonly name: string;
@@ -38,9 +59,12 @@ export class OpenAICompatibleProvider implements Provider {
     return this.#chat.stream(call, signal);
   }
 
-  async embed({ model, inputs, dimensions }: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
-    const body = { model, input: inputs, encoding_format: "float", ...(dimensions && { dimensions }) };
-    const answer = embeddingsSchema.safeParse(await this.#upstream.requestJson("/embeddings", body, signal));
+  async embed({ model, inputs, dimensions, providerOptions, timeouts }: EmbedCall, signal: AbortSignal) {
+    const asked = { model, input: inputs, encoding_format: "float", ...(dimensions && { dimensions }) };
+    const body = { ...providerOptions, ...asked };
+    const answer = embeddingsSchema.safeParse(
+      await this.#upstream.requestJson("/embeddings", body, signal, { timeouts }),
+    );
     if (!answer.success) throw this.#upstream.failure("did not answer embeddings");
     const { data, usage } = answer.data;
     const vectors = data.sort((a, b) => a.index - b.index).map(({ embedding }) => embedding);
@@ -48,13 +72,13 @@ export class OpenAICompatibleProvider implements Provider {
     return { vectors, usage: checkEmbedUsage(usage?.prompt_tokens, inputs) };
   }
 
-  async listModels(signal: AbortSignal): Promise<string[]> {
+  async listModels(signal: AbortSignal): Promise<FoundModel[]> {
     const models = modelsSchema.safeParse(await this.#upstream.requestJson("/models", undefined, signal));
     if (!models.success) throw this.#upstream.failure("did not list its models");
-    return models.data.data.map(({ id }) => id);
+    return models.data.data.map(toFound);
   }
 
-  close(): Promise<void> {
-    return this.#upstream.close();
+  close(when?: Closing): Promise<void> {
+    return this.#upstream.close(when);
   }
 }

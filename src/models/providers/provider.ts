@@ -27,6 +27,16 @@ export type ToolChoice = "auto" | "none" | "required" | { name: string };
 
 export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
 
+/** How long to wait for what, in milliseconds; what is left out is as the provider's connections have it. */
+export interface CallTimeouts {
+  connectMs?: number;
+  /** Of a stream: until it begins. An answer in one piece begins only when it is finished. */
+  firstByteMs?: number;
+  /** The longest pause within an answer. */
+  idleMs?: number;
+  totalMs: number;
+}
+
 export interface ProviderCall {
   /** The provider's own name of the model. */
   model: string;
@@ -40,6 +50,9 @@ export interface ProviderCall {
   responseFormat?: ResponseFormat;
   tools?: Tool[];
   toolChoice?: ToolChoice;
+  /** As the provider has them; an admin has set them. */
+  providerOptions?: Record<string, unknown>;
+  timeouts?: CallTimeouts;
 }
 
 /** ERROR and CANCELLED name how a call ended for the ledger; a provider throws instead of answering them. */
@@ -80,6 +93,8 @@ export interface EmbedCall {
   model: string;
   inputs: string[];
   dimensions?: number;
+  providerOptions?: Record<string, unknown>;
+  timeouts?: CallTimeouts;
 }
 
 export interface EmbedAnswer {
@@ -87,6 +102,18 @@ export interface EmbedAnswer {
   vectors: number[][];
   usage: TokenUsage;
 }
+
+/** A model as its service lists it, as far as the service says. */
+export interface FoundModel {
+  /** The provider's own name. */
+  name: string;
+  contextLength?: number | undefined;
+  maxOutputTokens?: number | undefined;
+  modalities?: ("TEXT" | "IMAGE" | "EMBEDDING")[] | undefined;
+}
+
+/** AT_ONCE breaks off what is still running; WHEN_IDLE lets it come to its end. */
+export type Closing = "AT_ONCE" | "WHEN_IDLE";
 
 /**
  * Throws only AppError (PROVIDER_FAILED, PROVIDER_TIMEOUT), or the signal's own reason once the signal is aborted.
@@ -103,9 +130,11 @@ export interface Provider {
   stream(call: ProviderCall, signal: AbortSignal): AsyncIterable<ProviderEvent>;
   /** Absent for a provider that has no embeddings. */
   embed?(call: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer>;
-  listModels?(signal: AbortSignal): Promise<string[]>;
-  /** Breaks off what is still running; drain before it. */
-  close(): Promise<void>;
+  listModels?(signal: AbortSignal): Promise<FoundModel[]>;
+  /** What the list leaves out of one model, where that takes a question of its own. */
+  describeModel?(name: string, signal: AbortSignal): Promise<FoundModel>;
+  /** At once when nothing is said: drain before it. */
+  close(when?: Closing): Promise<void>;
 }
 
 const overheadTokensPerMessage = 8;
@@ -144,6 +173,14 @@ export function estimateTokens(text: string): number {
 export function estimateInputTokens(messages: ChatMessage[]): number {
   return messages.reduce((tokens, message) => tokens + Math.ceil(bytesOf(message) / 4) + 4, 0);
 }
+
+/** A number of tokens that a service claims for a model; undefined when it is none. */
+export function readCount(value: unknown): number | undefined {
+  return isCount(value) && value > 0 && value <= countMax ? value : undefined;
+}
+
+/** What a column of the database takes. */
+const countMax = 2_147_483_647;
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;

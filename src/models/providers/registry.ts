@@ -1,21 +1,116 @@
 import type { Config } from "../../config.ts";
+import type { Sealer } from "../../sealing.ts";
 import { AnthropicProvider } from "./anthropic.ts";
 import { EchoProvider } from "./echo.ts";
+import type { UpstreamOptions } from "./http.ts";
+import type { NetworkGuard } from "./network-guard.ts";
 import { OllamaProvider } from "./ollama.ts";
 import { OpenAICompatibleProvider } from "./openai-compatible.ts";
-import type { Provider } from "./provider.ts";
+import type { Closing, Provider } from "./provider.ts";
 
-/** Every provider that this server knows, by the name under which models refer to it. */
-export function createProviders(
-  config: Pick<Config, "anthropic" | "ollamaBaseUrl" | "services" | "providerTimeoutMs">,
-): ReadonlyMap<string, Provider> {
-  // The headers of an answer that is not streamed come only once it is finished.
-  const limits = { totalMs: config.providerTimeoutMs, headersMs: config.providerTimeoutMs };
-  const providers: Provider[] = [
+/** Every kind of service that a model can run on. A new one is a file beside this one and a line here. */
+export const providerKinds = {
+  OPENAI_COMPATIBLE: {
+    description: "Speaks OpenAI's chat completions: OpenAI itself, vLLM, LM Studio, Groq, OpenRouter and many more.",
+    open: (options) => new OpenAICompatibleProvider(options),
+  },
+  OLLAMA: { description: "Ollama, by its native API.", open: (options) => new OllamaProvider(options) },
+  ANTHROPIC: { description: "Anthropic's messages API.", open: (options) => new AnthropicProvider(options) },
+} satisfies Record<string, { description: string; open: (options: UpstreamOptions) => Provider }>;
+
+export type ProviderKind = keyof typeof providerKinds;
+
+/** A service that was set through the API. */
+export interface AddedService {
+  name: string;
+  kind: string;
+  baseUrl: string;
+  sealedKey: Buffer | null;
+  version: number;
+}
+
+export interface ProvidersOptions {
+  config: Pick<Config, "anthropic" | "ollamaBaseUrl" | "services" | "providerTimeoutMs">;
+  guard: NetworkGuard;
+  sealer: Sealer;
+  onError: (error: unknown) => void;
+}
+
+/**
+ * Every provider that this server knows, by the name under which models refer to it: those of its configuration, which
+ * stay as they are, and those that were set through the API, which come and go.
+ */
+export class Providers {
+  readonly #options: ProvidersOptions;
+  readonly #fixed: ReadonlyMap<string, Provider>;
+  readonly #added = new Map<string, { version: number; provider: Provider | undefined }>();
+
+  constructor(options: ProvidersOptions) {
+    this.#options = options;
+    this.#fixed = new Map(openConfigured(options.config).map((provider) => [provider.name, provider]));
+  }
+
+  get(name: string): Provider | undefined {
+    return this.#fixed.get(name) ?? this.#added.get(name)?.provider;
+  }
+
+  has(name: string): boolean {
+    return this.#fixed.has(name) || this.#added.has(name);
+  }
+
+  isFixed(name: string): boolean {
+    return this.#fixed.has(name);
+  }
+
+  get names(): string[] {
+    return [...this.#fixed.keys(), ...this.#added.keys()];
+  }
+
+  /** Makes those that were added be these. What runs on one that is replaced comes to its end. */
+  adopt(services: readonly AddedService[]): void {
+    const wanted = new Map(services.map((service) => [service.name, service]));
+    for (const [name, { version, provider }] of this.#added) {
+      if (wanted.get(name)?.version === version) continue;
+      this.#added.delete(name);
+      void provider?.close("WHEN_IDLE").catch(this.#options.onError);
+    }
+    for (const service of services) {
+      if (this.#added.has(service.name) || this.#fixed.has(service.name)) continue;
+      this.#added.set(service.name, { version: service.version, provider: this.#open(service) });
+    }
+  }
+
+  async close(when?: Closing): Promise<void> {
+    const added = [...this.#added.values()].flatMap(({ provider }) => provider ?? []);
+    await Promise.all([...this.#fixed.values(), ...added].map((provider) => provider.close(when)));
+  }
+
+  #open({ name, kind, baseUrl, sealedKey }: AddedService): Provider | undefined {
+    const { guard, sealer, config, onError } = this.#options;
+    try {
+      const apiKey = sealedKey ? sealer.open(sealedKey) : undefined;
+      const { open } = providerKinds[kind as ProviderKind];
+      return open({ name, baseUrl, apiKey, guard, limits: limitsOf(config) });
+    } catch (error) {
+      // Its key was sealed with another secret, or it is of a kind that only a newer server knows.
+      onError(error);
+      return undefined;
+    }
+  }
+}
+
+function limitsOf({ providerTimeoutMs }: ProvidersOptions["config"]) {
+  return { totalMs: providerTimeoutMs, headersMs: providerTimeoutMs };
+}
+
+function openConfigured(config: ProvidersOptions["config"]): Provider[] {
+  const { anthropic, ollamaBaseUrl, services } = config;
+  const limits = limitsOf(config);
+  const { OPENAI_COMPATIBLE, OLLAMA, ANTHROPIC } = providerKinds;
+  return [
     new EchoProvider(),
-    new OllamaProvider({ baseUrl: config.ollamaBaseUrl, limits }),
-    ...(config.anthropic ? [new AnthropicProvider({ ...config.anthropic, limits })] : []),
-    ...config.services.map((service) => new OpenAICompatibleProvider({ ...service, limits })),
+    OLLAMA.open({ name: "ollama", baseUrl: ollamaBaseUrl, limits }),
+    ...(anthropic ? [ANTHROPIC.open({ name: "anthropic", ...anthropic, limits })] : []),
+    ...services.map((service) => OPENAI_COMPATIBLE.open({ ...service, limits })),
   ];
-  return new Map(providers.map((provider) => [provider.name, provider]));
 }

@@ -1,0 +1,261 @@
+import type { Viewer } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { AppError } from "../errors.ts";
+import { type Breaker, type BreakerPolicy, Breakers } from "./breaker.ts";
+import type { Terms } from "./parameters.ts";
+import type { CallTimeouts, Provider } from "./providers/provider.ts";
+import type { Providers } from "./providers/registry.ts";
+import { type BaseModel, CatalogueView, mayCall, pickByWeight } from "./resolution.ts";
+import { type AliasRow, type ModelRow, type PriceRow, readCatalogue } from "./store.ts";
+
+/**
+ * The catalogue as calls see it: what a name stands for now, at what price, and who answers when it fails. Reading it
+ * takes no query: it is small, kept for five seconds, and read anew when a change of it is heard.
+ */
+export type Modality = "TEXT" | "IMAGE" | "EMBEDDING";
+
+/** One way to answer a call: a model with the terms that go with it. */
+export interface CallableModel {
+  /** Of the model itself, also where a preset was asked for. */
+  id: string;
+  name: string;
+  provider: string;
+  /** The provider's own name of it. */
+  providerModel: string;
+  maxOutputTokens: number;
+  modalities: readonly Modality[];
+  price: PriceRow;
+  /** Whose price that is: of the model, or of the preset that runs on it. */
+  pricedId: string;
+  terms: Terms;
+  timeouts: CallTimeouts;
+  retries: number;
+  /** Whether an answer without the format that was asked for is asked for once more. */
+  repairFormat: boolean;
+  breaker: Breaker;
+  runner: Provider;
+}
+
+/** What a name stands for: a model or preset, who may call it, and who answers, in the order in which they are asked. */
+export interface Route {
+  id: string;
+  name: string;
+  /** Under each of these a key may have been allowed to call it. */
+  names: readonly string[];
+  scopes: readonly string[];
+  candidates: readonly (CallableModel & Pick<Route, "names" | "scopes">)[];
+}
+
+/** What a quote promised: the model that was picked, and the price of each that may answer. */
+export interface Promised {
+  modelId: string;
+  /** The version, by the id of the model that has it. */
+  priceIds: Record<string, string>;
+}
+
+export interface ListedModel {
+  model: ModelRow;
+  base: BaseModel;
+  price: PriceRow | undefined;
+  modalities: readonly Modality[];
+  breaker: Breaker;
+}
+
+export interface ListedAlias {
+  name: string;
+  targets: { model: string; weight: number }[];
+  createdAt: Date;
+}
+
+const trustedMs = 5_000;
+
+export interface CatalogueOptions {
+  db: Database;
+  providers: Providers;
+  /** How long an answer may take when its model does not say. */
+  totalMs: number;
+  random?: () => number;
+}
+
+export class Catalogue {
+  readonly #options: CatalogueOptions;
+  readonly #breakers = new Breakers();
+  #view: Promise<CatalogueView> | undefined;
+  #expiresAtMs = 0;
+
+  constructor(options: CatalogueOptions) {
+    this.#options = options;
+  }
+
+  /** What is known may be out of date: the next look reads it anew. */
+  forget(): void {
+    this.#expiresAtMs = 0;
+  }
+
+  /** The database's clock, in milliseconds. */
+  async now(): Promise<number> {
+    return (await this.read()).now();
+  }
+
+  async list(): Promise<ListedModel[]> {
+    const view = await this.read();
+    return view.models.map((model) => this.#listed(view, model));
+  }
+
+  /** By name. A key sees what it may call now; people see all. */
+  async visibleTo(viewer: Viewer): Promise<ListedModel[]> {
+    const all = await this.list();
+    if (viewer.kind === "USER") return all;
+    return all.filter(({ model: { name, enabled, scopes } }) => enabled && mayCall(viewer, { names: [name], scopes }));
+  }
+
+  /** By name. A key sees those of which it may call every target. */
+  async aliasesVisibleTo(viewer: Viewer): Promise<ListedAlias[]> {
+    const view = await this.read();
+    const targetOf = ({ modelId }: AliasRow) => view.byId(modelId) as ModelRow;
+    return [...view.aliases]
+      .filter(([alias, rows]) => {
+        if (viewer.kind === "USER") return true;
+        return rows.map(targetOf).every(({ name, enabled, scopes }) => {
+          return enabled && mayCall(viewer, { names: [alias, name], scopes });
+        });
+      })
+      .map(([name, rows]) => ({
+        name,
+        targets: rows.map((row) => ({ model: targetOf(row).name, weight: row.weight })),
+        createdAt: rows[0]?.createdAt as Date,
+      }));
+  }
+
+  /**
+   * Who answers a call of this name, at the prices of now or at those that are promised.
+   * @throws NOT_FOUND, MODEL_UNPRICED, or UNAVAILABLE when its provider is not configured here
+   */
+  async route(name: string, promised?: Promised): Promise<Route> {
+    const view = await this.read();
+    const { entry, alias } = this.#find(view, name, promised?.modelId);
+    if (!entry?.enabled) throw new AppError("NOT_FOUND", { message: "No such model." });
+    const first = this.#callable(view, entry, entry, promised);
+    const fallbacks = entry.fallbacks.length > 0 ? entry.fallbacks : view.baseOf(entry).fallbacks;
+    const others = fallbacks.flatMap((each) => this.#fallback(view, entry, each, promised) ?? []);
+    const { id, scopes } = entry;
+    const names = alias === undefined ? [entry.name] : [entry.name, alias];
+    return { id, name: entry.name, names, scopes, candidates: [{ ...first, names, scopes }, ...others] };
+  }
+
+  /** The view of now, for whoever needs more of it than a call does. */
+  read(): Promise<CatalogueView> {
+    const now = performance.now();
+    if (!this.#view || now >= this.#expiresAtMs) {
+      this.#expiresAtMs = now + trustedMs;
+      const reading = readCatalogue(this.#options.db.orm).then((rows) => {
+        this.#options.providers.adopt(rows.services);
+        return new CatalogueView(rows, now);
+      });
+      // A failed read must not be the answer for the next five seconds.
+      reading.catch(() => this.forget());
+      this.#view = reading;
+    }
+    return this.#view;
+  }
+
+  #find(view: CatalogueView, name: string, wantedId: string | undefined): { entry?: ModelRow; alias?: string } {
+    const exact = view.byName(name);
+    if (exact) return { entry: exact };
+    const targets = (view.aliases.get(name) ?? []).filter(({ modelId }) => view.byId(modelId)?.enabled);
+    const { random = Math.random } = this.#options;
+    const target = targets.find(({ modelId }) => modelId === wantedId) ?? pickByWeight(targets, random());
+    if (target) return { entry: view.byId(target.modelId) as ModelRow, alias: name };
+    // Ollama means `:latest` where no tag is given, and so do its users.
+    const latest = view.byName(`${name}:latest`);
+    return latest ? { entry: latest } : {};
+  }
+
+  /** `terms`: the entry whose system text and parameters hold. */
+  #callable(view: CatalogueView, entry: ModelRow, terms: ModelRow, promised: Promised | undefined): CallableModel {
+    const price = this.#price(view, entry, promised);
+    if (!price) throw unpriced(entry.name);
+    const base = view.baseOf(entry);
+    const runner = this.#options.providers.get(base.provider);
+    if (!runner) throw new AppError("UNAVAILABLE", { message: "The provider of this model is not configured." });
+    const { id, name, provider, providerModel, retries, repairFormat, connectMs, firstByteMs, idleMs, totalMs } = base;
+    return {
+      id,
+      name,
+      provider,
+      providerModel,
+      maxOutputTokens: Math.min(entry.maxOutputTokens ?? base.maxOutputTokens, base.maxOutputTokens),
+      modalities: modalitiesOf(entry, base, runner),
+      price,
+      pricedId: price.modelId,
+      terms: termsOf(base, terms),
+      timeouts: { totalMs: totalMs ?? this.#options.totalMs, ...given({ connectMs, firstByteMs, idleMs }) },
+      retries,
+      repairFormat,
+      breaker: this.#breakers.of(base.id, policyOf(base)),
+      runner,
+    };
+  }
+
+  /** A preset takes its terms along to a model that takes its place; another preset has its own. */
+  #fallback(view: CatalogueView, entry: ModelRow, name: string, promised: Promised | undefined) {
+    const other = view.byName(name);
+    if (!other?.enabled || view.baseOf(other).id === view.baseOf(entry).id) return undefined;
+    try {
+      const terms = other.baseId === null && entry.baseId !== null ? entry : other;
+      const { names, scopes } = { names: [other.name], scopes: other.scopes };
+      return { ...this.#callable(view, other, terms, promised), names, scopes };
+    } catch (error) {
+      // One that is not priced, or whose provider is not here, cannot take anyone's place.
+      if (error instanceof AppError) return undefined;
+      throw error;
+    }
+  }
+
+  #price(view: CatalogueView, entry: ModelRow, promised: Promised | undefined): PriceRow | undefined {
+    const now = view.priceOf(entry);
+    const id = now && promised?.priceIds[now.modelId];
+    return id === undefined ? now : view.priceById(entry, id);
+  }
+
+  #listed(view: CatalogueView, model: ModelRow): ListedModel {
+    const base = view.baseOf(model);
+    const modalities = modalitiesOf(model, base, this.#options.providers.get(base.provider));
+    return { model, base, price: view.priceOf(model), modalities, breaker: this.#breakers.of(base.id, policyOf(base)) };
+  }
+}
+
+/** What the model says itself, and over it what `terms` says: the model again, a preset of it, or another's preset. */
+function termsOf(base: BaseModel, { system, parameters, locked, baseId }: ModelRow): Terms {
+  const { providerOptions, ...plain } = parameters;
+  // Another provider would not know what to make of them.
+  const options = baseId === null || baseId === base.id ? providerOptions : undefined;
+  const merged = { ...base.parameters.providerOptions, ...options };
+  const hasOptions = Object.keys(merged).length > 0;
+  return {
+    system: system ?? base.system,
+    parameters: { ...base.parameters, ...plain, ...(hasOptions && { providerOptions: merged }) },
+    locked,
+  };
+}
+
+function policyOf({ breakerFailures, breakerOpenSeconds }: BaseModel): BreakerPolicy {
+  return { failures: breakerFailures, openMs: breakerOpenSeconds * 1000 };
+}
+
+/** What is not said is what the provider can do; only images must be said, because not every model sees them. */
+function modalitiesOf(entry: ModelRow, base: BaseModel, runner: Provider | undefined): readonly Modality[] {
+  return entry.modalities ?? base.modalities ?? (runner?.embed ? ["TEXT", "EMBEDDING"] : ["TEXT"]);
+}
+
+function unpriced(model: string): AppError {
+  const pricedBy = `an admin, with setModelPrice (suggestModelPrice proposes rates) or: tollgate models price ${model}`;
+  return new AppError("MODEL_UNPRICED", { details: { model, pricedBy } });
+}
+
+/** Only what is set. */
+function given<T extends Record<string, number | null>>(values: T): { [K in keyof T]?: number } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as {
+    [K in keyof T]?: number;
+  };
+}

@@ -1,0 +1,33 @@
+import type { RecordChange } from "../auth/change.ts";
+import type { Config } from "../config.ts";
+import type { Database } from "../db/client.ts";
+import { Sealer } from "../sealing.ts";
+import type { Secrets } from "../secrets.ts";
+import { Aliases } from "./aliases.ts";
+import { Catalogue } from "./catalogue.ts";
+import { Prices } from "./prices.ts";
+import { PublicNetwork } from "./providers/network-guard.ts";
+import { Providers } from "./providers/registry.ts";
+import { ModelsResolver } from "./resolver.ts";
+import { ModelsService } from "./service.ts";
+
+export interface ModelsOpening {
+  config: Config;
+  secrets: Pick<Secrets, "serviceKey">;
+  db: Database;
+  record: RecordChange;
+  onError: (error: unknown) => void;
+}
+
+/** Puts the feature together: the catalogue that calls read, what changes it, and who runs the models. */
+export function openModels({ config, secrets, db, record, onError }: ModelsOpening) {
+  const guard = new PublicNetwork(config.privateServiceHosts);
+  const sealer = new Sealer(secrets.serviceKey);
+  const providers = new Providers({ config, guard, sealer, onError });
+  const catalogue = new Catalogue({ db, providers, totalMs: config.providerTimeoutMs });
+  const models = new ModelsService({ db, providers, catalogue, record });
+  const prices = new Prices(db, catalogue, record);
+  const aliases = new Aliases(db, catalogue, record);
+  const resolvers = [new ModelsResolver({ models, catalogue, prices, aliases })];
+  return { models, catalogue, providers, resolvers };
+}

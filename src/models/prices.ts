@@ -1,0 +1,93 @@
+import type { RecordChange } from "../auth/change.ts";
+import type { Origin } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { isUniqueViolation } from "../db/errors.ts";
+import { AppError, badInput } from "../errors.ts";
+import { newId, toWire } from "../ids.ts";
+import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { insertPrice, modelByName, type NewPrice, type PriceRow } from "./store.ts";
+
+/** The rates of a price, as decimals of the wire. Nothing given is one credit a call. */
+export interface GivenRates {
+  multiplier?: string | null | undefined;
+  inputCreditsPerMillion?: string | null | undefined;
+  outputCreditsPerMillion?: string | null | undefined;
+  inputUsdPerMillion?: string | null | undefined;
+  cachedInputUsdPerMillion?: string | null | undefined;
+  outputUsdPerMillion?: string | null | undefined;
+  reasoningUsdPerMillion?: string | null | undefined;
+  cacheHitShare?: string | null | undefined;
+}
+
+export interface PriceChange extends GivenRates {
+  model: string;
+  effectiveFrom?: Date | null | undefined;
+}
+
+/** Prices are versions with a date and are never overwritten: a call keeps the one that it was reserved with. */
+export class Prices {
+  readonly #db: Database;
+  readonly #catalogue: Catalogue;
+  readonly #record: RecordChange;
+
+  constructor(db: Database, catalogue: Catalogue, record: RecordChange) {
+    this.#db = db;
+    this.#catalogue = catalogue;
+    this.#record = record;
+  }
+
+  async set(origin: Origin, change: PriceChange): Promise<PriceRow> {
+    const model = await modelByName(this.#db.orm, change.model);
+    if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
+    const { effectiveFrom = null } = change;
+    if (effectiveFrom && effectiveFrom.getTime() < Date.now()) throw badInput("effectiveFrom cannot be in the past.");
+    try {
+      const price = { id: newId(), modelId: model.id, createdBy: origin.actor, effectiveFrom, ...readRates(change) };
+      return await this.#db.transaction(async (tx) => {
+        const row = await insertPrice(tx, price);
+        const after = { ...change, version: row.version, effectiveFrom: row.effectiveFrom };
+        const object = toWire("mod", model.id);
+        await this.#record(tx, origin, { action: "model.setPrice", object, accountId: null, after });
+        return row;
+      });
+    } catch (error) {
+      if (isUniqueViolation(error)) throw new AppError("CONFLICT", { cause: error });
+      throw error;
+    } finally {
+      this.#catalogue.forget();
+    }
+  }
+}
+
+export function readRates(change: GivenRates): Omit<NewPrice, "id" | "modelId" | "createdBy" | "effectiveFrom"> {
+  const input = rate(parseUsd, change.inputUsdPerMillion ?? "0", "inputUsdPerMillion");
+  const output = rate(parseUsd, change.outputUsdPerMillion ?? "0", "outputUsdPerMillion");
+  const { cachedInputUsdPerMillion: cached, reasoningUsdPerMillion: reasoning } = change;
+  return {
+    multiplierMicro: rate(parseCredits, change.multiplier ?? "1", "multiplier"),
+    inputMicroCreditsPerMillion: rate(parseCredits, change.inputCreditsPerMillion ?? "0", "inputCreditsPerMillion"),
+    outputMicroCreditsPerMillion: rate(parseCredits, change.outputCreditsPerMillion ?? "0", "outputCreditsPerMillion"),
+    inputNanoUsdPerMillion: input,
+    cachedInputNanoUsdPerMillion: cached == null ? input : rate(parseUsd, cached, "cachedInputUsdPerMillion"),
+    outputNanoUsdPerMillion: output,
+    reasoningNanoUsdPerMillion: reasoning == null ? output : rate(parseUsd, reasoning, "reasoningUsdPerMillion"),
+    cacheHitMicro: readShare(change.cacheHitShare ?? "0.1"),
+  };
+}
+
+function readShare(text: string): bigint {
+  const share = parseCredits(text, "cacheHitShare");
+  if (share >= 0n && share <= 1_000_000n) return share;
+  throw badInput("cacheHitShare is 0 to 1.", { field: "cacheHitShare" });
+}
+
+/** Beyond this, the price of the longest call could pass int64. */
+const rateMax = 1_000_000_000_000n;
+
+function rate(parse: (text: string, field: string) => bigint, text: string, field: string): bigint {
+  const value = parse(text, field);
+  if (value < 0n) throw badInput(`${field} cannot be negative.`, { field });
+  if (value > rateMax) throw badInput(`${field} is too large.`, { field });
+  return value;
+}

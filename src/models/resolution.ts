@@ -1,0 +1,89 @@
+import type { KeyViewer } from "../auth/viewer.ts";
+import { allowsModel } from "../keys/model-list.ts";
+import type { AliasRow, CatalogueRows, ModelRow, PriceRow } from "./store.ts";
+
+/** What the rows of the catalogue say together, arranged for looking things up: made once for each reading of them. */
+export class CatalogueView {
+  readonly models: readonly ModelRow[];
+  readonly aliases: ReadonlyMap<string, readonly AliasRow[]>;
+  readonly #byId: ReadonlyMap<string, ModelRow>;
+  readonly #byName: ReadonlyMap<string, ModelRow>;
+  readonly #prices: ReadonlyMap<string, readonly PriceRow[]>;
+  readonly #clockOffsetMs: number;
+
+  /** `readAtMs` is the monotonic time at which the database's clock was read. */
+  constructor({ models, prices, aliases, databaseNow }: CatalogueRows, readAtMs: number) {
+    this.models = models;
+    this.#byId = new Map(models.map((model) => [model.id, model]));
+    this.#byName = new Map(models.map((model) => [model.name, model]));
+    this.#prices = groupBy(prices, ({ modelId }) => modelId);
+    this.aliases = groupBy(aliases, ({ name }) => name);
+    this.#clockOffsetMs = databaseNow.getTime() - readAtMs;
+  }
+
+  /** The database's clock. In milliseconds. */
+  now(): number {
+    return performance.now() + this.#clockOffsetMs;
+  }
+
+  byId(id: string): ModelRow | undefined {
+    return this.#byId.get(id);
+  }
+
+  byName(name: string): ModelRow | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** What a model runs on: a preset on its base, anything else on itself. */
+  baseOf(model: ModelRow): BaseModel {
+    const base = model.baseId === null ? model : this.#byId.get(model.baseId);
+    return base as BaseModel;
+  }
+
+  /** A preset that has no price of its own costs what its base costs. */
+  priceOf(model: ModelRow): PriceRow | undefined {
+    return this.#priceNow(model.id) ?? (model.baseId === null ? undefined : this.#priceNow(model.baseId));
+  }
+
+  priceById(model: ModelRow, id: string): PriceRow | undefined {
+    return [model.id, model.baseId ?? ""]
+      .flatMap((modelId) => this.#prices.get(modelId) ?? [])
+      .find((price) => price.id === id);
+  }
+
+  #priceNow(modelId: string): PriceRow | undefined {
+    const now = this.now();
+    return this.#prices.get(modelId)?.findLast(({ effectiveFrom }) => effectiveFrom.getTime() <= now);
+  }
+}
+
+/** A model that is no preset, and so has all that a call needs. */
+export type BaseModel = ModelRow & { provider: string; providerModel: string; maxOutputTokens: number };
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
+
+/** One of them by its weight; `random` is from 0 up to 1. */
+export function pickByWeight<T extends { weight: number }>(targets: readonly T[], random: number): T | undefined {
+  const total = targets.reduce((sum, { weight }) => sum + weight, 0);
+  let left = random * total;
+  return targets.find(({ weight }) => {
+    left -= weight;
+    return left < 0;
+  });
+}
+
+/** Whether a key may call what is known by any of these names. */
+export function mayCall(
+  key: Pick<KeyViewer, "models" | "scopes">,
+  { names, scopes }: { names: readonly string[]; scopes: readonly string[] },
+): boolean {
+  return names.some((name) => allowsModel(key.models, name)) && scopes.every((scope) => key.scopes.includes(scope));
+}

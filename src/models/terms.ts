@@ -1,0 +1,170 @@
+import { isModelScope } from "../auth/access.ts";
+import type { ModelParameters } from "../db/tables-models.ts";
+import { badInput } from "../errors.ts";
+import { checkSampling } from "../guard/input.ts";
+import type { NewModel } from "./store.ts";
+
+/** What an admin may say of a model or a preset: read and judged here, whichever door it came through. */
+export interface GivenModel {
+  name: string;
+  providerModel?: string | null | undefined;
+  description?: string | null | undefined;
+  contextLength?: number | null | undefined;
+  maxOutputTokens?: number | null | undefined;
+  modalities?: ("TEXT" | "IMAGE" | "EMBEDDING")[] | null | undefined;
+  scopes?: string[] | null | undefined;
+  system?: string | null | undefined;
+  parameters?: GivenParameters | null | undefined;
+  locked?: string[] | null | undefined;
+  fallbacks?: string[] | null | undefined;
+  timeouts?: GivenTimeouts | null | undefined;
+  repairFormat?: boolean | null | undefined;
+  retries?: number | null | undefined;
+  breaker?: { failures?: number | null | undefined; openSeconds?: number | null | undefined } | null | undefined;
+  enabled?: boolean | null | undefined;
+}
+
+export interface GivenParameters {
+  temperature?: number | null | undefined;
+  topP?: number | null | undefined;
+  maxOutputTokens?: number | null | undefined;
+  stop?: string[] | null | undefined;
+  seed?: number | null | undefined;
+  providerOptions?: unknown;
+}
+
+export interface GivenTimeouts {
+  connectMs?: number | null | undefined;
+  firstByteMs?: number | null | undefined;
+  idleMs?: number | null | undefined;
+  totalMs?: number | null | undefined;
+}
+
+/** What is always there in a row, and what of it a change may leave out. */
+export type ModelTerms = Omit<NewModel, "id" | "name" | "baseId" | "provider" | "providerModel" | "maxOutputTokens">;
+
+const maxOutputTokensMax = 1_000_000;
+const descriptionLengthMax = 1000;
+const systemBytesMax = 65_536;
+const optionsBytesMax = 16_384;
+const fallbacksMax = 5;
+const scopesMax = 20;
+const retriesMax = 5;
+const breakerFailuresMax = 1000;
+const waitMsMax = 3_600_000;
+const waitMsMin = 10;
+
+/** The name of a model, preset or alias, or a provider's own name of one. */
+export function checkModelName(text: string, field: string): void {
+  if (!/^[\w.:/@+-]{1,200}$/.test(text)) throw badInput(`${field} is not the name of a model.`, { field });
+}
+
+/** What a row has from the start. */
+export const defaultTerms: ModelTerms = {
+  description: null,
+  contextLength: null,
+  modalities: null,
+  scopes: [],
+  system: null,
+  parameters: {},
+  locked: [],
+  fallbacks: [],
+  connectMs: null,
+  firstByteMs: null,
+  idleMs: null,
+  totalMs: null,
+  repairFormat: false,
+  retries: 0,
+  breakerFailures: 10,
+  breakerOpenSeconds: 15,
+  enabled: true,
+};
+
+/**
+ * The terms after a change; what is left out stays as it was. An empty text or list, and a timeout of 0, take a
+ * value away.
+ * @throws BAD_USER_INPUT naming what is wrong
+ */
+export function readModelTerms(change: GivenModel, before: ModelTerms = defaultTerms): ModelTerms {
+  const { description, contextLength, system, parameters, breaker, timeouts } = change;
+  checkModelName(change.name, "name");
+  if ((description?.length ?? 0) > descriptionLengthMax) throw badInput("description is too long.");
+  checkWithin(contextLength, 1, Number.MAX_SAFE_INTEGER, "contextLength");
+  checkWithin(change.maxOutputTokens, 1, maxOutputTokensMax, "maxOutputTokens");
+  checkWithin(change.retries, 0, retriesMax, "retries");
+  checkWithin(breaker?.failures, 0, breakerFailuresMax, "breaker.failures");
+  checkWithin(breaker?.openSeconds, 1, waitMsMax / 1000, "breaker.openSeconds");
+  if (Buffer.byteLength(system ?? "") > systemBytesMax) {
+    throw badInput(`system has at most ${systemBytesMax} bytes.`, { field: "system" });
+  }
+  return {
+    description: description ?? before.description,
+    contextLength: contextLength ?? before.contextLength,
+    modalities:
+      change.modalities?.length === 0 ? null : (readList(change.modalities, 3, "modalities") ?? before.modalities),
+    scopes: readList(change.scopes, scopesMax, "scopes", isModelScope) ?? before.scopes,
+    system: system === "" ? null : (system ?? before.system),
+    parameters: parameters ? readParameters(parameters) : before.parameters,
+    locked: readList(change.locked, 10, "locked") ?? before.locked,
+    fallbacks: readList(change.fallbacks, fallbacksMax, "fallbacks") ?? before.fallbacks,
+    ...readTimeouts(timeouts ?? {}, before),
+    repairFormat: change.repairFormat ?? before.repairFormat,
+    retries: change.retries ?? before.retries,
+    breakerFailures: breaker?.failures ?? before.breakerFailures,
+    breakerOpenSeconds: breaker?.openSeconds ?? before.breakerOpenSeconds,
+    enabled: change.enabled ?? before.enabled,
+  };
+}
+
+function readTimeouts(given: GivenTimeouts, before: Pick<ModelTerms, keyof GivenTimeouts>) {
+  const read = (field: keyof GivenTimeouts) => {
+    if (given[field] === 0) return null;
+    checkWithin(given[field], waitMsMin, waitMsMax, `timeouts.${field}`);
+    return given[field] ?? before[field];
+  };
+  return {
+    connectMs: read("connectMs"),
+    firstByteMs: read("firstByteMs"),
+    idleMs: read("idleMs"),
+    totalMs: read("totalMs"),
+  };
+}
+
+function readParameters(given: GivenParameters): ModelParameters {
+  checkSampling(given);
+  const { temperature, topP, maxOutputTokens, stop, seed, providerOptions } = given;
+  const isObject = typeof providerOptions === "object" && !Array.isArray(providerOptions);
+  if (providerOptions != null && !isObject)
+    throw badInput("providerOptions is an object.", { field: "providerOptions" });
+  if (Buffer.byteLength(JSON.stringify(providerOptions ?? {})) > optionsBytesMax) {
+    throw badInput(`providerOptions has at most ${optionsBytesMax} bytes.`, { field: "providerOptions" });
+  }
+  return {
+    ...(temperature != null && { temperature }),
+    ...(topP != null && { topP }),
+    ...(maxOutputTokens != null && { maxOutputTokens }),
+    ...(stop != null && { stop }),
+    ...(seed != null && { seed }),
+    ...(providerOptions != null && { providerOptions: providerOptions as Record<string, unknown> }),
+  };
+}
+
+function readList<T extends string>(
+  list: T[] | null | undefined,
+  lengthMax: number,
+  field: string,
+  isOne: (item: string) => boolean = () => true,
+): T[] | undefined {
+  if (list == null) return undefined;
+  const wrong = list.find((item) => !isOne(item));
+  if (wrong !== undefined) throw badInput(`"${wrong}" does not belong into ${field}.`, { field });
+  if (list.length > lengthMax) throw badInput(`${field} has at most ${lengthMax} entries.`, { field });
+  return [...new Set(list)];
+}
+
+function checkWithin(value: number | null | undefined, min: number, max: number, field: string): void {
+  if (value == null || (value >= min && value <= max)) return;
+  throw badInput(max === Number.MAX_SAFE_INTEGER ? `${field} is at least ${min}.` : `${field} is ${min} to ${max}.`, {
+    field,
+  });
+}
