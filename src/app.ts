@@ -98,7 +98,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
   const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
-  const { accounts, identity, keys, running, resolvers: keyResolvers } = openKeys(ofKeys);
+  const { accounts, identity, keys, running, reminders, resolvers: keyResolvers } = openKeys(ofKeys);
   const {
     models,
     catalogue,
@@ -133,7 +133,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     ...spine.resolvers,
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, ageing, running, limiting, leases, feed };
+  const background = { sweeper, doctor, ageing, reminders, running, limiting, leases, feed };
   const { auth } = people;
   const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
   return { ...features, meters, ...background, schema };
@@ -195,7 +195,7 @@ async function assemble(
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, reports);
   const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
-  const { sweeper, doctor, ageing, running, limiting, leases, feed } = parts;
+  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -227,6 +227,7 @@ async function assemble(
       doctor.start();
       ageing.start();
       people.upkeep.start();
+      reminders.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -238,7 +239,7 @@ async function assemble(
       await Promise.all([sockets.close(), apollo.stop()]);
       await server.close();
       doctor.stop();
-      await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop()]);
+      await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop(), reminders.stop()]);
       await leases.idle();
       await limiting.close();
       running.stop();

@@ -88,6 +88,14 @@ const recorded: Record<string, Case> = {
     run: ({ accountId: id }) =>
       server.ok("mutation ($id: ID!) { updateAccount(id: $id, input: { memberKeysMax: 3 }) { id } }", { id }),
   },
+  closeAccount: {
+    action: "account.close",
+    run: ({ accountId: id }) => server.ok("mutation ($id: ID!) { closeAccount(id: $id) { id } }", { id }),
+  },
+  reportLeakedKey: {
+    action: "key.reportLeak",
+    run: ({ key }) => server.ok("mutation ($key: String!) { reportLeakedKey(secret: $key) }", { key }),
+  },
   createPlan: { run: () => addPlan("audited at creation"), action: "plan.create" },
   updatePlan: {
     action: "plan.update",

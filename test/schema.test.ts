@@ -62,7 +62,7 @@ describe("the schema", () => {
         )
         .map(({ name }) => name),
     );
-    expect(open.sort()).toEqual(["login", "refreshSession"]);
+    expect(open.sort()).toEqual(["login", "refreshSession", "reportLeakedKey"]);
   });
 });
 

@@ -17,6 +17,7 @@ import {
   lockAccount,
   markClosed,
   markDefault,
+  shareAccount,
 } from "./store.ts";
 
 /**
@@ -97,15 +98,24 @@ export class AccountsService {
     }
   }
 
-  /** Closes it for ever, in the transaction of whoever ends what belongs to it. */
-  async close(tx: Executor, origin: Origin, id: string): Promise<AccountRow> {
-    const before = stillOpen(await lockAccount(tx, id));
-    if (before.isDefault) throw new AppError("CONFLICT", { message: "The default account cannot be closed." });
-    const after = await markClosed(tx, id);
-    const object = toWire("acc", id);
-    const sides = { before: { closedAt: null }, after: { closedAt: after?.closedAt } };
-    await this.#record(tx, origin, { action: "account.close", object, accountId: id, ...sides });
-    return after as AccountRow;
+  /**
+   * The account, which stays open as long as the transaction runs; `alone` for whoever counts what is in it.
+   * @throws NOT_FOUND, or CONFLICT once it is closed
+   */
+  async holdOpen(tx: Executor, id: string, { alone = false } = {}): Promise<AccountRow> {
+    return stillOpen(await (alone ? lockAccount(tx, id) : shareAccount(tx, id)));
+  }
+
+  /** Closes it for ever, in the transaction of whoever ends what belongs to it. @throws NOT_FOUND or CONFLICT */
+  async close(tx: Executor, id: string): Promise<AccountRow> {
+    const { isDefault } = stillOpen(await lockAccount(tx, id));
+    if (isDefault) throw new AppError("CONFLICT", { message: "The default account cannot be closed." });
+    return markClosed(tx, id);
+  }
+
+  async recordClosing(tx: Executor, origin: Origin, { id, closedAt }: AccountRow, ended: object): Promise<void> {
+    const sides = { before: { closedAt: null }, after: { closedAt, ...ended } };
+    await this.#record(tx, origin, { action: "account.close", object: toWire("acc", id), accountId: id, ...sides });
   }
 
   async list(viewer: Viewer, name: string | undefined, page: PageRequest): Promise<Page<AccountRow>> {
@@ -151,7 +161,7 @@ function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: Accoun
   };
 }
 
-export function stillOpen(account: AccountRow | undefined): AccountRow {
+function stillOpen(account: AccountRow | undefined): AccountRow {
   if (!account) throw new AppError("NOT_FOUND", { message: "No such account." });
   if (account.closedAt) throw new AppError("CONFLICT", { message: "This account is closed." });
   return account;

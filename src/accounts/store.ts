@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray, isNull, lt, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { accounts } from "../db/tables.ts";
 
@@ -33,20 +33,21 @@ export async function lockAccount(tx: Executor, id: string): Promise<AccountRow 
   return row;
 }
 
+/** The account, which cannot be changed until the transaction ends. */
+export async function shareAccount(tx: Executor, id: string): Promise<AccountRow | undefined> {
+  const [row] = await tx.select().from(accounts).where(eq(accounts.id, id)).for("share");
+  return row;
+}
+
 /** A trigger of the change feed tells every replica. */
 export async function changeAccount(tx: Executor, id: string, change: AccountChange): Promise<AccountRow> {
   const [row] = await tx.update(accounts).set(change).where(eq(accounts.id, id)).returning();
   return row as AccountRow;
 }
 
-/** For ever: the time of the first closing stays. */
-export async function markClosed(tx: Executor, id: string): Promise<AccountRow | undefined> {
-  const [row] = await tx
-    .update(accounts)
-    .set({ closedAt: sql`now()` })
-    .where(and(eq(accounts.id, id), isNull(accounts.closedAt)))
-    .returning();
-  return row;
+export async function markClosed(tx: Executor, id: string): Promise<AccountRow> {
+  const [row] = await tx.update(accounts).set({ closedAt: sql`now()` }).where(eq(accounts.id, id)).returning();
+  return row as AccountRow;
 }
 
 export function listAccounts(

@@ -101,7 +101,9 @@ function blocksOf(key: KeyViewer, route: Route, { affordable, standing, most }: 
   if (!mayCall(key, route)) blocks.push("MODEL_NOT_ALLOWED");
   if (!affordable) blocks.push("OUT_OF_CREDITS");
   const amounts = { USD: most.costNanoUsd, CREDITS: most.credits };
-  const exceeded = key.budgets.some(({ scopeId, unit, period, limit }) => {
+  const exceeded = key.budgets.some(({ scope, scopeId, unit, period, limit }) => {
+    // It only counts.
+    if (scope === "KEY" && key.limitMode === "SHADOW") return false;
     const window = standing.windows.find(
       (each) => [each.scopeId, each.unit, each.period].join() === [scopeId, unit, period].join(),
     );

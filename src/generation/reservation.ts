@@ -18,6 +18,8 @@ export interface Reservation {
   bids: Bids;
   tariff: Tariff;
   leaseSeconds: number;
+  /** The call would have been refused for a budget of its key, which only counts. */
+  onShadow: () => void;
 }
 
 export interface Reserved {
@@ -39,8 +41,7 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
   const { tariff, key } = request;
   let { bids } = request;
   for (let tries = 1; ; tries++) {
-    const hold = holdOf(request, mostOf(bids, tariff));
-    const decision = await journal.reserve(hold);
+    const { hold, decision } = await decide(journal, request, mostOf(bids, tariff));
     if (decision.granted) return { hold, bids, createdAt: decision.createdAt };
     if (bids.some(({ most }) => most.repairs) && !decision.superseded) {
       bids = withoutRepairs(bids);
@@ -60,11 +61,30 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
  * @throws as `reserve` does
  */
 export async function reserveExactly(journal: Journal, request: Reservation, credits: bigint): Promise<Reserved> {
-  const hold = holdOf(request, { credits, costNanoUsd: 0n });
-  const decision = await journal.reserve(hold);
+  const { hold, decision } = await decide(journal, request, { credits, costNanoUsd: 0n });
   if (decision.granted) return { hold, bids: request.bids, createdAt: decision.createdAt };
   throw refusal(decision, request.key) ?? outOfCredits(credits, decision);
 }
+
+type Most = ReturnType<typeof mostOf>;
+
+/** What the ledger says; the own budgets of a key whose limits only count go on counting, and refuse nothing. */
+async function decide(journal: Journal, request: Reservation, most: Most) {
+  const { key } = request;
+  const hold = holdOf(request, most);
+  const decision = await journal.reserve(hold);
+  if (key.limitMode === "ENFORCE" || decision.refusedBy?.scopeId !== key.apiKeyId) return { hold, decision };
+  request.onShadow();
+  const unlimited = holdOf({ ...request, key: { ...key, budgets: key.budgets.map(lifted) } }, most);
+  return { hold: unlimited, decision: await journal.reserve(unlimited) };
+}
+
+/** What all keys of an account may cost is not for one of them to try out. */
+function lifted(budget: Budget): Budget {
+  return budget.scope === "KEY" ? { ...budget, limit: noLimit } : budget;
+}
+
+const noLimit = 2n ** 62n;
 
 /** Undefined when it was the wallet that refused. */
 function refusal({ superseded, refusedBy }: HoldDecision, key: KeyViewer): AppError | undefined {
@@ -95,7 +115,7 @@ function leastOf([first, ...others]: Bids, tariff: Tariff): bigint {
 
 function holdOf(
   { holdId, context, key, order, name, bids, leaseSeconds }: Reservation,
-  { credits: amount, costNanoUsd: costMax }: ReturnType<typeof mostOf>,
+  { credits: amount, costNanoUsd: costMax }: Most,
 ): HoldRequest {
   const { model } = bids[0];
   const budgets: BudgetDraw[] = key.budgets.map(({ scopeId, unit, period, limit }) => ({

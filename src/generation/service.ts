@@ -97,7 +97,9 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const holdId = newId();
     const earlier = await this.#claim({ context, key, order, holdId });
     const lease = leaseSeconds ?? this.#leaseSeconds(bids);
-    return earlier ?? this.#pay({ context, key, order, name: route.name, bids, tariff, holdId, leaseSeconds: lease });
+    const onShadow = () => this.#options.limits.countShadow(key, "BUDGET_EXCEEDED");
+    const asked = { context, key, order, name: route.name, bids, tariff, holdId, leaseSeconds: lease, onShadow };
+    return earlier ?? this.#pay(asked);
   }
 
   /** A hold of a call that gives no sign of life must outlive all that may be asked for it, one after the other. */

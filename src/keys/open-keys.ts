@@ -3,9 +3,14 @@ import { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/change.ts";
 import type { Database } from "../db/client.ts";
 import type { Wallets } from "../ledger/wallets.ts";
+import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./care-resolver.ts";
+import { Closing } from "./closing.ts";
 import { type Guesses, KeyIdentity } from "./identity.ts";
+import { Issuing } from "./issuing.ts";
+import { Leaks } from "./leaks.ts";
 import { AccountPlanResolver, KeyPlanResolver, PlansResolver } from "./plan-resolver.ts";
 import { Plans } from "./plans.ts";
+import { RotationReminders } from "./reminders.ts";
 import { KeysResolver, MyKeyResolver } from "./resolver.ts";
 import { Rotation } from "./rotation.ts";
 import { RotationResolver } from "./rotation-resolver.ts";
@@ -31,7 +36,8 @@ export function openKeys({ db, wallets, peppers, environment, guesses, record, o
     openSharedWallet: (tx, accountId) => wallets.openShared(tx, accountId),
     onChange: (accountId) => identity.forgetOf("account", accountId),
   });
-  const keys = new KeysService({ db, accounts, wallets, identity, peppers, environment, record });
+  const issuing = new Issuing({ accounts, wallets, peppers, environment, record });
+  const keys = new KeysService({ db, accounts, issuing, identity, record });
   const plans = new Plans({ db, accounts, identity, record });
   const rotation = new Rotation({ db, identity, peppers, environment, record });
   const resolvers = [
@@ -40,9 +46,13 @@ export function openKeys({ db, wallets, peppers, environment, guesses, record, o
     new KeysResolver(keys, accounts),
     new MyKeyResolver(keys),
     new RotationResolver(rotation),
+    new RotationDueResolver(keys, accounts),
+    new LeaksResolver(new Leaks({ db, identity, peppers, record })),
+    new ClosingResolver(new Closing(db, accounts, identity)),
     new PlansResolver(plans),
     new KeyPlanResolver(plans),
     new AccountPlanResolver(plans),
   ];
-  return { accounts, identity, keys, running: new RunningCalls(db, onError), resolvers };
+  const reminders = new RotationReminders(db, onError);
+  return { accounts, identity, keys, running: new RunningCalls(db, onError), reminders, resolvers };
 }

@@ -43,19 +43,23 @@ export class KeysResolver {
     this.#accounts = accounts;
   }
 
-  @Directive('@role(requires: "OPERATOR")')
-  @Mutation(() => IssuedApiKey, { description: "Creates a key. Its secret is in this answer and nowhere else." })
+  @Directive('@role(requires: "MEMBER")')
+  @Mutation(() => IssuedApiKey, {
+    description:
+      "Creates a key. Its secret is in this answer and nowhere else. A MEMBER may create some in its own account: without credits of their own, and within the account's plan. An ANALYST may not. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a key text that is in use or an account that is closed.",
+  })
   async createApiKey(
     @Arg("input", () => CreateApiKeyInput) input: CreateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<IssuedApiKey> {
-    const { key, secret } = await this.#keys.create(originOf(context), toKeyOrder(input));
+    const { key, secret } = await this.#keys.create(originOf(context), toKeyOrder(input), personOf(context));
     return { apiKey: toApiKey(key), secret };
   }
 
-  @Directive('@role(requires: "OPERATOR")')
+  @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
-    description: "Changes what a key may do. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT once revoked.",
+    description:
+      "Changes what a key may do. A MEMBER may change what it made itself, within the plan; an ANALYST nothing. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked.",
   })
   async updateApiKey(
     @Arg("id", () => ID) id: string,
@@ -67,9 +71,10 @@ export class KeysResolver {
     );
   }
 
-  @Directive('@role(requires: "OPERATOR")')
+  @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
-    description: "Stops a key until it is enabled. Fails with NOT_FOUND, or CONFLICT once revoked.",
+    description:
+      "Stops a key until it is enabled, which an OPERATOR does. A MEMBER may stop what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT once revoked.",
   })
   async disableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
     const keyId = fromWire("key", id);
@@ -85,9 +90,10 @@ export class KeysResolver {
     return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "ACTIVE"));
   }
 
-  @Directive('@role(requires: "OPERATOR")')
+  @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
-    description: "Stops a key for ever. Fails with NOT_FOUND, or CONFLICT if it was revoked before.",
+    description:
+      "Stops a key for ever. A MEMBER may stop what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if it was revoked before.",
   })
   async revokeApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
     const keyId = fromWire("key", id);

@@ -14,10 +14,10 @@ export class RotationResolver {
     this.#rotation = rotation;
   }
 
-  @Directive('@role(requires: "OPERATOR")')
+  @Directive('@role(requires: "MEMBER")')
   @Mutation(() => IssuedApiKey, {
     description:
-      "Gives a key a new secret, which is in this answer and nowhere else. The key keeps its id, credits, limits and history. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT once revoked or with 10 secrets at work.",
+      "Gives a key a new secret, which is in this answer and nowhere else. The key keeps its id, credits, limits and history. A MEMBER may rotate what it made itself. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked or with 10 secrets at work.",
   })
   async rotateApiKey(
     @Arg("id", () => ID) id: string,
@@ -39,9 +39,10 @@ export class RotationResolver {
     return { apiKey: toApiKey(issued.key), secret: issued.secret };
   }
 
-  @Directive('@role(requires: "OPERATOR")')
+  @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
-    description: "Ends one secret of a key now. Fails with NOT_FOUND, or CONFLICT if it has ended or is the only one.",
+    description:
+      "Ends one secret of a key now. A MEMBER may do so for what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if it has ended or is the only one.",
   })
   async endSecret(
     @Arg("id", () => ID) id: string,

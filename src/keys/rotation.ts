@@ -4,8 +4,10 @@ import type { Database } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { KeyIdentity } from "./identity.ts";
+import { asRefusal } from "./issuing.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
-import { asRefusal, changeable, type IssuedKey } from "./service.ts";
+import type { IssuedKey } from "./service.ts";
+import { changeable } from "./stewardship.ts";
 import { endSecrets, insertSecret, type KeyRow, liveSecrets, lockKey, updateKey } from "./store.ts";
 
 /**
@@ -29,6 +31,12 @@ export interface RotationOrder {
 
 const overlapSecondsMax = 30 * 24 * 3600;
 const liveSecretsMax = 10;
+const dayMs = 86_400_000;
+
+/** When a secret is as old as its account's policy lets it become. */
+export function dueAt(newest: { validFrom: Date } | undefined, afterDays: number | null | undefined): Date | null {
+  return newest && afterDays ? new Date(newest.validFrom.getTime() + afterDays * dayMs) : null;
+}
 
 export class Rotation {
   readonly #options: RotationOptions;
@@ -52,7 +60,7 @@ export class Rotation {
     const stored = await storedForm(secret, peppers);
     try {
       const key = await db.transaction(async (tx) => {
-        const before = changeable(await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+        const before = changeable(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
         const { accountId } = before;
         if ((await liveSecrets(tx, before)).length >= liveSecretsMax && overlapSeconds > 0) {
           throw new AppError("CONFLICT", { message: `A key has at most ${liveSecretsMax} secrets at once. End one.` });
@@ -78,7 +86,7 @@ export class Rotation {
   async endSecret(origin: Origin, viewer: UserViewer, id: string, secretId: string): Promise<KeyRow> {
     const { db, identity, record } = this.#options;
     const key = await db.transaction(async (tx) => {
-      const before = changeable(await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+      const before = changeable(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
       const live = await liveSecrets(tx, before);
       const ending = live.find((secret) => secret.id === secretId);
       if (live.length === 1 && ending) {

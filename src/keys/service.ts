@@ -1,42 +1,32 @@
 import type { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/change.ts";
 import { boundAccount, type Origin, type UserViewer, type Viewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { isForeignKeyViolation, isUniqueViolation } from "../db/errors.ts";
-import { AppError, badInput } from "../errors.ts";
+import type { Database, Executor } from "../db/client.ts";
+import { AppError } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { newId, toWire } from "../ids.ts";
-import { parseCredits } from "../ledger/amount.ts";
-import type { Wallets } from "../ledger/wallets.ts";
+import { toWire } from "../ids.ts";
 import type { KeyIdentity } from "./identity.ts";
+import { asRefusal, checkNotExpired, type Issuing, type KeyOrder, type PreparedKey, readKeyOrder } from "./issuing.ts";
 import { toAudit } from "./key-audit.ts";
 import { type KeyFilter, lastLookedAt, searchKeys } from "./search-store.ts";
-import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
+import { changeable, checkKeyCount, checkMemberOrder, checkSteward, checkWithin, isMember } from "./stewardship.ts";
 import {
-  insertKey,
-  insertSecret,
+  countKeysBy,
   type KeyRow,
   keysById,
   lockKey,
+  planOf,
   type SecretRow,
   secretsByKey,
   updateKey,
 } from "./store.ts";
-import { type KeyTerms, readChange, readTerms } from "./terms.ts";
+import { type KeyTerms, readChange } from "./terms.ts";
 
 /**
  * The life of API keys. A key keeps its id, wallet and history for life; its secret is shown once, at issue, and only
  * digests of it are stored. Every change is recorded in its own transaction and told to every replica.
  */
-export interface KeyOrder extends KeyTerms {
-  name: string;
-  accountId?: string | undefined;
-  credits?: string | null | undefined;
-  sharedWallet?: boolean | null | undefined;
-  key?: string | null | undefined;
-}
-
 export interface IssuedKey {
   key: KeyRow;
   secret: string;
@@ -45,10 +35,8 @@ export interface IssuedKey {
 export interface KeysOptions {
   db: Database;
   accounts: AccountsService;
-  wallets: Wallets;
+  issuing: Issuing;
   identity: KeyIdentity;
-  peppers: Peppers;
-  environment: KeyEnvironment;
   record: RecordChange;
 }
 
@@ -65,33 +53,23 @@ export class KeysService {
     this.secretsByKey = (ids) => secretsByKey(options.db.orm, ids);
   }
 
-  async create(origin: Origin, order: KeyOrder): Promise<IssuedKey> {
-    const { db, accounts, wallets, peppers, environment, record } = this.#options;
-    const { actor } = origin;
-    const terms = readTerms(order);
-    const amount = parseCredits(order.credits ?? "0", "credits");
-    if (amount < 0n) throw badInput("credits cannot be negative.", { field: "credits" });
-    const { id: accountId } = await accounts.find(order.accountId);
-    if (order.key != null) checkBroughtKey(order.key);
-    const secret = order.key ?? mintKey(environment);
-    const stored = await storedForm(secret, peppers);
-    const id = newId();
+  /** `viewer` is the person who asks; absent for what the server makes by itself. */
+  async create(origin: Origin, order: KeyOrder, viewer?: UserViewer): Promise<IssuedKey> {
+    const { db, accounts, issuing } = this.#options;
+    const read = readKeyOrder(order);
+    const bound = viewer && boundAccount(viewer);
+    if (viewer) checkSteward(viewer);
+    if (bound !== undefined) checkMemberOrder(order, read.amount);
+    const account = await accounts.find(order.accountId ?? bound);
+    // Another account answers the same as none.
+    if (bound !== undefined && account.id !== bound) throw new AppError("NOT_FOUND", { message: "No such account." });
+    const prepared = await issuing.prepare(read, account.id);
     try {
       const key = await db.transaction(async (tx) => {
-        const walletId = await wallets.forKey(tx, accountId, order.sharedWallet ?? false);
-        const row = await insertKey(tx, {
-          ...terms,
-          ...visibleParts(secret),
-          ...{ id, accountId, walletId, createdBy: actor },
-        });
-        checkNotExpired(row);
-        await insertSecret(tx, { id: newId(), accountId, apiKeyId: id, ...stored });
-        if (amount > 0n) await wallets.grant(tx, { accountId, walletId, amount, actor, reason: "first credits" });
-        const after = { ...toAudit(row), credits: order.credits ?? "0" };
-        await record(tx, origin, { action: "key.create", object: toWire("key", id), accountId, after });
-        return row;
+        if (bound !== undefined) await this.#allowMember(tx, origin, prepared);
+        return issuing.write(tx, origin, prepared);
       });
-      return { key, secret };
+      return { key, secret: prepared.secret };
     } catch (error) {
       throw asRefusal(error);
     }
@@ -99,7 +77,11 @@ export class KeysService {
 
   update(origin: Origin, viewer: UserViewer, id: string, terms: KeyTerms): Promise<KeyRow> {
     const change = readChange(terms);
-    return this.#change(origin, viewer, id, "key.update", change, change.expiresAt ? checkNotExpired : undefined);
+    if (isMember(viewer)) checkMemberOrder(terms, 0n);
+    return this.#change(origin, viewer, id, "key.update", change, async (tx, after) => {
+      if (change.expiresAt) checkNotExpired(after);
+      if (isMember(viewer)) checkWithin(change, await planOf(tx, after));
+    });
   }
 
   setStatus(origin: Origin, viewer: UserViewer, id: string, status: KeyRow["status"]): Promise<KeyRow> {
@@ -126,47 +108,36 @@ export class KeysService {
     return endId === undefined ? found : { ...found, hasNextPage: true, endId };
   }
 
+  async #allowMember(tx: Executor, { actor }: Origin, { accountId, terms }: PreparedKey): Promise<void> {
+    // Alone, so that keys made at the same time count each other.
+    const { memberKeysMax } = await this.#options.accounts.holdOpen(tx, accountId, { alone: true });
+    checkKeyCount(await countKeysBy(tx, accountId, actor), memberKeysMax);
+    checkWithin(terms, await planOf(tx, { accountId, planId: null }));
+  }
+
   async #change(
     origin: Origin,
     viewer: UserViewer,
     id: string,
     action: string,
     change: Parameters<typeof updateKey>[2],
-    check: (after: KeyRow) => void = () => {},
+    check?: (tx: Executor, after: KeyRow) => Promise<void>,
   ): Promise<KeyRow> {
     const { db, identity, record } = this.#options;
-    const key = await db
-      .transaction(async (tx) => {
-        const before = changeable(await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+    try {
+      const key = await db.transaction(async (tx) => {
+        const before = changeable(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
         const after = await updateKey(tx, before, change);
-        check(after);
+        await check?.(tx, after);
         const { accountId } = after;
         const sides = { before: toAudit(before), after: toAudit(after) };
         await record(tx, origin, { action, object: toWire("key", id), accountId, ...sides });
         return after;
-      })
-      .catch((error: unknown) => {
-        throw asRefusal(error);
       });
-    identity.forget(key.id, key.version);
-    return key;
+      identity.forget(key.id, key.version);
+      return key;
+    } catch (error) {
+      throw asRefusal(error);
+    }
   }
-}
-
-/** @throws NOT_FOUND, or CONFLICT for a revoked key: that state is final */
-export function changeable(key: KeyRow | undefined): KeyRow {
-  if (!key) throw new AppError("NOT_FOUND");
-  if (key.status === "REVOKED") throw new AppError("CONFLICT", { message: "A revoked key cannot be changed." });
-  return key;
-}
-
-/** What the constraints of the tables found out, in words. */
-export function asRefusal(error: unknown): unknown {
-  if (isForeignKeyViolation(error)) return new AppError("NOT_FOUND", { message: "No such plan.", cause: error });
-  if (!isUniqueViolation(error)) return error;
-  return new AppError("CONFLICT", { message: "This key text is in use.", cause: error });
-}
-
-function checkNotExpired({ expired }: KeyRow): void {
-  if (expired) throw badInput("expiresAt must be in the future.", { field: "expiresAt" });
 }

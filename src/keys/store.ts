@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray, sql } from "drizzle-orm";
+import { and, count, desc, eq, inArray, ne, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { accounts, apiKeys, keySecrets, plans } from "../db/tables.ts";
 
@@ -80,6 +80,16 @@ export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretM
   return row && { ...row, databaseNow: new Date(row.databaseNow) };
 }
 
+/** Of a secret that works. */
+export async function keyIdByLiveDigest(tx: Executor, digest: Buffer): Promise<string | undefined> {
+  const { apiKeyId, validTo } = keySecrets;
+  const [row] = await tx
+    .select({ apiKeyId })
+    .from(keySecrets)
+    .where(and(eq(keySecrets.digest, digest), sql`coalesce(${validTo} > now(), true)`));
+  return row?.apiKeyId;
+}
+
 export async function touchSecret(tx: Executor, secret: SecretRow): Promise<void> {
   await tx.update(keySecrets).set({ lastUsedAt: sql`now()` }).where(eq(keySecrets.id, secret.id));
   await tx
@@ -132,6 +142,43 @@ export async function updateKey(
     .where(and(eq(apiKeys.accountId, accountId), eq(apiKeys.id, id)))
     .returning(keyColumns);
   return row as KeyRow;
+}
+
+export function revokeKeysOf(tx: Executor, accountId: string): Promise<{ id: string }[]> {
+  return tx
+    .update(apiKeys)
+    .set({ status: "REVOKED", version: sql`${apiKeys.version} + 1`, changedAt: sql`now()` })
+    .where(and(eq(apiKeys.accountId, accountId), ne(apiKeys.status, "REVOKED")))
+    .returning({ id: apiKeys.id });
+}
+
+/** How many keys that work, or could be made to, somebody has made in an account. */
+export async function countKeysBy(tx: Executor, accountId: string, createdBy: string): Promise<number> {
+  const [row] = await tx
+    .select({ keys: count() })
+    .from(apiKeys)
+    .where(
+      and(
+        eq(apiKeys.accountId, accountId),
+        eq(apiKeys.createdBy, createdBy),
+        ne(apiKeys.status, "REVOKED"),
+        sql`not ${expired}`,
+      ),
+    );
+  return row?.keys ?? 0;
+}
+
+/** The plan that fills in for a key. */
+export async function planOf(
+  tx: Executor,
+  { accountId, planId }: { accountId: string; planId: string | null },
+): Promise<PlanRow | undefined> {
+  const [row] = await tx
+    .select({ plan: plans })
+    .from(accounts)
+    .innerJoin(plans, eq(plans.id, sql`coalesce(${planId}::uuid, ${accounts.planId})`))
+    .where(eq(accounts.id, accountId));
+  return row?.plan;
 }
 
 /** The secrets that work now, newest first. */

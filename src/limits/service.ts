@@ -1,6 +1,6 @@
 import type { KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
-import { AppError } from "../errors.ts";
+import { AppError, type ErrorCode } from "../errors.ts";
 import type { Concurrency } from "./concurrency.ts";
 import type { Denials } from "./denials.ts";
 import type { Limiters } from "./limiters.ts";
@@ -60,6 +60,11 @@ export class LimitsService {
     return denialsOf(this.#options.db.orm, key, { hours, limit: denialsMax });
   }
 
+  /** A call that went through and would not have, were the key's limits in force. */
+  countShadow(key: Pick<KeyViewer, "apiKeyId" | "accountId">, code: ErrorCode): void {
+    this.#options.denials.count(key, code, true);
+  }
+
   async #place(key: LimitedKey) {
     const { maxConcurrency: limit, apiKeyId } = key;
     if (limit === null) return undefined;
@@ -87,7 +92,7 @@ export class LimitsService {
 
   #refuse(key: LimitedKey, { msBeforeReset, ...figures }: Refusal): void {
     if (key.limitMode === "SHADOW") {
-      this.#options.denials.count(key, "RATE_LIMITED", true);
+      this.countShadow(key, "RATE_LIMITED");
       return;
     }
     const retryAfter = Math.max(1, Math.ceil((msBeforeReset ?? 0) / 1000));

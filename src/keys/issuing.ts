@@ -1,0 +1,103 @@
+import type { AccountsService } from "../accounts/service.ts";
+import type { RecordChange } from "../auth/change.ts";
+import type { Origin } from "../auth/viewer.ts";
+import type { Executor } from "../db/client.ts";
+import { isForeignKeyViolation, isUniqueViolation } from "../db/errors.ts";
+import { AppError, badInput } from "../errors.ts";
+import { newId, toWire } from "../ids.ts";
+import { formatCredits, parseCredits } from "../ledger/amount.ts";
+import type { Wallets } from "../ledger/wallets.ts";
+import { toAudit } from "./key-audit.ts";
+import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
+import { insertKey, insertSecret, type KeyRow } from "./store.ts";
+import { type KeyTerms, readTerms, type Terms } from "./terms.ts";
+
+/**
+ * How a new key comes to be, one by one or out of a file: its order is read, its text made into what is stored, and
+ * key, secret, wallet, first credits and audit event are written in one transaction. The text itself is never stored.
+ */
+export interface KeyOrder extends KeyTerms {
+  name: string;
+  accountId?: string | undefined;
+  credits?: string | null | undefined;
+  sharedWallet?: boolean | null | undefined;
+  key?: string | null | undefined;
+}
+
+/** An order in which nothing is wrong by itself. */
+export interface ReadOrder {
+  terms: Terms;
+  /** In micro-credits. */
+  amount: bigint;
+  sharedWallet: boolean;
+  /** A key text of the customer's own. */
+  brought: string | undefined;
+}
+
+export interface PreparedKey extends ReadOrder {
+  accountId: string;
+  secret: string;
+  stored: Awaited<ReturnType<typeof storedForm>>;
+}
+
+export interface IssuingOptions {
+  accounts: AccountsService;
+  wallets: Wallets;
+  peppers: Peppers;
+  environment: KeyEnvironment;
+  record: RecordChange;
+}
+
+/** @throws BAD_USER_INPUT naming the first field that is wrong */
+export function readKeyOrder(order: KeyOrder): ReadOrder {
+  const terms = readTerms(order);
+  const amount = parseCredits(order.credits ?? "0", "credits");
+  if (amount < 0n) throw badInput("credits cannot be negative.", { field: "credits" });
+  if (order.key != null) checkBroughtKey(order.key);
+  return { terms, amount, sharedWallet: order.sharedWallet ?? false, brought: order.key ?? undefined };
+}
+
+export class Issuing {
+  readonly #options: IssuingOptions;
+
+  constructor(options: IssuingOptions) {
+    this.#options = options;
+  }
+
+  /** Takes long enough, by design, that many of them must wait for each other. */
+  async prepare(order: ReadOrder, accountId: string): Promise<PreparedKey> {
+    const { environment, peppers } = this.#options;
+    const secret = order.brought ?? mintKey(environment);
+    return { ...order, accountId, secret, stored: await storedForm(secret, peppers) };
+  }
+
+  /** @throws CONFLICT for an account that is closed */
+  async write(tx: Executor, origin: Origin, prepared: PreparedKey): Promise<KeyRow> {
+    const { accounts, wallets, record } = this.#options;
+    const { terms, amount, accountId, secret, stored, sharedWallet } = prepared;
+    const { actor } = origin;
+    // Until the end, so that it cannot be closed meanwhile and keep a key that works.
+    await accounts.holdOpen(tx, accountId);
+    const id = newId();
+    const walletId = await wallets.forKey(tx, accountId, sharedWallet);
+    const owned = { id, accountId, walletId, createdBy: actor };
+    const row = await insertKey(tx, { ...terms, ...visibleParts(secret), ...owned });
+    checkNotExpired(row);
+    await insertSecret(tx, { id: newId(), accountId, apiKeyId: id, ...stored });
+    if (amount > 0n) await wallets.grant(tx, { accountId, walletId, amount, actor, reason: "first credits" });
+    const after = { ...toAudit(row), credits: formatCredits(amount) };
+    await record(tx, origin, { action: "key.create", object: toWire("key", id), accountId, after });
+    return row;
+  }
+}
+
+/** What the constraints of the tables found out, in words. */
+export function asRefusal(error: unknown): unknown {
+  if (isForeignKeyViolation(error)) return new AppError("NOT_FOUND", { message: "No such plan.", cause: error });
+  if (!isUniqueViolation(error)) return error;
+  return new AppError("CONFLICT", { message: "This key text is in use.", cause: error });
+}
+
+export function checkNotExpired({ expired }: KeyRow): void {
+  if (expired) throw badInput("expiresAt must be in the future.", { field: "expiresAt" });
+}

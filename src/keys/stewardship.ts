@@ -1,0 +1,72 @@
+import type { UserViewer } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import type { LimitColumns } from "./effective.ts";
+import type { KeyOrder } from "./issuing.ts";
+import { isWithin } from "./model-list.ts";
+import type { KeyRow } from "./store.ts";
+import type { KeyTerms, Terms } from "./terms.ts";
+
+/**
+ * Who may manage which keys. An OPERATOR all of them; a MEMBER those that it made in its own account, within the plan
+ * that the account has. An ANALYST only reads.
+ */
+export function checkSteward({ role }: UserViewer): void {
+  if (role === "ANALYST") throw forbidden("This needs the role OPERATOR, or a MEMBER of the account.");
+}
+
+export function isMember({ role }: UserViewer): boolean {
+  return role === "MEMBER";
+}
+
+/** A revoked key is changed by nobody. @throws NOT_FOUND, FORBIDDEN, or CONFLICT: revoked is a final state */
+export function changeable(viewer: UserViewer, key: KeyRow | undefined): KeyRow {
+  checkSteward(viewer);
+  if (!key) throw new AppError("NOT_FOUND");
+  if (isMember(viewer) && key.createdBy !== `user:${viewer.userId}`) {
+    throw forbidden("A MEMBER may change the keys that it made itself.");
+  }
+  if (key.status === "REVOKED") throw new AppError("CONFLICT", { message: "A revoked key cannot be changed." });
+  return key;
+}
+
+/** What only whoever answers for the account may give. */
+export function checkMemberOrder(order: KeyTerms & Pick<Partial<KeyOrder>, "credits">, amount: bigint): void {
+  if (amount > 0n) throw forbidden("A MEMBER cannot grant credits: share the account's wallet.");
+  if (order.planId !== undefined) throw forbidden("A MEMBER cannot choose the plan of a key.");
+  if (order.limitMode === "SHADOW") throw forbidden("A MEMBER cannot take a key's limits out of force.");
+}
+
+/** What the field `generate` allows to a key of which nothing is said. */
+const requestsPerMinuteMax = 600;
+const bounded = [
+  "requestsPerMinute",
+  "tokensPerMinute",
+  "maxConcurrency",
+  "dailyBudgetNanoUsd",
+  "monthlyBudgetNanoUsd",
+  "dailyBudgetMicroCredits",
+  "monthlyBudgetMicroCredits",
+] as const;
+
+/** @throws FORBIDDEN for a limit beyond that of the plan: an own value comes before it, so it must be narrower */
+export function checkWithin(terms: Partial<Terms>, plan: LimitColumns | undefined): void {
+  for (const field of bounded) {
+    const most = plan?.[field] ?? (field === "requestsPerMinute" ? requestsPerMinuteMax : null);
+    const value = terms[field];
+    if (value != null && most !== null && value > most) throw forbidden(`${field} is beyond what the account allows.`);
+  }
+  if (terms.models && !isWithin(terms.models, plan?.models ?? null)) {
+    throw forbidden("models has one that the account does not allow.");
+  }
+}
+
+/** @throws FORBIDDEN past the number of keys that the account allows each of its MEMBERs */
+export function checkKeyCount(used: number, limit: number): void {
+  if (used < limit) return;
+  const details = { limit, used, liftedBy: "an admin, with updateAccount" };
+  throw new AppError("FORBIDDEN", { message: `A MEMBER of this account may have ${limit} keys that work.`, details });
+}
+
+function forbidden(message: string): AppError {
+  return new AppError("FORBIDDEN", { message });
+}
