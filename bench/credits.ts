@@ -5,12 +5,14 @@ import { Database } from "../src/db/client.ts";
 import { startEmbedded } from "../src/db/embedded.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { newId } from "../src/ids.ts";
-import { type HoldRequest, Journal, type Settlement } from "../src/ledger/journal.ts";
+import { closable, type HoldRequest, Journal, type Settlement } from "../src/ledger/journal.ts";
 import { Wallets } from "../src/ledger/wallets.ts";
+import { settleRate } from "./usage/settle-rate.ts";
 
 /**
  * Pairs of reserve and settle a second, on one wallet and on a thousand, by 1, 32 and 256 callers: group commit beside
- * one statement for each request, in one run on one PostgreSQL that waits for its disk. Prints JSON.
+ * one statement for each request, and settling with the rollups beside settling without, in one run on one PostgreSQL
+ * that waits for its disk. Prints JSON.
  */
 const seconds = Number(process.env["SECONDS_EACH"] ?? 5);
 const plenty = 1_000_000_000_000n;
@@ -58,8 +60,7 @@ async function pair(journal: Journal, key: Key): Promise<number> {
   const { granted } = await journal.reserve(hold);
   if (!granted) throw new Error("the bench ran out of credits");
   await journal.settle({
-    accountId: key.accountId,
-    holdId: hold.id,
+    ...closable(hold),
     ...ending,
     latencyMs: Math.round(Math.random() * 900),
   });
@@ -104,7 +105,7 @@ try {
         ["groupCommit", {}],
         ["oneByOne", { batchMax: 1, runningMax: 20 }],
       ] as const) {
-        const db = new Database({ url: embedded.url, poolSize: 20 });
+        const db = new Database({ url: embedded.url, poolSize: 20, forLedger: true });
         const journal = new Journal({ db, upkeep: (wallet) => new Wallets(db).bringUpToDate(wallet), limits });
         row[name] = await measure(journal, await makeKeys(db, walletCount), callers);
         await db.close();
@@ -113,7 +114,10 @@ try {
       process.stderr.write(`${JSON.stringify(row)}\n`);
     }
   }
-  process.stdout.write(`${JSON.stringify({ secondsEach: seconds, synchronousCommit: "on", results }, null, 2)}\n`);
+  const rollups = [];
+  for (const wallets of [1, 1000]) rollups.push(await settleRate(embedded.url, { callers: 32, wallets, seconds }));
+  const figures = { secondsEach: seconds, synchronousCommit: "on", results, rollups };
+  process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
 } finally {
   await embedded.stop();
   await rm(dataDir, { recursive: true, force: true });

@@ -80,12 +80,15 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** `reports` is what long reads run on, so that none of them can hold up a call. */
-export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, reports: Database = db) {
+/** What has connections of its own, so that nothing else can hold it up, nor it a call. */
+export type Pools = Partial<Pick<OpenDatabases, "journal" | "reports">>;
+
+export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, pools: Pools = {}) {
+  const { reports = db } = pools;
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const onLocked = (address: string) => log.warn({ address }, "a sign-in was refused after too many failures");
   const wallets = new Wallets(db);
-  const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
+  const journal = new Journal({ db: pools.journal ?? db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
   const sealer = new Sealer(secrets.answerKey);
   const cache = new AnswerCache(db, sealer);
   const sweeper = new Sweeper(db, wallets, log, () => cache.deleteExpired());
@@ -191,9 +194,9 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
 async function assemble(
   config: Config,
   log: Logger,
-  { db, reports, directUrl, close: closeDatabase }: OpenDatabases,
+  { db, directUrl, close: closeDatabase, ...pools }: OpenDatabases,
 ): Promise<App> {
-  const parts = compose(config, loadSecrets(config), db, log, reports);
+  const parts = compose(config, loadSecrets(config), db, log, pools);
   const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
   const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed } = parts;
   const { trustProxy, corsOrigins, introspection } = config;

@@ -2,7 +2,7 @@ import { Database } from "../src/db/client.ts";
 import { AppError } from "../src/errors.ts";
 import { newId } from "../src/ids.ts";
 import { Corrections } from "../src/ledger/corrections.ts";
-import { type HoldDecision, type HoldRequest, Journal } from "../src/ledger/journal.ts";
+import { type ClosableHold, closable, type HoldDecision, type HoldRequest, Journal } from "../src/ledger/journal.ts";
 import type { Command } from "../src/ledger/model.ts";
 import type { Hold, HoldOrder } from "../src/ledger/model-state.ts";
 import { Sweeper } from "../src/ledger/sweeper.ts";
@@ -86,6 +86,7 @@ interface Parts {
 export class RealAccount {
   readonly #parts: Parts;
   readonly #apiKeyId = newId();
+  readonly #asked = new Map<string, ClosableHold>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -95,7 +96,9 @@ export class RealAccount {
     const { accountId } = this.#parts;
     const draws = budgets.map((draw) => ({ ...draw, scopeId: draw.scopeId === "key" ? this.#apiKeyId : accountId }));
     const who = { accountId, walletId: this.#wallet(walletId), apiKeyId: this.#apiKeyId };
-    return { id, ...who, ...call, amount, costMax: 0n, budgets: draws, leaseSeconds };
+    const hold = { id, ...who, ...call, amount, costMax: 0n, budgets: draws, leaseSeconds };
+    this.#asked.set(id, closable(hold));
+    return hold;
   }
 
   reserve(order: HoldOrder): Promise<HoldDecision> {
@@ -129,7 +132,14 @@ export class RealAccount {
       }
       case "settle": {
         const { holdId, charge, costNanoUsd } = command;
-        return journal.settle({ accountId, holdId, charge, costNanoUsd, ...ending });
+        const hold = this.#asked.get(holdId) ?? {
+          accountId,
+          walletId: newId(),
+          holdId,
+          budgeted: true,
+          labelled: false,
+        };
+        return journal.settle({ ...hold, charge, costNanoUsd, ...ending });
       }
       case "refund":
         await corrections.refund({ id: command.holdId, amount: command.amount, ...notes });

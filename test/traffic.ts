@@ -38,15 +38,17 @@ export async function settlePast(server: TestServer, customer: Customer, calls: 
       values (${accountId}, ${id}, ${walletId}, ${uuidOf(customer.apiKeyId)}, ${holdMicro}, 0, ${model}, ${provider},
         ${newId()}, ${endUser}, ${sql.array(tags)}, 'test', ${at}, now() + interval '1 hour')`;
   }
-  const entries = holds.map((call) => ({ ...toSettlement(accountId, call), entryId: newId() }));
+  const entries = holds.map((call) => ({ ...toSettlement({ accountId, walletId }, call), entryId: newId() }));
   for (let i = 0; i < entries.length; i += 64) await closeHolds(sql, entries.slice(i, i + 64));
   return holds.map(({ id }) => id);
 }
 
-function toSettlement(accountId: string, call: PastCall & { id: string }): Settlement {
+function toSettlement(wallet: { accountId: string; walletId: string }, call: PastCall & { id: string }): Settlement {
   return {
-    accountId,
+    ...wallet,
     holdId: call.id,
+    budgeted: false,
+    labelled: (call.tags ?? []).length > 0 || (call.endUser ?? null) !== null,
     status: call.status ?? "COMPLETED",
     finishReason: "STOP",
     usageSource: "PROVIDER",

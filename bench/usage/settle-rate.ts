@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { Database, type Sql } from "../../src/db/client.ts";
 import { newId } from "../../src/ids.ts";
-import { Journal } from "../../src/ledger/journal.ts";
+import { closable, type HoldRequest, Journal } from "../../src/ledger/journal.ts";
 
 /** What the rollups cost the settle path: the same pairs of reserve and settle, with them and without. */
 export interface SettleRate {
@@ -25,7 +25,7 @@ const upkeep = async () => {};
 
 /** The two ways take turns, so that neither has the quieter machine; the median of each counts. */
 export async function settleRate(url: string, options: RateOptions): Promise<SettleRate> {
-  const db = new Database({ url, poolSize: 4 });
+  const db = new Database({ url, poolSize: 4, forLedger: true });
   const bare = { sql: withoutRollups(db.sql) } as Database;
   const rates: { full: number[]; bare: number[] } = { full: [], bare: [] };
   try {
@@ -48,7 +48,7 @@ export async function settleRate(url: string, options: RateOptions): Promise<Set
   };
 }
 
-/** Leaves out the fragment that src/ledger/rollup-store.ts adds to the statement, and nothing else. */
+/** Leaves out the fragment of `rollupCtes` in src/ledger/rollup-store.ts, and nothing else. */
 function withoutRollups(sql: Sql): Sql {
   const tag = (strings: TemplateStringsArray, ...values: unknown[]) =>
     strings[0]?.startsWith(", cell as (") ? sql`` : (sql as (...args: unknown[]) => unknown)(strings, ...values);
@@ -88,7 +88,7 @@ const priceId = newId();
 async function pair(journal: Journal, purse: Purse, i: number): Promise<void> {
   const id = newId();
   const model = `model-${i % 5}`;
-  await journal.reserve({
+  const hold: HoldRequest = {
     ...purse,
     id,
     amount: 1_000_000n,
@@ -101,10 +101,10 @@ async function pair(journal: Journal, purse: Purse, i: number): Promise<void> {
     leaseSeconds: 60,
     costMax: 1000n,
     budgets: [],
-  });
+  };
+  await journal.reserve(hold);
   await journal.settle({
-    accountId: purse.accountId,
-    holdId: id,
+    ...closable(hold),
     status: "COMPLETED",
     finishReason: "STOP",
     usageSource: "PROVIDER",

@@ -17,7 +17,7 @@ import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
  */
 export async function connectDirect(config: Config, log: Logger): Promise<Connection> {
   const { db, reports, close: closeDatabase } = await openDatabases(config, log, undefined);
-  const parts = compose(config, loadSecrets(config), db, log, reports);
+  const parts = compose(config, loadSecrets(config), db, log, { reports });
   const close = async () => {
     await parts.limiting.close();
     await parts.providers.close();

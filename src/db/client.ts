@@ -11,6 +11,8 @@ export interface DatabaseOptions {
   poolSize: number;
   /** For connections that only read: how long one statement may take. */
   readOnlyTimeoutMs?: number | undefined;
+  /** For connections that only run the journal's statements. */
+  forLedger?: boolean;
   /** Called with the text of each statement that is sent. */
   onStatement?: ((text: string) => void) | undefined;
 }
@@ -22,11 +24,16 @@ export class Database {
   readonly sql: Sql;
   readonly orm: Drizzle;
 
-  constructor({ url, poolSize, readOnlyTimeoutMs, onStatement }: DatabaseOptions) {
+  constructor({ url, poolSize, readOnlyTimeoutMs, forLedger = false, onStatement }: DatabaseOptions) {
     this.sql = postgres(url, {
       max: poolSize,
       types: { bigint: postgres.BigInt },
-      connection: { application_name: "tollgate", TimeZone: "UTC", ...readOnly(readOnlyTimeoutMs) },
+      connection: {
+        application_name: "tollgate",
+        TimeZone: "UTC",
+        ...readOnly(readOnlyTimeoutMs),
+        ...(forLedger && ledgerPlans),
+      },
       connect_timeout: 10,
       // By default up to 20 seconds: a database that is back would be kept waiting.
       backoff: () => reconnectSeconds * (0.5 + Math.random()),
@@ -72,6 +79,12 @@ export class Database {
     await this.sql.end({ timeout: 5 });
   }
 }
+
+/**
+ * Few statements, each a long one that finds its rows by their keys. Planned once, since planning takes as long as
+ * running; and never by a scan of a table that was small when it was planned.
+ */
+const ledgerPlans = { plan_cache_mode: "force_generic_plan", enable_seqscan: "off", jit: "off" };
 
 function readOnly(timeoutMs: number | undefined) {
   return timeoutMs === undefined ? {} : { default_transaction_read_only: true, statement_timeout: timeoutMs };

@@ -4,11 +4,18 @@ import { Database, type DatabaseOptions } from "./client.ts";
 import { startEmbedded } from "./embedded.ts";
 import { migrateDatabase } from "./migrate.ts";
 
+/** As many as the journal has batches under way; nothing else can keep a call waiting for one. */
+const journalPoolSize = 4;
+
 type OnStatement = DatabaseOptions["onStatement"];
 
-/** The pool of the server and the pool of its reports, on a migrated database; the embedded one if none is named. */
+/**
+ * The pool of the server, the one of its journal and the one of its reports, on a migrated database; the embedded one
+ * if none is named.
+ */
 export interface OpenDatabases {
   db: Database;
+  journal: Database;
   directUrl: string;
   reports: Database;
   close: () => Promise<void>;
@@ -21,18 +28,20 @@ export async function openDatabases(config: Config, log: Logger, onStatement: On
   const url = config.databaseUrl ?? embedded?.url ?? "";
   const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
   const reports = openReports(config, url, onStatement);
+  const directUrl = config.databaseDirectUrl ?? url;
+  // Poolers refuse settings of a connection, and they save nothing here.
+  const journal = new Database({ url: directUrl, poolSize: journalPoolSize, forLedger: true, onStatement });
   const close = async () => {
-    await Promise.all([db.close(), reports.close()]);
+    await Promise.all([db.close(), journal.close(), reports.close()]);
     await embedded?.stop();
   };
-  const directUrl = config.databaseDirectUrl ?? url;
   try {
     await migrateDatabase(directUrl);
   } catch (error) {
     await close();
     throw error;
   }
-  return { db, reports, directUrl, close };
+  return { db, journal, reports, directUrl, close };
 }
 
 /** A few connections that only read, with an end to their patience; on a replica if there is one. */

@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
 import { formatCredits } from "../ledger/amount.ts";
-import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
+import { closable, type HoldRequest, type Journal, type RequestStatus, type Settlement } from "../ledger/journal.ts";
 import type { Admission } from "../limits/service.ts";
 import { type Attempts, streamOf } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";
@@ -183,12 +183,10 @@ export class PaidGeneration implements PaidCall {
 
   #settlement({ usage, ...ending }: Ending, told: Told | undefined): Settlement {
     const { seal, hold, attempts } = this.#opened;
-    const { accountId, id } = hold;
     const { source, ...tokens } = usage;
     const { name, provider, price } = this.model;
     return {
-      accountId,
-      holdId: id,
+      ...closable(hold),
       ...ending,
       ...tokens,
       servedModel: name,
@@ -210,7 +208,7 @@ export class PaidGeneration implements PaidCall {
     settled: Settlement,
     { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
   ): GenerationRow {
-    const { holdId, charge: _charge, idempotent: _idempotent, answer: _answer, ...rest } = settled;
+    const { charge: _charge, idempotent: _idempotent, answer: _answer, ...rest } = settled;
     const {
       servedProvider,
       servedPriceId,
@@ -228,10 +226,10 @@ export class PaidGeneration implements PaidCall {
       idempotent: _claimed,
       ...held
     } = hold;
+    const { holdId: _holdId, budgeted: _budgeted, labelled: _labelled, ...told } = settlement;
     return {
       ...held,
-      ...settlement,
-      id: holdId,
+      ...told,
       cached,
       servedModel,
       failedTries,

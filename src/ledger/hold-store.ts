@@ -1,36 +1,33 @@
 import type { Sql } from "../db/client.ts";
-import { toJson } from "./batch-json.ts";
+import { lockedWallets, ofBatch, toJson } from "./batch-json.ts";
 import { freedBudgets, keptAnswers, lowBalanceAlerts } from "./close-effects-store.ts";
 import { feedCte } from "./feed-cte-store.ts";
 import type { HoldDecision, HoldRequest, SettlementEntry, SettleResult } from "./journal.ts";
-import { rollupCtes } from "./rollup-store.ts";
+import { labelRollupCtes, rollupCtes } from "./rollup-store.ts";
 
 /**
  * Closes holds by compare-and-set and writes all that follows from it. Answers in the order given. What is locked is
- * moved from what was read under its lock, as in `openHolds` and for the same reason.
+ * moved from what was read under its lock, as in `openHolds` and for the same reason; what no item of the batch needs is
+ * left out, as there.
  */
 export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<SettleResult[]> {
-  const rows = await sql<{ ord: number; closed: boolean; charged: bigint; balance: bigint }[]>`
-    with item as (
+  const rows = await sql<{ closed: boolean; charged: bigint; balance: bigint }[]>`
+    with item as materialized (
       select * from json_to_recordset(${toJson(batch)}::text::json) as item(
-        ord int, "accountId" uuid, "holdId" uuid, status text, "finishReason" text, "usageSource" text,
+        ord int, "accountId" uuid, "walletId" uuid, "holdId" uuid, status text, "finishReason" text, "usageSource" text,
         "inputTokens" int, "cachedInputTokens" int, "outputTokens" int, "reasoningTokens" int, charge bigint,
         "costNanoUsd" bigint, "latencyMs" int, "timeToFirstTokenMs" int, "errorCode" text, "entryId" uuid,
         answer text, idempotent boolean, cached boolean, "servedModel" text, "servedProvider" text,
         "servedPriceId" uuid, "failedTries" jsonb
       )
-    ), wallet as (
-      select w.account_id, w.id, w.balance, w.held, w.unburnt from wallets w
-      where (w.account_id, w.id) in (
-        select h.account_id, h.wallet_id from holds h join item on h.account_id = item."accountId" and h.id = item."holdId"
-      )
-      order by w.account_id, w.id for update
-    ), closed as (
+    ),
+    ${lockedWallets(sql)},
+    closed as (
       update holds h set state = case when item.charge > 0 then 'settled' else 'released' end, closed_at = now()
       from item
-      where h.account_id = item."accountId" and h.id = item."holdId" and h.state = 'open'
-        and (select count(*) from wallet) >= 0
-      returning item.ord, item."entryId", h.*, least(item.charge, h.amount) as charged
+      where h.account_id = item."accountId" and h.id = item."holdId" and h.wallet_id = item."walletId"
+        and h.state = (select 'open') and ${ofBatch(sql)} and (select count(*) from wallet) >= 0
+      returning h.*, item.*, least(item.charge, h.amount) as charged
     ), running as (
       select c.*, w.balance - sum(c.charged) over (partition by c.account_id, c.wallet_id order by c.ord)::bigint
         as balance_after
@@ -42,11 +39,11 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         select account_id, wallet_id, sum(charged)::bigint as charged, sum(amount)::bigint as amount
         from closed group by 1, 2
       ) total join wallet on wallet.account_id = total.account_id and wallet.id = total.wallet_id
-      where w.account_id = wallet.account_id and w.id = wallet.id
+      where w.account_id = total.account_id and w.id = total.wallet_id
       returning w.account_id, w.id, w.balance, w.low_balance
     ),
-    ${freedBudgets(sql)},
-    ${keptAnswers(sql)},
+    ${batch.some(({ budgeted }) => budgeted) ? freedBudgets(sql) : sql``}
+    ${batch.some(({ idempotent }) => idempotent) ? keptAnswers(sql) : sql``}
     ${lowBalanceAlerts(sql)},
     entry as (
       insert into credit_entries (account_id, id, wallet_id, kind, amount, balance_after, actor, request_id)
@@ -58,23 +55,20 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         output_tokens, reasoning_tokens,
         reserved, charged, cost_nano_usd, balance_after, latency_ms, time_to_first_token_ms, error_code, end_user, tags,
         http_request_id, cached)
-      select c.account_id, c.id, c.created_at, now(), c.api_key_id, c.wallet_id, c.model,
-        coalesce(item."servedProvider", c.provider), coalesce(item."servedPriceId", c.price_id),
-        coalesce(item."servedModel", c.model), item."failedTries", item.status, item."finishReason",
-        item."usageSource", item."inputTokens", item."cachedInputTokens",
-        item."outputTokens", item."reasoningTokens", c.amount, c.charged, item."costNanoUsd", c.balance_after,
-        item."latencyMs", item."timeToFirstTokenMs", item."errorCode", c.end_user, c.tags, c.http_request_id,
-        coalesce(item.cached, false)
-      from running c join item using (ord)
+      select account_id, id, created_at, now(), api_key_id, wallet_id, model, coalesce("servedProvider", provider),
+        coalesce("servedPriceId", price_id), coalesce("servedModel", model), "failedTries", status, "finishReason",
+        "usageSource", "inputTokens", "cachedInputTokens", "outputTokens", "reasoningTokens", amount, charged,
+        "costNanoUsd", balance_after, "latencyMs", "timeToFirstTokenMs", "errorCode", end_user, tags, http_request_id,
+        coalesce(cached, false)
+      from running
       returning *
-    )${rollupCtes(sql)}${feedCte(sql)}
-    select item.ord, closed.id is not null as closed, coalesce(closed.charged, 0) as charged,
-      coalesce(moved.balance, wallet.balance, 0) as balance
+    )${rollupCtes(sql)}${batch.some(({ labelled }) => labelled) ? labelRollupCtes(sql) : sql``}${feedCte(sql)}
+    select running.id is not null as closed, coalesce(running.charged, 0) as charged,
+      coalesce(wallet.balance - sum(running.charged) over (partition by wallet.account_id, wallet.id)::bigint,
+        wallet.balance, 0) as balance
     from item
-      left join closed using (ord)
-      left join moved on moved.account_id = closed.account_id and moved.id = closed.wallet_id
-      left join holds h on h.account_id = item."accountId" and h.id = item."holdId"
-      left join wallet on wallet.account_id = h.account_id and wallet.id = h.wallet_id
+      left join running using (ord)
+      left join wallet on wallet.account_id = item."accountId" and wallet.id = item."walletId"
     order by item.ord`;
   return rows.map(({ closed, charged, balance }) => ({ closed, charged, balance }));
 }

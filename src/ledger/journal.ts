@@ -64,11 +64,25 @@ export interface HoldDecision {
   superseded?: true;
 }
 
+/** What closing needs to know of a hold. */
+export interface ClosableHold {
+  accountId: string;
+  walletId: string;
+  holdId: string;
+  /** Whether it holds of any budget. */
+  budgeted: boolean;
+  /** Whether the call has tags or an end user, by which it is counted as well. */
+  labelled: boolean;
+}
+
+export function closable({ accountId, walletId, id, budgets, tags, endUser }: HoldRequest): ClosableHold {
+  const labelled = tags.length > 0 || endUser !== null;
+  return { accountId, walletId, holdId: id, budgeted: budgets.length > 0, labelled };
+}
+
 export type RequestStatus = "COMPLETED" | "PARTIAL" | "CANCELLED" | "FAILED" | "ABANDONED";
 
-export interface Settlement {
-  accountId: string;
-  holdId: string;
+export interface Settlement extends ClosableHold {
   status: RequestStatus;
   finishReason: string;
   usageSource: "PROVIDER" | "ESTIMATED";

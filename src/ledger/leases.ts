@@ -37,7 +37,10 @@ export class Leases {
   keep(hold: HoldKey, onLost: () => void): () => void {
     this.#kept.set(hold.id, { hold, onLost });
     this.#timer ??= setInterval(() => {
-      this.#renewing = this.#renew();
+      // Never two at once: `idle` waits for the one that is under way.
+      this.#renewing ??= this.#renew().finally(() => {
+        this.#renewing = undefined;
+      });
     }, this.#options.everyMs).unref();
     return () => {
       this.#kept.delete(hold.id);

@@ -34,7 +34,12 @@ export function rollupCtes(sql: Sql) {
       group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8
       on conflict (account_id, api_key_id, hour, model, provider, status, measure, bucket)
         do update set requests = u.requests + excluded.requests
-    ), labelled as (
+    )`;
+}
+
+/** The same for calls with tags or an end user. Append it to `rollupCtes`. */
+export function labelRollupCtes(sql: Sql) {
+  return sql`, labelled as (
       select cell.*, label_kind, label from cell, lateral (
         select 'TAG' as label_kind, tag as label from unnest(tags) as tag
         union all select 'TAGGED', '' where cardinality(tags) > 0

@@ -66,10 +66,13 @@ export class Sweeper {
   }
 }
 
-function abandoned({ accountId, id }: ExpiredHold): SettlementEntry {
+function abandoned({ accountId, walletId, id }: ExpiredHold): SettlementEntry {
   return {
     accountId,
+    walletId,
     holdId: id,
+    budgeted: true,
+    labelled: true,
     entryId: newId(),
     status: "ABANDONED",
     finishReason: "ERROR",

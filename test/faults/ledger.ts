@@ -1,7 +1,7 @@
 import { Database } from "../../src/db/client.ts";
 import { newId } from "../../src/ids.ts";
 import type { BatcherLimits } from "../../src/ledger/batcher.ts";
-import { type BudgetDraw, type HoldRequest, Journal, type Settlement } from "../../src/ledger/journal.ts";
+import { type BudgetDraw, closable, type HoldRequest, Journal, type Settlement } from "../../src/ledger/journal.ts";
 import { Sweeper } from "../../src/ledger/sweeper.ts";
 import { Wallets } from "../../src/ledger/wallets.ts";
 import { createLogger } from "../../src/log.ts";
@@ -53,10 +53,9 @@ export function wideBudgets({ accountId, apiKeyId }: Key, { amount, costMax }: H
   ]);
 }
 
-export function settlementOf({ accountId, id }: HoldRequest, more: Partial<Settlement> = {}): Settlement {
+export function settlementOf(hold: HoldRequest, more: Partial<Settlement> = {}): Settlement {
   return {
-    accountId,
-    holdId: id,
+    ...closable(hold),
     status: "COMPLETED",
     finishReason: "STOP",
     usageSource: "PROVIDER",
