@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from "node:dns/promises";
 import { isIP, type LookupFunction } from "node:net";
-import { parse } from "ipaddr.js";
+import ipaddr from "ipaddr.js";
 import { buildConnector } from "undici";
 
 /**
@@ -19,12 +19,12 @@ export interface NetworkGuard {
 }
 
 /** The one block of IPv6 from which public addresses are given out. */
-const globalUnicast = parse("2000::");
+const globalUnicast = ipaddr.parse("2000::");
 const globalUnicastBits = 3;
 
 /** True for what is routed on the internet: neither private, local, mapped, translated nor reserved. */
 export function isPublicAddress(address: string): boolean {
-  const parsed = parse(address);
+  const parsed = ipaddr.parse(address);
   if (parsed.range() !== "unicast") return false;
   return parsed.kind() === "ipv4" || parsed.match(globalUnicast, globalUnicastBits);
 }
