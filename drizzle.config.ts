@@ -4,6 +4,6 @@ export default defineConfig({
   dialect: "postgresql",
   // Partitioned tables (src/db/partitioned.ts) are left out: drizzle-kit cannot express PARTITION BY,
   // so their DDL is a custom migration.
-  schema: ["./src/db/tables.ts", "./src/db/tables-models.ts", "./src/db/tables-usage.ts", "./src/db/tables-people.ts"],
+  schema: "./src/db/tables*.ts",
   out: "./schema/migrations",
 });

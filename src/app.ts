@@ -51,6 +51,8 @@ import { LimitsService } from "./limits/service.ts";
 import type { Logger } from "./log.ts";
 import { Discovery } from "./models/discovery.ts";
 import { openModels } from "./models/open-models.ts";
+import { RetentionResolver } from "./retention/resolver.ts";
+import { Retention } from "./retention/service.ts";
 import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
 import { BiAccess } from "./usage/bi.ts";
@@ -113,6 +115,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const usage = new UsageService(reports);
   const exports = new ExportService(reports);
   const bi = new BiAccess(db, record);
+  const { archiveDir: folder, retentionMonths: keepMonths } = config;
+  const retention = new Retention({ db, record, folder, keepMonths, onError });
   const idempotency = new Idempotency(db, sealer);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;
@@ -130,13 +134,14 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new ApiKeyWalletResolver(credits),
     new DenialsResolver(limits),
     new AuditResolver(audit),
+    new RetentionResolver(retention),
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
     new UsageViewsResolver(usage, new ForecastService(reports)),
     ...spine.resolvers,
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, ageing, reminders, running, limiting, leases, feed };
+  const background = { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention };
   const { auth } = people;
   const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
   return { ...features, meters, ...background, schema };
@@ -198,7 +203,7 @@ async function assemble(
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, pools);
   const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
-  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed } = parts;
+  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -231,6 +236,7 @@ async function assemble(
       ageing.start();
       people.upkeep.start();
       reminders.start();
+      retention.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -242,7 +248,7 @@ async function assemble(
       await Promise.all([sockets.close(), apollo.stop()]);
       await server.close();
       doctor.stop();
-      await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop(), reminders.stop()]);
+      await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop(), reminders.stop(), retention.stop()]);
       await leases.idle();
       await limiting.close();
       running.stop();

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { isIP } from "node:net";
+import { join } from "node:path";
 import { z } from "zod";
 import { type Failpoint, parseFailpoint } from "./failpoint.ts";
 import { parseSigningKey } from "./secrets.ts";
@@ -68,6 +69,8 @@ const environment = z.object({
     .optional(),
   ANALYTICS_POOL_SIZE: wholeNumber(1, 50).default(3),
   ANALYTICS_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(30),
+  RETENTION_MONTHS: wholeNumber(1, 1200).optional(),
+  ARCHIVE_DIR: z.string().min(1).optional(),
   DATA_DIR: z.string().min(1).default(".tollgate"),
   SERVER_SECRET: z.string().optional(),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
@@ -148,6 +151,10 @@ export interface Config {
   analyticsDatabaseUrl: string | undefined;
   analyticsPoolSize: number;
   analyticsTimeoutMs: number;
+  /** Months of calls kept beside the one that runs; undefined means that nothing is dropped by itself. */
+  retentionMonths: number | undefined;
+  /** Where months are written before they are dropped. */
+  archiveDir: string;
   dataDir: string;
   /** Undefined only outside production, where they are then generated into `dataDir`. */
   serverSecret: string | undefined;
@@ -241,6 +248,8 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     analyticsDatabaseUrl: env.ANALYTICS_DATABASE_URL,
     analyticsPoolSize: env.ANALYTICS_POOL_SIZE,
     analyticsTimeoutMs: env.ANALYTICS_TIMEOUT_SECONDS * 1000,
+    retentionMonths: env.RETENTION_MONTHS,
+    archiveDir: env.ARCHIVE_DIR ?? join(env.DATA_DIR, "archive"),
     dataDir: env.DATA_DIR,
     serverSecret: env.SERVER_SECRET,
     jwtPrivateKey: env.JWT_PRIVATE_KEY,

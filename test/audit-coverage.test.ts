@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { generate, someAddress, useServer } from "./harness.ts";
+import { settlePast } from "./traffic.ts";
 
 /** Every mutation of the schema is in one of these tables, so that a new one cannot go unrecorded by oversight. */
-const server = useServer();
+const server = useServer({ RETENTION_MONTHS: "1" });
 
 /** They change nothing that an admin decides; credits that they spend stand in the ledger. */
 const unrecorded = ["generate", "embed", "login", "refreshSession", "logout"];
@@ -184,6 +185,24 @@ const recorded: Record<string, Case> = {
     async run() {
       await server.ok('mutation { upsertModelAlias(input: { name: "gone", targets: { model: "echo" } }) { name } }');
       await server.ok('mutation { removeModelAlias(name: "gone") }');
+    },
+  },
+  archiveMonth: {
+    action: "retention.archive",
+    async run(customer) {
+      await settlePast(server, customer, [{ at: new Date("2020-01-15T00:00:00Z") }]);
+      await server.ok('mutation { archiveMonth(month: "2020-01") { state } }');
+    },
+  },
+  dropMonth: {
+    run: () => server.ok('mutation { dropMonth(month: "2020-01") { state } }'),
+    action: "retention.drop",
+  },
+  applyRetention: {
+    action: "retention.drop",
+    async run(customer) {
+      await settlePast(server, customer, [{ at: new Date("2020-02-15T00:00:00Z") }]);
+      await server.ok("mutation { applyRetention { state } }");
     },
   },
   setModelPrice: {

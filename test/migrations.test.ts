@@ -7,10 +7,11 @@ import { requests } from "../src/db/partitioned.ts";
 import * as coreTables from "../src/db/tables.ts";
 import * as modelTables from "../src/db/tables-models.ts";
 import * as peopleTables from "../src/db/tables-people.ts";
+import * as retentionTables from "../src/db/tables-retention.ts";
 import * as usageTables from "../src/db/tables-usage.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
-const tables = { ...coreTables, ...modelTables, ...usageTables, ...peopleTables };
+const tables = { ...coreTables, ...modelTables, ...usageTables, ...peopleTables, ...retentionTables };
 const meta = new URL("../schema/migrations/meta/", import.meta.url);
 
 function readMeta(name: string) {

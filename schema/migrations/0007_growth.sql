@@ -1,32 +1,3 @@
-CREATE TABLE "cached_answers" (
-	"account_id" uuid NOT NULL,
-	"digest" "bytea" NOT NULL,
-	"answer" "bytea" NOT NULL,
-	"finish_reason" text NOT NULL,
-	"input_tokens" integer NOT NULL,
-	"output_tokens" integer NOT NULL,
-	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
-	"expires_at" timestamp with time zone NOT NULL,
-	CONSTRAINT "cached_answers_account_id_digest_pk" PRIMARY KEY("account_id","digest")
-);
---> statement-breakpoint
-CREATE TABLE "plans" (
-	"id" uuid PRIMARY KEY NOT NULL,
-	"name" text NOT NULL,
-	"description" text,
-	"models" text[],
-	"requests_per_minute" integer,
-	"tokens_per_minute" integer,
-	"max_concurrency" integer,
-	"daily_budget_nano_usd" bigint,
-	"monthly_budget_nano_usd" bigint,
-	"daily_budget_micro_credits" bigint,
-	"monthly_budget_micro_credits" bigint,
-	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
-	"version" integer DEFAULT 1 NOT NULL,
-	CONSTRAINT "plans_name_unique" UNIQUE("name")
-);
---> statement-breakpoint
 CREATE TABLE "model_aliases" (
 	"name" text NOT NULL,
 	"model_id" uuid NOT NULL,
@@ -63,6 +34,56 @@ CREATE TABLE "signing_keys" (
 	"removed_at" timestamp with time zone
 );
 --> statement-breakpoint
+CREATE TABLE "request_archive_days" (
+	"day" timestamp with time zone NOT NULL,
+	"account_id" uuid NOT NULL,
+	"requests" bigint NOT NULL,
+	"charged" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	CONSTRAINT "request_archive_days_day_account_id_pk" PRIMARY KEY("day","account_id")
+);
+--> statement-breakpoint
+CREATE TABLE "request_archives" (
+	"month" date PRIMARY KEY NOT NULL,
+	"file" text NOT NULL,
+	"sha256" text NOT NULL,
+	"bytes" bigint NOT NULL,
+	"requests" bigint NOT NULL,
+	"charged" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	"archived_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"dropped_at" timestamp with time zone
+);
+--> statement-breakpoint
+CREATE TABLE "cached_answers" (
+	"account_id" uuid NOT NULL,
+	"digest" "bytea" NOT NULL,
+	"answer" "bytea" NOT NULL,
+	"finish_reason" text NOT NULL,
+	"input_tokens" integer NOT NULL,
+	"output_tokens" integer NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL,
+	CONSTRAINT "cached_answers_account_id_digest_pk" PRIMARY KEY("account_id","digest")
+);
+--> statement-breakpoint
+CREATE TABLE "plans" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"name" text NOT NULL,
+	"description" text,
+	"models" text[],
+	"requests_per_minute" integer,
+	"tokens_per_minute" integer,
+	"max_concurrency" integer,
+	"daily_budget_nano_usd" bigint,
+	"monthly_budget_nano_usd" bigint,
+	"daily_budget_micro_credits" bigint,
+	"monthly_budget_micro_credits" bigint,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"version" integer DEFAULT 1 NOT NULL,
+	CONSTRAINT "plans_name_unique" UNIQUE("name")
+);
+--> statement-breakpoint
 ALTER TABLE "models" ALTER COLUMN "provider" DROP NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ALTER COLUMN "provider_model" DROP NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ALTER COLUMN "max_output_tokens" DROP NOT NULL;--> statement-breakpoint
@@ -97,9 +118,9 @@ ALTER TABLE "sessions" ADD COLUMN "last_used_at" timestamp with time zone DEFAUL
 ALTER TABLE "sessions" ADD COLUMN "last_used_from" text;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "model_aliases" ADD CONSTRAINT "model_aliases_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-CREATE INDEX "cached_answers_expiry" ON "cached_answers" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
 CREATE INDEX "signing_keys_signs_from" ON "signing_keys" USING btree ("signs_from");--> statement-breakpoint
+CREATE INDEX "cached_answers_expiry" ON "cached_answers" USING btree ("expires_at");--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "models" ADD CONSTRAINT "models_base_id_models_id_fk" FOREIGN KEY ("base_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint

@@ -15,6 +15,8 @@ import { Attempts } from "../models/attempts.ts";
 import type { Catalogue, Modality, Route } from "../models/catalogue.ts";
 import { cachedCreditsOf, type Tariff } from "../models/price.ts";
 import { mayCall } from "../models/resolution.ts";
+import { refuseDropped, startLater } from "../usage/horizon.ts";
+import { horizonOf } from "../usage/horizon-store.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
 import { type Bids, bidsOf, toCandidate, totalTokensOf } from "./bids.ts";
 import type { GenerateInput } from "./input-types.ts";
@@ -209,16 +211,24 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     return new PaidGeneration(parts);
   }
 
+  /** @throws BAD_USER_INPUT for a span whose calls were dropped */
   async list(viewer: Viewer, search: GenerationSearch, page: PageRequest): Promise<Page<GenerationRow>> {
     const bound = boundSearch(viewer, search);
     if (!bound) return { rows: [], hasNextPage: false };
-    const rows = await listGenerations(this.#options.db.orm, bound, page);
+    const { orm } = this.#options.db;
+    const rows = await listGenerations(orm, bound, page);
+    // After the look, because what it looked for may have been dropped meanwhile.
+    refuseDropped(earliestOf(bound), await horizonOf(orm), startLater);
     return cutPage(rows, page.limit);
   }
 }
 
 /** An answer out of the cache takes no place and no tokens of the key's limits. */
 const nothingAdmitted: Admission = { settle() {}, release() {} };
+/** The first instant that a search insists on; whoever names none takes what there is. */
+function earliestOf({ from, to }: GenerationSearch): Date | undefined {
+  return from ?? (to && new Date(to.getTime() - 1));
+}
 
 function tariffOf({ base, metered }: Cost): Tariff {
   return { baseMicro: parseCredits(base, "base"), metered };

@@ -28,7 +28,7 @@ export function addExportRoutes(server: FastifyInstance, { callers, exports }: E
     if (!isTable(table) || !isFormat(format) || more !== undefined) throw new AppError("NOT_FOUND");
     const context = await callers.context(request, new AbortController().signal);
     const query = request.query as Query;
-    const { columns, pages } = open(exports, table, context, query);
+    const { columns, pages } = await open(exports, table, context, query);
     reply.header("content-type", contentTypes[format]);
     reply.header("content-disposition", `attachment; filename="${table}.${format}"`);
     reply.header("cache-control", "no-store");
@@ -38,7 +38,7 @@ export function addExportRoutes(server: FastifyInstance, { callers, exports }: E
 }
 
 /** The same authorisation as the queries `usage`, `generations` and `creditEntries` declare. */
-function open(exports: ExportService, table: Table, context: Context, query: Query): Export {
+function open(exports: ExportService, table: Table, context: Context, query: Query): Export | Promise<Export> {
   if (table === "entries") accessChecks.role(context, "MEMBER");
   else accessChecks.scope(context, "usage:read");
   checkNames(query, namesOf[table]);

@@ -1,4 +1,5 @@
 import type { Database, Executor } from "../db/client.ts";
+import { Repeated } from "../repeated.ts";
 import { foldDay, foldMonthEndedBy, lockFolds, nextFinalDay } from "./fold-store.ts";
 import { createPartitions } from "./partition-store.ts";
 
@@ -11,30 +12,22 @@ const monthsAhead = 2;
 
 export class Ageing {
   readonly #db: Database;
-  readonly #onError: (error: unknown) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  readonly #hourly: Repeated;
   #stopped = false;
 
   constructor(db: Database, onError: (error: unknown) => void) {
     this.#db = db;
-    this.#onError = onError;
+    this.#hourly = new Repeated(() => this.run(), periodMs, onError);
   }
 
   start(): void {
-    const run = () => {
-      this.#running = this.run().then(() => {}, this.#onError);
-    };
-    run();
-    this.#timer = setInterval(run, periodMs);
-    this.#timer.unref();
+    this.#hourly.start();
   }
 
   /** Waits for what is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
+    await this.#hourly.stop();
   }
 
   /** Answers how many days were summed up. */

@@ -27,6 +27,9 @@ export type WithinCorrection = (
   made: { accountId: string; walletId: string; amount: bigint },
 ) => Promise<void>;
 
+const noGeneration =
+  "No such generation. If it was archived and dropped since, its charge can be given back with grantCredits.";
+
 const nothingMore: WithinCorrection = async () => {};
 
 export class Corrections {
@@ -41,7 +44,7 @@ export class Corrections {
   /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the charge */
   async refund(correction: Correction, within = nothingMore): Promise<WalletRow> {
     const request = await chargedRequest(this.#db.orm, correction.id);
-    if (!request) throw new AppError("NOT_FOUND", { message: "No such generation." });
+    if (!request) throw new AppError("NOT_FOUND", { message: noGeneration });
     const { accountId, walletId } = request;
     return this.#once({ accountId, walletId }, correction, async (tx, id) => {
       const amount = upTo(request.charged - (await refundedOf(tx, request)), correction.amount);

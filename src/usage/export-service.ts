@@ -6,6 +6,8 @@ import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import { checkFilter, checkQuestion, checkSpan } from "./checks.ts";
 import type { ExportRow } from "./export-format.ts";
 import { type EntryRecord, entriesPage, type GenerationRecord, generationsPage, type PageOf } from "./export-store.ts";
+import { refuseDropped, startLater } from "./horizon.ts";
+import { horizonOf } from "./horizon-store.ts";
 import { narrow } from "./narrow.ts";
 import type { UsageQuestion, UsageSelection } from "./question.ts";
 import { readGroupCursor, usageColumns, usagePages } from "./usage-export.ts";
@@ -28,10 +30,17 @@ export class ExportService {
     this.#db = db;
   }
 
-  /** @throws BAD_USER_INPUT */
-  generations(viewer: Viewer, selection: UsageSelection, after: string | undefined): Export {
+  /** @throws BAD_USER_INPUT, also for a span whose calls were dropped */
+  async generations(viewer: Viewer, selection: UsageSelection, after: string | undefined): Promise<Export> {
     const page = this.#firstPage({ ...selection, ...narrow(viewer, selection) }, "gen", after);
-    const read = (at: PageOf) => generationsPage(this.#db.orm, at);
+    const refuse = async () => refuseDropped(page.span.from, await horizonOf(this.#db.orm), startLater);
+    const read = async (at: PageOf) => {
+      const records = await generationsPage(this.#db.orm, at);
+      // After each page, because a month may be dropped between two of them.
+      await refuse();
+      return records;
+    };
+    await refuse();
     return { columns: generationColumns, pages: pagesOf(read, page, toGenerationRow) };
   }
 

@@ -38,7 +38,7 @@ export class ReconciliationDifference {
   @Field(() => ID, { description: "Of which account, `acc_…`." })
   accountId!: string;
 
-  @Field(() => String, { description: "The hour, or the generation `gen_…`." })
+  @Field(() => String, { description: "The hour, or the generation `gen_…`; of archived rows the day." })
   subject!: string;
 
   @Field(() => GraphQLDecimal, { description: "Credits by the ledger's rows." })
@@ -59,6 +59,11 @@ export class Reconciliation {
   @Field(() => Boolean, { description: "Whether everything agrees to the micro-credit." })
   balanced!: boolean;
 
+  @Field(() => Boolean, {
+    description: "Whether the day's rows were archived and dropped; `ledger` is then what they came to before.",
+  })
+  archived!: boolean;
+
   @Field(() => ReconciledSums, { description: "By the ledger's rows." })
   ledger!: ReconciledSums;
 
@@ -73,15 +78,16 @@ export class Reconciliation {
 }
 
 export function toReconciliation(found: ReconciledDay): Reconciliation {
-  const { day, asOf, ledger, rollup, walletsCharged } = found;
+  const { day, asOf, archived, ledger, rollup, walletsCharged } = found;
   return {
     day,
     asOf,
+    archived,
     balanced: found.differences.length === 0 && ledger.charged === walletsCharged && ledger.charged === rollup.charged,
     ledger: toSums(ledger),
     rollup: toSums(rollup),
     walletsCharged: formatCredits(walletsCharged),
-    differences: found.differences.map(toDifference),
+    differences: found.differences.map((difference) => toDifference(difference, archived)),
   };
 }
 
@@ -89,11 +95,14 @@ function toSums({ requests, charged, costNanoUsd }: Sums): ReconciledSums {
   return { requests: requests.toString(), credits: formatCredits(charged), costUsd: formatUsd(costNanoUsd) };
 }
 
-function toDifference({ kind, accountId, subject, ledger, other }: DifferenceRow): ReconciliationDifference {
+function toDifference(
+  { kind, accountId, subject, ledger, other }: DifferenceRow,
+  archived: boolean,
+): ReconciliationDifference {
   return {
     kind,
     accountId: toWire("acc", accountId),
-    subject: kind === "WALLET" ? toWire("gen", subject) : subject,
+    subject: kind === "WALLET" && !archived ? toWire("gen", subject) : subject,
     ledger: formatCredits(ledger),
     other: formatCredits(other),
   };

@@ -1,6 +1,10 @@
 import type { Database } from "../db/client.ts";
+import { horizonOf, keepCalls } from "./horizon-store.ts";
 import {
+  archiveDifferences,
+  archivedSums,
   chargedByEntries,
+  chargedByHolds,
   type DifferenceRow,
   differences,
   ledgerSums,
@@ -16,6 +20,8 @@ import { databaseNow } from "./store.ts";
 export interface ReconciledDay {
   day: Date;
   asOf: Date;
+  /** Whether the rows were archived and dropped: `ledger` is then what they came to before. */
+  archived: boolean;
   ledger: Sums;
   rollup: Sums;
   /** In micro-credits. */
@@ -36,13 +42,19 @@ export class Reconciler {
   reconcile(instant: Date): Promise<ReconciledDay> {
     const from = new Date(Math.floor(instant.getTime() / dayMs) * dayMs);
     const to = new Date(from.getTime() + dayMs);
-    return this.#db.snapshot(async (tx) => ({
-      day: from,
-      asOf: await databaseNow(tx),
-      ledger: await ledgerSums(tx, from, to),
-      rollup: await rollupSums(tx, from, to),
-      walletsCharged: await chargedByEntries(tx, from, to),
-      differences: await differences(tx, from, to),
-    }));
+    return this.#db.snapshot(async (tx) => {
+      await keepCalls(tx);
+      const horizon = await horizonOf(tx);
+      const archived = horizon !== undefined && from < horizon;
+      return {
+        day: from,
+        asOf: await databaseNow(tx),
+        archived,
+        ledger: archived ? await archivedSums(tx, from) : await ledgerSums(tx, from, to),
+        rollup: await rollupSums(tx, from, to),
+        walletsCharged: archived ? await chargedByHolds(tx, from, to) : await chargedByEntries(tx, from, to),
+        differences: archived ? await archiveDifferences(tx, from, to) : await differences(tx, from, to),
+      };
+    });
   }
 }

@@ -2,6 +2,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { checkPoints, checkQuestion, checkTimeline } from "./checks.ts";
 import { cutOf } from "./cut.ts";
+import { keepCalls } from "./horizon-store.ts";
 import { narrow } from "./narrow.ts";
 import type { Report, UsageQuestion, UsageRow } from "./question.ts";
 import type { Range } from "./spans.ts";
@@ -22,7 +23,10 @@ export class UsageService {
   async report(viewer: Viewer, asked: UsageQuestion): Promise<Report> {
     checkQuestion(asked);
     const question = { ...asked, ...narrow(viewer, asked) };
-    return this.#db.snapshot((tx) => reportOf(tx, question));
+    return this.#db.snapshot(async (tx) => {
+      await keepCalls(tx);
+      return reportOf(tx, question);
+    });
   }
 
   /** The same as lines of a chart, without gaps. */
@@ -31,6 +35,7 @@ export class UsageService {
     checkTimeline(asked);
     const question = { ...asked, ...narrow(viewer, asked) };
     return this.#db.snapshot(async (tx) => {
+      await keepCalls(tx);
       const buckets = await bucketsOf(tx, question);
       checkPoints(buckets.length, question);
       return toTimeline(await reportOf(tx, question), buckets, await orderOf(tx, question));

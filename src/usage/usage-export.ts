@@ -4,6 +4,7 @@ import { type IdPrefix, toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import { cutOf } from "./cut.ts";
 import type { ExportRow } from "./export-format.ts";
+import { keepCalls } from "./horizon-store.ts";
 import type { Dimension, UsageQuestion, UsageRow } from "./question.ts";
 import type { Range } from "./spans.ts";
 import { bucketsOf, usagePage } from "./store.ts";
@@ -58,7 +59,10 @@ interface PageWanted {
 /** A bucket is a span of its own, so its page is cut anew: from the coarsest sums that hold it. */
 function nextPage(db: Database, question: UsageQuestion, { span, ...page }: PageWanted): Promise<UsageRow[]> {
   const whole = { ...question, grain: "NONE" as const };
-  return db.snapshot(async (tx) => usagePage(tx, await cutOf(tx, whole, span), page));
+  return db.snapshot(async (tx) => {
+    await keepCalls(tx);
+    return usagePage(tx, await cutOf(tx, whole, span), page);
+  });
 }
 
 async function bucketStarts(db: Database, question: UsageQuestion): Promise<Date[]> {

@@ -1,0 +1,32 @@
+import { date, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { exact, instant } from "./columns.ts";
+
+/** Months of the usage ledger that were written to a file, and whether their rows have been dropped since. */
+export const requestArchives = pgTable("request_archives", {
+  /** The first day, in UTC. */
+  month: date("month").primaryKey(),
+  /** Where the file was written, as the server that wrote it names it. */
+  file: text("file").notNull(),
+  /** Of the file as it lies on the disk, in hexadecimal digits. */
+  sha256: text("sha256").notNull(),
+  bytes: exact("bytes").notNull(),
+  requests: exact("requests").notNull(),
+  charged: exact("charged").notNull(),
+  costNanoUsd: exact("cost_nano_usd").notNull(),
+  archivedAt: instant("archived_at").notNull().defaultNow(),
+  droppedAt: instant("dropped_at"),
+});
+
+/** What the rows of each day came to when they were archived: what a dropped day is reconciled with. */
+export const requestArchiveDays = pgTable(
+  "request_archive_days",
+  {
+    /** The first instant of a day in UTC. */
+    day: instant("day").notNull(),
+    accountId: uuid("account_id").notNull(),
+    requests: exact("requests").notNull(),
+    charged: exact("charged").notNull(),
+    costNanoUsd: exact("cost_nano_usd").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.day, t.accountId] })],
+);
