@@ -213,7 +213,7 @@ async function assemble(
   };
   const plugins = [fastifyApolloDrainPlugin(server), limitAnswers(onDenied)];
   const schema = guard(parts);
-  const callers = new Callers(people.sessions, identity);
+  const callers = new Callers(people.identity, identity);
   const operations = new Operations({ schema, log, introspection, onDenied });
   const sockets = new Sockets({ operations, callers });
   const apollo = createApollo({ schema, log, introspection, sandbox, plugins });

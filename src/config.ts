@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Failpoint, parseFailpoint } from "./failpoint.ts";
+import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
 import { parseSigningKey } from "./secrets.ts";
 
 /** The only reader of the environment. Every variable is described in `.env.example` and in the README. */
@@ -75,6 +76,7 @@ const environment = z.object({
   SERVER_SECRET: z.string().optional(),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
   SIGNING_KEY_DAYS: wholeNumber(0, 3650).default(90),
+  OIDC_ISSUERS: oidcIssuers.prefault("[]"),
   ADMIN_EMAIL: z.email().default("admin@localhost.localdomain"),
   ADMIN_PASSWORD: z.string().refine(isPassword, "must have 8 to 72 bytes").optional(),
   SIGN_IN_FAILURES_MAX: wholeNumber(3, 1000).default(10),
@@ -164,6 +166,8 @@ export interface Config {
   signingKeyDays: number;
   adminEmail: string;
   adminPassword: string | undefined;
+  /** Who else may say who a person is. */
+  oidcIssuers: OidcIssuer[];
   /** How many sign-ins may fail on one email and from one address, and how long none is tried then. */
   signIn: { failuresMax: number; addressFailuresMax: number; lockSeconds: number };
   logLevel: Environment["LOG_LEVEL"];
@@ -256,6 +260,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     signingKeyDays: env.SIGNING_KEY_DAYS,
     adminEmail: env.ADMIN_EMAIL.toLowerCase(),
     adminPassword: env.ADMIN_PASSWORD,
+    oidcIssuers: env.OIDC_ISSUERS,
     signIn: {
       failuresMax: env.SIGN_IN_FAILURES_MAX,
       addressFailuresMax: env.SIGN_IN_ADDRESS_FAILURES_MAX,

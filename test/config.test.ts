@@ -161,6 +161,38 @@ describe("a configuration", () => {
     expect(faultsOf({ [name]: value })).toEqual([expect.stringMatching(`^${name}: `)]);
   });
 
+  const issuer = { issuer: "https://login.example.com", audience: "a", roles: { claim: "g", values: { x: "ADMIN" } } };
+  it.each<[string, unknown]>([
+    ["no JSON", "x"],
+    ["no list", issuer],
+    ["an issuer without TLS", [{ ...issuer, issuer: "http://login.example.com" }]],
+    ["an issuer that is no address", [{ ...issuer, issuer: "login" }]],
+    ["keys without TLS", [{ ...issuer, jwksUri: "http://login.example.com/jwks" }]],
+    ["a symmetric algorithm", [{ ...issuer, algorithms: ["HS256"] }]],
+    ["no signature", [{ ...issuer, algorithms: ["none"] }]],
+    ["no audience", [{ ...issuer, audience: undefined }]],
+    ["a role that is none", [{ ...issuer, roles: { claim: "g", values: { x: "ROOT" } } }]],
+    ["MEMBERs of no account", [{ ...issuer, roles: { claim: "g", values: { x: "MEMBER" } } }]],
+    ["an account that is none", [{ ...issuer, account: { id: "acme" } }]],
+    ["a field that is not known", [{ ...issuer, adience: "a" }]],
+    ["the same issuer twice", [issuer, issuer]],
+  ])("refuses OIDC_ISSUERS with %s", (_what, value) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    expect(faultsOf({ OIDC_ISSUERS: text })).toEqual([expect.stringMatching(/^OIDC_ISSUERS/)]);
+  });
+
+  it("takes issuers of people, and fills in what is usual", () => {
+    const [taken] = loadConfig({ OIDC_ISSUERS: JSON.stringify([issuer]) }).oidcIssuers;
+    expect(taken).toEqual({
+      ...issuer,
+      type: "at+jwt",
+      algorithms: ["RS256", "PS256", "ES256", "EdDSA"],
+      roles: { claim: ["g"], values: { x: "ADMIN" } },
+      emailClaim: ["email"],
+      nameClaim: ["name"],
+    });
+  });
+
   it("names every fault at once", () => {
     const faults = faultsOf({ PORT: "x", LOG_LEVEL: "loud", ADMIN_EMAIL: "admin", NODE_ENV: "production" });
     const names = faults.map((fault) => fault.split(":")[0]).sort();

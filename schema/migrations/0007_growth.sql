@@ -84,6 +84,7 @@ CREATE TABLE "plans" (
 	CONSTRAINT "plans_name_unique" UNIQUE("name")
 );
 --> statement-breakpoint
+ALTER TABLE "users" DROP CONSTRAINT "users_email_unique";--> statement-breakpoint
 ALTER TABLE "models" ALTER COLUMN "provider" DROP NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ALTER COLUMN "provider_model" DROP NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ALTER COLUMN "max_output_tokens" DROP NOT NULL;--> statement-breakpoint
@@ -116,6 +117,9 @@ ALTER TABLE "sessions" ADD COLUMN "ip" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "user_agent" text;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_at" timestamp with time zone DEFAULT now() NOT NULL;--> statement-breakpoint
 ALTER TABLE "sessions" ADD COLUMN "last_used_from" text;--> statement-breakpoint
+ALTER TABLE "users" ADD COLUMN "issuer" text;--> statement-breakpoint
+ALTER TABLE "users" ADD COLUMN "subject" text;--> statement-breakpoint
+ALTER TABLE "users" ADD COLUMN "said_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "model_aliases" ADD CONSTRAINT "model_aliases_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
@@ -128,5 +132,7 @@ CREATE INDEX "api_keys_tags" ON "api_keys" USING gin ("tags");--> statement-brea
 CREATE INDEX "api_keys_plan" ON "api_keys" USING btree ("plan_id") WHERE "api_keys"."plan_id" is not null;--> statement-breakpoint
 CREATE INDEX "key_secrets_last4" ON "key_secrets" USING btree ("last4");--> statement-breakpoint
 CREATE INDEX "models_base" ON "models" USING btree ("base_id") WHERE "models"."base_id" is not null;--> statement-breakpoint
+CREATE UNIQUE INDEX "users_local_email" ON "users" USING btree ("email") WHERE "users"."issuer" is null;--> statement-breakpoint
+CREATE UNIQUE INDEX "users_issuer_subject" ON "users" USING btree ("issuer","subject");--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_member_keys_max" CHECK ("accounts"."member_keys_max" >= 0);--> statement-breakpoint
 ALTER TABLE "models" ADD CONSTRAINT "models_runs_somewhere" CHECK (("models"."base_id" is null) = ("models"."provider" is not null and "models"."provider_model" is not null and "models"."max_output_tokens" is not null));

@@ -3,6 +3,9 @@ import type { Database } from "../db/client.ts";
 import { Sealer } from "../sealing.ts";
 import type { Secrets } from "../secrets.ts";
 import type { RecordChange } from "./change.ts";
+import { PeopleIdentity } from "./identity.ts";
+import { Oidc } from "./oidc.ts";
+import { OidcPeople } from "./oidc-people.ts";
 import { People } from "./people.ts";
 import { PeopleResolver } from "./people-resolver.ts";
 import { AuthResolver, MeResolver } from "./resolver.ts";
@@ -19,7 +22,7 @@ import { PeopleUpkeep } from "./upkeep.ts";
 
 /** People and everything by which they prove who they are, put together. */
 export interface PeopleParts {
-  config: Pick<Config, "signIn" | "signingKeyDays">;
+  config: Pick<Config, "signIn" | "signingKeyDays" | "oidcIssuers">;
   secrets: Secrets;
   db: Database;
   record: RecordChange;
@@ -38,6 +41,8 @@ export function openPeople({ config, secrets, db, record, onError, onLocked }: P
   const tokens = new Tokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
   const auth = new AuthService({ db, tokens, lock, record });
+  const oidc = new Oidc(config.oidcIssuers);
+  const identity = new PeopleIdentity(sessions, oidc, new OidcPeople(db, oidc, record));
   const resolvers = [
     new AuthResolver(auth, sessions),
     new SessionsResolver(sessions),
@@ -47,5 +52,5 @@ export function openPeople({ config, secrets, db, record, onError, onLocked }: P
     new MeResolver(auth),
   ];
   const upkeep = new PeopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, onError });
-  return { auth, sessions, signingKeys, upkeep, resolvers };
+  return { auth, identity, signingKeys, upkeep, resolvers };
 }

@@ -30,7 +30,7 @@ export class PeopleResolver {
   @Directive("@rateLimit(limit: 30, duration: 60)")
   @Mutation(() => User, {
     description:
-      "Gives a person a new password and ends all of that person's sessions. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+      "Gives a person a new password and ends all of that person's sessions. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom another issuer vouches for.",
   })
   async resetPassword(
     @Arg("userId", () => ID) userId: string,
@@ -44,7 +44,7 @@ export class PeopleResolver {
   @Directive('@role(requires: "OWNER")')
   @Mutation(() => User, {
     description:
-      "Changes what a person may do, from the next request on. Fails with NOT_FOUND, FORBIDDEN for the caller's own role, or CONFLICT for the last OWNER.",
+      "Changes what a person may do, from the next request on. Fails with NOT_FOUND, FORBIDDEN for the caller's own role, or CONFLICT for the last OWNER and for someone whom another issuer vouches for.",
   })
   async setUserRole(
     @Arg("userId", () => ID) userId: string,

@@ -43,17 +43,18 @@ export class People {
     await this.#setPassword(origin, "user.changePassword", user, next, viewer.sessionId ?? undefined);
   }
 
-  /** @throws NOT_FOUND, or FORBIDDEN for a person whose role is above the caller's */
+  /** @throws NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom an issuer vouches for */
   async resetPassword(origin: Origin, viewer: UserViewer, userId: string, password: string): Promise<UserRow> {
     checkPassword(password);
     const user = await userById(this.#db.orm, userId);
     if (!user) throw new AppError("NOT_FOUND");
+    if (user.issuer !== null) throw elsewhere("password");
     if (!hasRole(viewer, user.role)) throw new AppError("FORBIDDEN", { message: "This person's role is above yours." });
     await this.#setPassword(origin, "user.resetPassword", user, password);
     return user;
   }
 
-  /** @throws NOT_FOUND; FORBIDDEN for the caller's own role; CONFLICT for the last OWNER */
+  /** @throws NOT_FOUND; FORBIDDEN for one's own role; CONFLICT for the last OWNER, or if an issuer vouches for them */
   async setRole(origin: Origin, viewer: UserViewer, { userId, role, accountId }: RoleChange): Promise<UserRow> {
     if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "Nobody changes their own role." });
     if ((role === "MEMBER") !== (accountId !== null)) throw badInput("A MEMBER has an accountId, and nobody else.");
@@ -62,6 +63,7 @@ export class People {
         const owners = await lockOwners(tx);
         const before = await lockUser(tx, userId);
         if (!before) throw new AppError("NOT_FOUND");
+        if (before.issuer !== null) throw elsewhere("role");
         if (role !== "OWNER" && owners.length === 1 && owners[0] === userId) {
           throw new AppError("CONFLICT", { message: "This is the last OWNER." });
         }
@@ -89,4 +91,10 @@ export class People {
       await this.#record(tx, origin, { action, object: toWire("usr", user.id), accountId: user.accountId });
     });
   }
+}
+
+function elsewhere(what: string): AppError {
+  return new AppError("CONFLICT", {
+    message: `This person's ${what} is the business of the issuer who vouches for them.`,
+  });
 }

@@ -3,15 +3,20 @@ import type { Executor } from "../db/client.ts";
 import { users } from "../db/tables.ts";
 
 export type UserRow = typeof users.$inferSelect;
-export type NewUser = Omit<UserRow, "createdAt" | "disabledAt">;
+/** Someone who signs in here. */
+export type NewUser = Pick<UserRow, "id" | "email" | "name" | "role" | "accountId" | "passwordHash">;
 
 export async function insertUser(tx: Executor, user: NewUser): Promise<UserRow> {
   const [row] = await tx.insert(users).values(user).returning();
   return row as UserRow;
 }
 
+/** Of those who sign in here: what another issuer says of an email proves nothing. */
 export async function userByEmail(tx: Executor, email: string): Promise<UserRow | undefined> {
-  const [row] = await tx.select().from(users).where(eq(users.email, email));
+  const [row] = await tx
+    .select()
+    .from(users)
+    .where(and(eq(users.email, email), isNull(users.issuer)));
   return row;
 }
 
@@ -30,12 +35,15 @@ export async function lockUser(tx: Executor, id: string): Promise<UserRow | unde
   return row;
 }
 
-/** Locks every OWNER who may sign in, so that two of them cannot be demoted at the same moment. */
+/**
+ * Locks every OWNER who may sign in here, so that two of them cannot be demoted at the same moment. One whom another
+ * issuer vouches for does not count: that issuer may think better of it.
+ */
 export async function lockOwners(tx: Executor): Promise<string[]> {
   const rows = await tx
     .select({ id: users.id })
     .from(users)
-    .where(and(eq(users.role, "OWNER"), isNull(users.disabledAt)))
+    .where(and(eq(users.role, "OWNER"), isNull(users.disabledAt), isNull(users.issuer)))
     .orderBy(users.id)
     .for("update");
   return rows.map(({ id }) => id);

@@ -27,7 +27,10 @@ export class User {
   @Field(() => ID, { description: "`usr_…`" })
   id!: string;
 
-  @Field(() => String, { description: "In lower case; unique." })
+  @Field(() => String, {
+    description:
+      "In lower case, and unique among those who sign in here; of others what their issuer says, else their name there.",
+  })
   email!: string;
 
   @Field(() => String, { nullable: true, description: "A name for people." })
@@ -44,6 +47,12 @@ export class User {
 
   @Field(() => Date, { nullable: true, description: "Since when this person may not sign in; null if they may." })
   disabledAt!: Date | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "Who vouches for this person, by OpenID Connect; null for someone who signs in here.",
+  })
+  issuer!: string | null;
 }
 
 @ObjectType({ description: "A signed-in person's tokens.", simpleResolvers: true })
@@ -105,6 +114,6 @@ export class CreateUserInput {
 }
 
 export function toUser(row: UserRow): User {
-  const { id, email, name, role, accountId, createdAt, disabledAt } = row;
-  return { id: toWire("usr", id), email, name, role, accountId, createdAt, disabledAt };
+  const { id, email, name, role, accountId, createdAt, disabledAt, issuer } = row;
+  return { id: toWire("usr", id), email, name, role, accountId, createdAt, disabledAt, issuer };
 }

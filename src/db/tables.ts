@@ -220,17 +220,24 @@ export const users = pgTable(
   "users",
   {
     id: uuid("id").primaryKey(),
-    /** Lower case: one person cannot have two accounts by the case of an address. */
-    email: text("email").notNull().unique(),
+    /** Lower case: one person cannot sign in as two by the case of an address. */
+    email: text("email").notNull(),
     name: text("name"),
     role: text("role", { enum: ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"] }).notNull(),
     accountId: uuid("account_id").references(() => accounts.id),
     passwordHash: text("password_hash"),
+    /** Who vouches for the person, and by which name; null for people who sign in here. */
+    issuer: text("issuer"),
+    subject: text("subject"),
+    /** When the issuer said what is here. */
+    saidAt: instant("said_at"),
     /** Set for who may not sign in any more; the person stays, because the audit and the ledger name them. */
     disabledAt: instant("disabled_at"),
     createdAt: createdAt(),
   },
   (t) => [
+    uniqueIndex("users_local_email").on(t.email).where(sql`${t.issuer} is null`),
+    uniqueIndex("users_issuer_subject").on(t.issuer, t.subject),
     check("users_role", sql`${t.role} in ('OWNER', 'ADMIN', 'OPERATOR', 'ANALYST', 'MEMBER')`),
     check("users_member_has_account", sql`${t.role} <> 'MEMBER' or ${t.accountId} is not null`),
   ],

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from "fastify";
-import type { Sessions } from "../auth/sessions.ts";
+import type { PeopleIdentity } from "../auth/identity.ts";
 import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
 import { asUnavailable } from "../db/errors.ts";
@@ -15,10 +15,10 @@ const userAgentLengthMax = 200;
  * one that refreshes a session, work with an access token that has ended.
  */
 export class Callers {
-  readonly #people: Sessions;
+  readonly #people: PeopleIdentity;
   readonly #keys: KeyIdentity;
 
-  constructor(people: Sessions, keys: KeyIdentity) {
+  constructor(people: PeopleIdentity, keys: KeyIdentity) {
     this.#people = people;
     this.#keys = keys;
   }

@@ -1,0 +1,22 @@
+import type { Oidc } from "./oidc.ts";
+import type { OidcPeople } from "./oidc-people.ts";
+import type { Sessions } from "./sessions.ts";
+import type { UserViewer } from "./viewer.ts";
+
+/** Who is behind a token: a person whom another issuer vouches for, or one who has signed in here. */
+export class PeopleIdentity {
+  readonly #sessions: Sessions;
+  readonly #oidc: Oidc;
+  readonly #oidcPeople: OidcPeople;
+
+  constructor(sessions: Sessions, oidc: Oidc, oidcPeople: OidcPeople) {
+    this.#sessions = sessions;
+    this.#oidc = oidc;
+    this.#oidcPeople = oidcPeople;
+  }
+
+  /** @throws UNAUTHENTICATED, FORBIDDEN, UNAVAILABLE */
+  async identify(token: string, ip: string): Promise<UserViewer> {
+    return this.#oidc.claims(token) ? this.#oidcPeople.identify(token, ip) : this.#sessions.identify(token, ip);
+  }
+}
