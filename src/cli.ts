@@ -4,6 +4,7 @@ import { connect } from "./cli/connect.ts";
 import { Refused } from "./cli/connection.ts";
 import { addDataCommands } from "./cli/data-commands.ts";
 import { addKeyCommands } from "./cli/key-commands.ts";
+import { addKeyImport } from "./cli/key-import.ts";
 import {
   addCreditCommands,
   addModelCommands,
@@ -46,7 +47,8 @@ const session: Session = async (work) => {
   }
 };
 
-addKeyCommands(program, session);
+const keys = addKeyCommands(program, session);
+addKeyImport(keys, session);
 addCreditCommands(program, session);
 addPeopleCommands(program, session);
 addModelCommands(program, session);
@@ -59,6 +61,9 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
   if (error instanceof Refused) {
     process.stderr.write(`${error.code}: ${error.message}\n`);
+    for (const { line, field, message } of error.lines) {
+      process.stderr.write(`  line ${line}${field ? `, ${field}` : ""}: ${message}\n`);
+    }
     return exitCodes.refused;
   }
   const expected = error instanceof ConfigError || (error instanceof Error && error.name === "DataDirInUse");

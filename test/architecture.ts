@@ -67,6 +67,7 @@ const doors: Door[] = [
     packages: ["fastify", "@fastify/*", "@as-integrations/*", "@apollo/server"],
     files: ["http/**", "graphql/**", "app.ts"],
   },
+  { packages: ["csv-parse"], files: ["keys/import-file.ts"] },
   { packages: ["commander"], files: ["cli.ts", "cli/**"] },
   { packages: ["ioredis"], files: ["limits/**"] },
   { packages: ["ws", "graphql-ws"], files: ["http/**"] },

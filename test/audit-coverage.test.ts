@@ -89,6 +89,13 @@ const recorded: Record<string, Case> = {
     run: ({ accountId: id }) =>
       server.ok("mutation ($id: ID!) { updateAccount(id: $id, input: { memberKeysMax: 3 }) { id } }", { id }),
   },
+  importApiKeys: {
+    action: "key.create",
+    run: ({ accountId }) =>
+      server.ok("mutation ($input: ImportApiKeysInput!) { importApiKeys(input: $input) { lines } }", {
+        input: { format: "CSV", content: "name\nimported", accountId },
+      }),
+  },
   closeAccount: {
     action: "account.close",
     run: ({ accountId: id }) => server.ok("mutation ($id: ID!) { closeAccount(id: $id) { id } }", { id }),

@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { tollgate } from "./command-line.ts";
 import { generate, useServer } from "./harness.ts";
@@ -49,10 +51,37 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect((await use(rotated.key)).body.errors?.[0]?.extensions.code).toBe("KEY_REVOKED");
   });
 
+  it("imports a file of keys, or says line by line what is wrong with it", async () => {
+    const file = join(tmpdir(), `keys-${crypto.randomUUID()}.csv`);
+    writeFileSync(file, "name,requestsPerMinute,tags\nfirst,10,a;b\nsecond,ten,\n,5,\n");
+    const wrong = await direct("keys", "import", file);
+    expect(wrong).toMatchObject({ code: 1, out: "" });
+    expect(wrong.err).toMatch(
+      /^BAD_USER_INPUT: 2 lines are wrong\. Nothing was imported\.\n {2}line 3, requestsPerMinute: .+\n {2}line 4, name: .+\n$/,
+    );
+    writeFileSync(file, "name,requestsPerMinute,tags\nfirst,10,a;b\nsecond,20,\n");
+    expect(JSON.parse((await direct("keys", "import", file, "--dry-run", "--json")).out)).toEqual({
+      lines: 2,
+      wrong: 0,
+    });
+    const { out } = await remote(server.ownerToken, "keys", "import", file, "--json");
+    const rows: { line: number; name: string; key: string }[] = JSON.parse(out);
+    expect(rows.map(({ line, name }) => [line, name])).toEqual([
+      [2, "first"],
+      [3, "second"],
+    ]);
+    for (const { key } of rows) expect((await server.call("{ me { kind } }", {}, { key })).status).toBe(200);
+    rmSync(file);
+    expect((await direct("keys", "import", file)).err).toContain("cannot be read");
+  });
+
   it("is refused on a server without the role, with exit code 1 and the code of the catalogue", async () => {
     const { token } = await server.person("ANALYST");
     const { code, err } = await remote(token, "keys", "create", "not-mine");
-    expect({ code, err }).toEqual({ code: 1, err: "FORBIDDEN: This needs the role OPERATOR.\n" });
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: "FORBIDDEN: This needs the role OPERATOR, or a MEMBER of the account.\n",
+    });
     expect((await remote(token, "audit", "verify")).code).toBe(0);
     expect((await remote(token, "doctor")).err).toContain("NOT_REMOTE");
   });

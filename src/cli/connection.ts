@@ -14,25 +14,37 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+export interface FaultyLine {
+  line: number;
+  field: string | null;
+  message: string;
+}
+
 /** The server understood and said no. */
 export class Refused extends Error {
   readonly code: string;
+  /** What is wrong line by line, of a file that was refused. */
+  readonly lines: readonly FaultyLine[];
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, lines: readonly FaultyLine[] = []) {
     super(message);
     this.name = "Refused";
     this.code = code;
+    this.lines = lines;
   }
 }
 
 export interface Answer {
   data?: unknown;
-  errors?: readonly { message: string; extensions?: { code?: unknown } }[] | undefined;
+  errors?: readonly { message: string; extensions?: { code?: unknown; lines?: unknown } }[] | undefined;
 }
 
 export function dataOf({ data, errors }: Answer): unknown {
   const [error] = errors ?? [];
-  if (error) throw new Refused(String(error.extensions?.code ?? "REFUSED"), error.message);
+  if (error) {
+    const { code = "REFUSED", lines = [] } = error.extensions ?? {};
+    throw new Refused(String(code), error.message, lines as FaultyLine[]);
+  }
   return data;
 }
 

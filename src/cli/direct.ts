@@ -45,8 +45,8 @@ export async function connectDirect(config: Config, log: Logger): Promise<Connec
 /** Without a server nothing has put the codes into the answer: they stand on the errors that were thrown. */
 function withCodes({ data, errors }: ExecutionResult): Answer {
   const coded = errors?.map(({ message, originalError }) => {
-    const { code } = (originalError ?? {}) as { code?: unknown };
-    return { message, extensions: { code: code ?? "BAD_USER_INPUT" } };
+    const { code, details } = (originalError ?? {}) as { code?: unknown; details?: object };
+    return { message, extensions: { ...details, code: code ?? "BAD_USER_INPUT" } };
   });
   return { data, errors: coded };
 }

@@ -24,10 +24,22 @@ interface CreateOptions {
   scopes?: string[];
   models?: string[];
   ips?: string[];
+  tags?: string[];
+  plan?: string;
   expires?: string;
 }
 
-export function addKeyCommands(program: Command, session: Session): void {
+interface ListOptions {
+  account?: string;
+  first: number;
+  name?: string;
+  status?: string;
+  tag?: string;
+  last4?: string;
+  dueForRotation?: true;
+}
+
+export function addKeyCommands(program: Command, session: Session): Command {
   const keys = program.command("keys").description("API keys: create, list, rotate, revoke");
   addCreate(keys, session);
   addReading(keys, session);
@@ -51,6 +63,7 @@ export function addKeyCommands(program: Command, session: Session): void {
         }),
       );
   }
+  return keys;
 }
 
 function addCreate(keys: Command, session: Session): void {
@@ -65,14 +78,24 @@ function addCreate(keys: Command, session: Session): void {
     .option("--concurrency <calls>", "calls at once", readInt)
     .option("--key <text>", "a key text of the customer's own, 20 to 200 visible ASCII characters")
     .option("--scopes <list>", "what it may do, e.g. generate,usage:read", readList)
-    .option("--models <list>", "models that it may call", readList)
+    .option("--models <list>", "models that it may call, by name or pattern, e.g. echo,gpt-*", readList)
     .option("--ips <list>", "addresses or CIDR ranges that it may be used from", readList)
+    .option("--tags <list>", "for finding it", readList)
+    .option("--plan <id>", "what gives it the limits that are not said here")
     .option("--expires <time>", "when it stops working, e.g. 2030-01-01T00:00:00Z")
     .addHelpText("after", "\nExample:\n  tollgate keys create customer-company-a --rpm 100 --credits 500")
-    .action((name: string, { account, rpm, tpm, concurrency, ips, expires, ...rest }: CreateOptions) =>
+    .action((name: string, { account, rpm, tpm, concurrency, ips, plan, expires, ...rest }: CreateOptions) =>
       session(async ({ run, output }) => {
         const limits = { requestsPerMinute: rpm, tokensPerMinute: tpm, maxConcurrency: concurrency };
-        const input = { name, accountId: account, ...limits, allowedIps: ips, expiresAt: expires, ...rest };
+        const input = {
+          name,
+          accountId: account,
+          planId: plan,
+          ...limits,
+          allowedIps: ips,
+          expiresAt: expires,
+          ...rest,
+        };
         const create = `mutation ($input: CreateApiKeyInput!) {
           createApiKey(input: $input) { secret apiKey { id name requestsPerMinute wallet { balance } } }
         }`;
@@ -90,9 +113,12 @@ function addReading(keys: Command, session: Session): void {
     .option("--account <id>", "of this account only")
     .option("--name <part>", "with this in the name")
     .option("--status <status>", "ACTIVE, DISABLED, REVOKED or EXPIRED")
+    .option("--tag <tag>", "with this tag")
+    .option("--last4 <text>", "with these last four characters, now or earlier")
+    .option("--due-for-rotation", "whose newest secret is older than its account wants")
     .option("--first <count>", "how many, 1 to 100", readInt, 50)
     .addHelpText("after", "\nExample:\n  tollgate keys list --status ACTIVE --json")
-    .action(({ account, first, ...rest }: { account?: string; first: number; name?: string; status?: string }) =>
+    .action(({ account, first, ...rest }: ListOptions) =>
       session(async ({ run, output }) => {
         const list = `query ($filter: ApiKeyFilter, $first: Int) { apiKeys(filter: $filter, first: $first) { nodes { ${shown} } } }`;
         const data = await run(list, { filter: { accountId: account, ...rest }, first });

@@ -6,6 +6,8 @@ import type { Wallets } from "../ledger/wallets.ts";
 import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./care-resolver.ts";
 import { Closing } from "./closing.ts";
 import { type Guesses, KeyIdentity } from "./identity.ts";
+import { KeyImport } from "./import.ts";
+import { ImportResolver } from "./import-resolver.ts";
 import { Issuing } from "./issuing.ts";
 import { Leaks } from "./leaks.ts";
 import { AccountPlanResolver, KeyPlanResolver, PlansResolver } from "./plan-resolver.ts";
@@ -48,6 +50,7 @@ export function openKeys({ db, wallets, peppers, environment, guesses, record, o
     new RotationResolver(rotation),
     new RotationDueResolver(keys, accounts),
     new LeaksResolver(new Leaks({ db, identity, peppers, record })),
+    new ImportResolver(new KeyImport({ db, accounts, issuing, peppers })),
     new ClosingResolver(new Closing(db, accounts, identity)),
     new PlansResolver(plans),
     new KeyPlanResolver(plans),

@@ -90,6 +90,15 @@ export async function keyIdByLiveDigest(tx: Executor, digest: Buffer): Promise<s
   return row?.apiKeyId;
 }
 
+/** Which of these texts some key has or had, by the digits of their digests. */
+export async function digestsInUse(tx: Executor, digests: Buffer[]): Promise<Set<string>> {
+  const rows = await tx
+    .select({ digest: keySecrets.digest })
+    .from(keySecrets)
+    .where(inArray(keySecrets.digest, digests));
+  return new Set(rows.map(({ digest }) => digest.toString("hex")));
+}
+
 export async function touchSecret(tx: Executor, secret: SecretRow): Promise<void> {
   await tx.update(keySecrets).set({ lastUsedAt: sql`now()` }).where(eq(keySecrets.id, secret.id));
   await tx

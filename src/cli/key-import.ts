@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { printObject, printRows } from "./print.ts";
+import type { Session } from "./session.ts";
+
+interface ImportOptions {
+  account?: string;
+  format?: string;
+  dryRun?: true;
+}
+
+export function addKeyImport(keys: Command, session: Session): void {
+  keys
+    .command("import <file>")
+    .description("create all keys of a CSV or JSON file, or none, and print them, this once")
+    .option("--account <id>", "whose keys they are where the file does not say (default: the default account)")
+    .option("--format <format>", "csv or json (default: by the file's name)")
+    .option("--dry-run", "only say what is wrong with the file")
+    .addHelpText(
+      "after",
+      "\nExample:\n  tollgate keys import keys.csv --dry-run && tollgate keys import keys.csv --json",
+    )
+    .action((file: string, { account, format, dryRun }: ImportOptions) =>
+      session(async ({ run, output, refuse }) => {
+        const content = read(file) ?? refuse("BAD_USER_INPUT", `The file ${file} cannot be read.`);
+        const named = (format ?? (/\.json$/i.test(file) ? "json" : "csv")).toUpperCase();
+        const input = { format: named, content, accountId: account, dryRun: dryRun ?? false };
+        const create = `mutation ($input: ImportApiKeysInput!) {
+          importApiKeys(input: $input) { lines keys { line secret apiKey { id name last4 } } }
+        }`;
+        const { lines, keys } = (await run(create, { input })).importApiKeys as Imported;
+        if (dryRun) return printObject(output, { lines, wrong: 0 });
+        const rows = keys.map(({ line, secret, apiKey }) => ({ line, ...apiKey, key: secret }));
+        printRows(output, rows, ["line", "id", "name", "last4", "key"]);
+      }),
+    );
+}
+
+interface Imported {
+  lines: number;
+  keys: { line: number; secret: string | null; apiKey: { id: string; name: string; last4: string } }[];
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}

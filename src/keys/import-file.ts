@@ -1,0 +1,110 @@
+import { CsvError, parse } from "csv-parse/sync";
+import { importFields } from "./import-schema.ts";
+
+/**
+ * Import files: CSV with the names of fields in its first line, or a JSON array of objects. Only the form is read here;
+ * what the values mean is for others to judge. Pure.
+ */
+export type ImportFormat = "CSV" | "JSON";
+
+export interface Fault {
+  /** Of the file, from 1; of a JSON array, the number of the item. */
+  line: number;
+  /** Null when it is not about one field. */
+  field: string | null;
+  message: string;
+}
+
+export interface RawEntry {
+  line: number;
+  values: unknown;
+}
+
+export interface ImportFile {
+  entries: RawEntry[];
+  faults: Fault[];
+}
+
+export function readImportFile(format: ImportFormat, content: string): ImportFile {
+  return format === "CSV" ? readCsv(content) : readJson(content);
+}
+
+function readJson(content: string): ImportFile {
+  let items: unknown;
+  try {
+    items = JSON.parse(content);
+  } catch {
+    return broken(1, "This is no JSON.");
+  }
+  if (!Array.isArray(items)) return broken(1, "A JSON file of keys is an array of objects.");
+  return { entries: items.map((values, i) => ({ line: i + 1, values })), faults: [] };
+}
+
+function readCsv(content: string): ImportFile {
+  try {
+    const options = { bom: true, info: true, trim: true, skip_empty_lines: true, relax_column_count: true };
+    const rows = parse(content, options) as unknown as { record: string[]; info: { lines: number } }[];
+    const [head, ...body] = rows;
+    if (!head) return broken(1, "The file is empty.");
+    const faults = faultsOfHeader(head.record, head.info.lines);
+    if (faults.length > 0) return { entries: [], faults };
+    for (const { record, info } of body) {
+      if (record.length !== head.record.length) {
+        const message = `The line has ${record.length} fields, the first line ${head.record.length}.`;
+        faults.push({ line: info.lines, field: null, message });
+      }
+    }
+    const entries = body.map(({ record, info }) => ({ line: info.lines, values: toValues(head.record, record) }));
+    return { entries, faults };
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    return broken(Number(error["lines"] ?? 1), "This is no CSV: a quote is not closed, or stands in the wrong place.");
+  }
+}
+
+function faultsOfHeader(names: string[], line: number): Fault[] {
+  return names.flatMap((name, i) => {
+    if (!importFields.includes(name)) return [{ line, field: name.slice(0, 50), message: "There is no such field." }];
+    return names.indexOf(name) < i ? [{ line, field: name, message: "The field is there twice." }] : [];
+  });
+}
+
+function broken(line: number, message: string): ImportFile {
+  return { entries: [], faults: [{ line, field: null, message }] };
+}
+
+const readers: Record<string, (text: string) => unknown> = {
+  ...Object.fromEntries(["scopes", "models", "allowedIps", "tags"].map((field) => [field, splitList])),
+  ...Object.fromEntries(["requestsPerMinute", "tokensPerMinute", "maxConcurrency"].map((field) => [field, readInt])),
+  sharedWallet: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() === "true" : text),
+  hours: readObject,
+  metadata: readObject,
+};
+
+/** An empty cell says nothing. What cannot be read stays text, so that it is found to be of the wrong type. */
+function toValues(names: string[], cells: string[]): Record<string, unknown> {
+  const given = names.flatMap((name, i) => {
+    const text = cells[i] ?? "";
+    return text === "" ? [] : [[name, (readers[name] ?? String)(text)]];
+  });
+  return Object.fromEntries(given);
+}
+
+function splitList(text: string): string[] {
+  return text
+    .split(";")
+    .map((part) => part.trim())
+    .filter(Boolean);
+}
+
+function readInt(text: string): unknown {
+  return /^\d{1,10}$/.test(text) ? Number(text) : text;
+}
+
+function readObject(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,163 @@
+import type { AccountsService } from "../accounts/service.ts";
+import type { Origin } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { AppError, badInput } from "../errors.ts";
+import { readWire } from "../ids.ts";
+import { type Fault, type ImportFormat, type RawEntry, readImportFile } from "./import-file.ts";
+import { importEntry } from "./import-schema.ts";
+import { asRefusal, type Issuing, type PreparedKey, type ReadOrder, readKeyOrder } from "./issuing.ts";
+import { plansById } from "./plan-store.ts";
+import { digestKey, type Peppers } from "./secret.ts";
+import { digestsInUse, type KeyRow } from "./store.ts";
+
+/**
+ * Many keys out of a file, all of them or none: the file is judged as a whole and every fault is told with its line
+ * before anything is written, and then all keys are written in one transaction.
+ */
+export interface ImportOrder {
+  format: ImportFormat;
+  content: string;
+  /** For entries that name no account; the default account when absent. */
+  accountId: string | undefined;
+  /** Judge the file and write nothing. */
+  dryRun: boolean;
+}
+
+export interface ImportedKey {
+  line: number;
+  key: KeyRow;
+  /** Null for a key text that was brought. */
+  secret: string | null;
+}
+
+export interface ImportOptions {
+  db: Database;
+  accounts: AccountsService;
+  issuing: Issuing;
+  peppers: Peppers;
+}
+
+/** Each brought key takes a slow hash, and all of them one transaction. */
+export const importLinesMax = 500;
+const faultsToldMax = 100;
+
+interface Read {
+  line: number;
+  order: ReadOrder;
+  accountId: string;
+  digest: Buffer | undefined;
+}
+
+export class KeyImport {
+  readonly #options: ImportOptions;
+
+  constructor(options: ImportOptions) {
+    this.#options = options;
+  }
+
+  /** @throws BAD_USER_INPUT with `lines`: what is wrong, line by line */
+  async run(origin: Origin, order: ImportOrder): Promise<{ lines: number; keys: ImportedKey[] }> {
+    const { entries, faults } = readImportFile(order.format, order.content);
+    if (entries.length > importLinesMax) throw badInput(`A file has at most ${importLinesMax} keys.`);
+    if (entries.length === 0 && faults.length === 0) throw badInput("The file has no keys.");
+    const { id: accountId } = await this.#options.accounts.find(order.accountId);
+    const read = entries.map((entry) => this.#read(entry, accountId));
+    const orders = read.flatMap((one) => ("order" in one ? [one] : []));
+    faults.push(...read.flatMap((one) => ("order" in one ? [] : one.faults)), ...(await this.#clashes(orders)));
+    refuse(faults);
+    if (order.dryRun) return { lines: entries.length, keys: [] };
+    return { lines: entries.length, keys: await this.#write(origin, orders) };
+  }
+
+  #read({ line, values }: RawEntry, defaultAccountId: string): Read | { faults: Fault[] } {
+    const parsed = importEntry.safeParse(values);
+    if (!parsed.success) {
+      const faults = parsed.error.issues.map(({ path, message, ...issue }) => {
+        const field = path.join(".") || ("keys" in issue ? issue.keys.join(", ") : null);
+        return { line, field, message };
+      });
+      return { faults };
+    }
+    const { planId, accountId, ...entry } = parsed.data;
+    const plan = planId == null ? planId : (readWire("pln", planId) ?? nothing);
+    try {
+      const order = readKeyOrder({ ...entry, planId: plan });
+      const digest = order.brought === undefined ? undefined : digestKey(order.brought, this.#options.peppers);
+      const account = accountId == null ? defaultAccountId : (readWire("acc", accountId) ?? nothing);
+      return { line, order, accountId: account, digest };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return { faults: [{ line, field: fieldOf(error), message: error.message }] };
+    }
+  }
+
+  /** What is wrong with an entry only beside the others, or beside what is there already. */
+  async #clashes(entries: Read[]): Promise<Fault[]> {
+    const { db, accounts } = this.#options;
+    const known = await accounts.byId([...new Set(entries.map(({ accountId }) => accountId))]);
+    const planIds = entries.flatMap(({ order }) => order.terms.planId ?? []);
+    const plans = await plansById(db.orm, [...new Set(planIds)]);
+    const used = await digestsInUse(
+      db.orm,
+      entries.flatMap(({ digest }) => digest ?? []),
+    );
+    const seen = new Map<string, number>();
+    return entries.flatMap(({ line, order, accountId, digest }) => {
+      const faults: Fault[] = [];
+      const account = known.get(accountId);
+      if (!account) faults.push({ line, field: "accountId", message: "No such account." });
+      if (account?.closedAt) faults.push({ line, field: "accountId", message: "This account is closed." });
+      const { planId } = order.terms;
+      if (planId && !plans.has(planId)) faults.push({ line, field: "planId", message: "No such plan." });
+      const text = digest?.toString("hex") ?? "";
+      const twin = seen.get(text);
+      if (digest && twin !== undefined) faults.push({ line, field: "key", message: `It is the key of line ${twin}.` });
+      if (used.has(text)) faults.push({ line, field: "key", message: "This key text is in use." });
+      seen.set(text, twin ?? line);
+      return faults;
+    });
+  }
+
+  async #write(origin: Origin, entries: Read[]): Promise<ImportedKey[]> {
+    const { db, issuing } = this.#options;
+    const prepared: (PreparedKey & { line: number })[] = [];
+    // One after the other, so that a call with a key that is new to this process waits for one of them at the most.
+    for (const { line, order, accountId } of entries) {
+      prepared.push({ ...(await issuing.prepare(order, accountId)), line });
+    }
+    try {
+      return await db.transaction(async (tx) => {
+        const keys: ImportedKey[] = [];
+        for (const { line, ...one } of prepared) {
+          const key = await issuing.write(tx, origin, one).catch((error: unknown) => {
+            throw inLine(line, error);
+          });
+          keys.push({ line, key, secret: one.brought === undefined ? one.secret : null });
+        }
+        return keys;
+      });
+    } catch (error) {
+      throw asRefusal(error);
+    }
+  }
+}
+
+/** An id of the wrong form names nothing, as one of the right form that is not there. */
+const nothing = "00000000-0000-0000-0000-000000000000";
+
+function refuse(faults: Fault[]): void {
+  if (faults.length === 0) return;
+  const lines = faults.toSorted((a, b) => a.line - b.line).slice(0, faultsToldMax);
+  const wrong = new Set(faults.map(({ line }) => line)).size;
+  throw badInput(`${wrong} ${wrong === 1 ? "line is" : "lines are"} wrong. Nothing was imported.`, { lines });
+}
+
+function inLine(line: number, error: unknown): unknown {
+  if (!(error instanceof AppError)) return error;
+  const lines = [{ line, field: fieldOf(error), message: error.message }];
+  return badInput("1 line is wrong. Nothing was imported.", { lines });
+}
+
+function fieldOf({ details }: AppError): string | null {
+  return typeof details["field"] === "string" ? details["field"] : null;
+}
