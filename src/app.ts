@@ -1,5 +1,4 @@
 import "reflect-metadata";
-import { fastifyApolloDrainPlugin } from "@as-integrations/fastify";
 import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
@@ -33,6 +32,7 @@ import { Callers } from "./http/context.ts";
 import { addExportRoutes } from "./http/export-routes.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
 import { Operations } from "./http/operations.ts";
+import { RunningRequests } from "./http/running-requests.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
 import { addWellKnown } from "./http/well-known.ts";
@@ -211,15 +211,16 @@ async function assemble(
     const key = viewer?.kind === "API_KEY" ? viewer : refusedKey;
     if (key) limiting.denials.count(key, code);
   };
-  const plugins = [fastifyApolloDrainPlugin(server), limitAnswers(onDenied)];
+  const plugins = [limitAnswers(onDenied)];
   const schema = guard(parts);
   const callers = new Callers(people.identity, identity);
   const operations = new Operations({ schema, log, introspection, onDenied });
+  const requests = new RunningRequests();
   const sockets = new Sockets({ operations, callers });
   const apollo = createApollo({ schema, log, introspection, sandbox, plugins });
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);
-  addRoutes(server, { apollo, callers, operations, sockets, sandbox, checkReady });
+  addRoutes(server, { apollo, callers, operations, requests, sockets, sandbox, checkReady });
   addWellKnown(server, people.signingKeys);
   addExportRoutes(server, { callers, exports });
   const ollama = providers.get("ollama");
@@ -245,8 +246,9 @@ async function assemble(
       discovery?.stop();
       // A feed has no end of its own that could be waited for.
       await feed.close();
-      await Promise.all([sockets.close(), apollo.stop()]);
-      await server.close();
+      const cut = () => server.server.closeAllConnections();
+      await requests.drain(Promise.all([sockets.close(), server.close()]), cut);
+      await apollo.stop();
       doctor.stop();
       await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop(), reminders.stop(), retention.stop()]);
       await leases.idle();

@@ -1,7 +1,11 @@
+import { tmpdir } from "node:os";
 import { describe, expect, it } from "vitest";
+import { Sealer } from "../src/sealing.ts";
+import { loadSecrets } from "../src/secrets.ts";
 import { generate, useServer } from "./harness.ts";
 
-const server = useServer();
+const serverSecret = "what this server alone is meant to know";
+const server = useServer({ SERVER_SECRET: serverSecret });
 const quote = `query ($input: GenerateInput!) {
   quote(input: $input) { model minCredits maxCredits balance affordable blockedBy quoteId expiresAt }
 }`;
@@ -61,6 +65,26 @@ describe("quote", () => {
       expect(await server.wallet(walletId)).toEqual({ balance: 10_000_000n, held: 0n });
     },
   );
+
+  it("runs out after five minutes of the database's clock", async () => {
+    const { key } = await server.customer();
+    const input = { model: "echo", prompt: "x" };
+    const { quoteId } = (await server.ok(quote, { input }, { key })).quote;
+    const sealer = new Sealer(loadSecrets({ serverSecret, jwtPrivateKey: undefined, dataDir: tmpdir() }).answerKey);
+    const promised = JSON.parse(sealer.open(Buffer.from(quoteId.slice(4), "base64url")));
+    const [row] = await server.database.sql`select (extract(epoch from clock_timestamp()) * 1000)::bigint as now`;
+    const now = Number(row?.["now"]);
+    expect(Math.abs(promised.quote.expiresAtMs - now - 300_000)).toBeLessThan(10_000);
+    // The same promise as it would stand when so much of its time is left.
+    const withLeft = (ms: number) => {
+      const aged = { quote: { ...promised.quote, expiresAtMs: now + ms } };
+      return `quo_${sealer.seal(JSON.stringify(aged)).toString("base64url")}`;
+    };
+    await server.ok(generate, { input: { ...input, quoteId: withLeft(20_000) } }, { key });
+    const late = { input: { ...input, quoteId: withLeft(-1) } };
+    const { message } = await server.refused("NOT_FOUND", generate, late, { key });
+    expect(message).toContain("has run out");
+  });
 
   it("that was changed is refused", async () => {
     const { key } = await server.customer();

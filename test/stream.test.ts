@@ -275,6 +275,39 @@ describe.each(transports)("generateStream over %s", (_name, run) => {
     expect(await server.wallet(walletId)).toEqual({ balance: 9_000_000n, held: 0n });
   });
 
+  it("holds a fast model back for a client that does not read, in bounded memory, and cuts it at the limit", async () => {
+    const { key, apiKeyId, walletId } = await server.customer({ credits: "10000000" });
+    const arrived = next();
+    const leaving = new AbortController();
+    const endless = await model("endless-large", { maxOutputTokens: 1_000_000 });
+    const reading = runAndLeave(run, key, input(endless), leaving.signal, "pause");
+    const { bytesSent } = await arrived;
+    // The answer runs into the time limit of its provider, and until then the model could have sent gigabytes.
+    expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "PARTIAL", error_code: "PROVIDER_TIMEOUT" });
+    expect(bytesSent()).toBeGreaterThan(100_000);
+    expect(bytesSent()).toBeLessThan(32_000_000);
+    expect((await server.wallet(walletId)).held).toBe(0n);
+    leaving.abort();
+    await reading;
+  });
+
+  it("aborts the provider of a mutation whose client leaves, and charges nothing", async () => {
+    const { key, apiKeyId, walletId } = await server.customer({ credits: "1000" });
+    const arrived = next();
+    const leaving = new AbortController();
+    const query = "mutation ($input: GenerateInput!) { generate(input: $input) { text } }";
+    const { variables } = input(await model("hang"));
+    const left = runAndLeave(run, key, { query, variables }, leaving.signal);
+    const { closed } = await arrived;
+    const leftAt = performance.now();
+    leaving.abort();
+    await closed;
+    expect(performance.now() - leftAt).toBeLessThan(1_000);
+    await left;
+    expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "CANCELLED", charged: 0n });
+    expect(await server.wallet(walletId)).toEqual({ balance: 1_000_000_000n, held: 0n });
+  });
+
   it("is settled also when nobody reads it", async () => {
     const { key, apiKeyId, walletId } = await server.customer({ credits: "1000" });
     const leaving = new AbortController();

@@ -17,6 +17,10 @@ interface Last {
   error?: unknown;
 }
 
+const lagMsMax = 120_000;
+/** Between looks at whether a provider whose time is up has noticed. */
+const lagMsMin = 50;
+
 /**
  * A call whose answer is passed on while it is written. It is settled exactly once, when the provider ends, breaks off
  * or is broken off, and whether or not anyone still reads: a client that stops reading cannot keep a hold open.
@@ -57,7 +61,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
       for await (const event of events) {
         if (ending) continue;
         if (event.type === "finish") ending = this.#complete(event);
-        else if (this.#takes(event.text)) await this.#channel.room();
+        else if (this.#takes(event.text)) await this.#room();
         else ending = this.#complete({ finishReason: "LENGTH", usage: this.#produced.usage(this.call.call) });
         // Past the end, the provider is only asked whether it has ended too, so that its connection can be kept.
         if (ending && event.type !== "finish") this.#abort("length");
@@ -77,6 +81,17 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     if (!this.#produced.add(text, this.call.call.maxOutputTokens)) return false;
     this.#channel.push(text);
     return true;
+  }
+
+  /** Waits for a reader who lags, though no longer than the provider may take, which then says that its time is over. */
+  async #room(): Promise<void> {
+    const room = this.#channel.room();
+    if (!room) return;
+    const { totalMs = lagMsMax } = this.call.call.timeouts ?? {};
+    const leftMs = totalMs - (this.call.elapsedMs() - (this.#firstTokenMs ?? 0));
+    const late = setTimeout(() => this.#channel.wakeWriter(), Math.max(leftMs, lagMsMin));
+    await room;
+    clearTimeout(late);
   }
 
   async #complete({ finishReason, usage, toolCalls }: Finish): Promise<void> {

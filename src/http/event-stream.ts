@@ -4,6 +4,7 @@ import type { ExecutionResult } from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { type Callers, readCredential } from "./context.ts";
 import { isStream, type OperationRequest, type Operations } from "./operations.ts";
+import type { RunningRequests } from "./running-requests.ts";
 
 /**
  * GraphQL over server-sent events, in the protocol's mode of one connection an operation. Written here because the
@@ -14,11 +15,10 @@ const keepAliveMs = 12_000;
 export async function answerWithEvents(
   request: FastifyRequest,
   reply: FastifyReply,
-  { operations, callers }: { operations: Operations; callers: Callers },
+  { operations, callers, requests }: { operations: Operations; callers: Callers; requests: RunningRequests },
 ): Promise<void> {
-  const stop = new AbortController();
+  const stop = requests.begin(reply);
   const { raw } = reply;
-  raw.once("close", () => stop.abort("left"));
   const context = await callers.context(request, stop.signal);
   const unwatch = callers.watch(
     () => readCredential(request),

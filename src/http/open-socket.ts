@@ -69,7 +69,8 @@ export class OpenSocket {
 
   completed(id: string): void {
     this.#running.delete(id);
-    if (this.#running.size === 0) this.#idle?.();
+    // Its `complete` is sent after this: a goodbye before it would look like an answer that was cut.
+    if (this.#running.size === 0 && this.#idle) setImmediate(this.#idle);
   }
 
   stopAll(reason: AppError | "left"): void {

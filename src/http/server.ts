@@ -20,10 +20,10 @@ import type { Logger } from "../log.ts";
 import type { Callers } from "./context.ts";
 import { answerWithEvents } from "./event-stream.ts";
 import { formatFault, headersOf, type PublicFault, toPublicFault } from "./format-error.ts";
-import { goneSignal } from "./gone.ts";
 import type { Operations } from "./operations.ts";
 import { cacheHeader, creditHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
+import type { RunningRequests } from "./running-requests.ts";
 import type { Sockets } from "./sockets.ts";
 
 const bodyBytesMax = 1_048_576;
@@ -37,7 +37,7 @@ export interface ServerOptions {
   corsOrigins: string[];
 }
 
-/** Before Apollo is started, so that its drain plugin can be given the server. */
+/** Without its routes, which need what is made in between. */
 export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): FastifyInstance {
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -91,6 +91,7 @@ export interface Routes {
   apollo: ApolloServer<Context>;
   callers: Callers;
   operations: Operations;
+  requests: RunningRequests;
   sockets: Sockets;
   sandbox: boolean;
   /** Rejects when the database does not answer. */
@@ -98,10 +99,10 @@ export interface Routes {
 }
 
 export function addRoutes(server: FastifyInstance, routes: Routes): void {
-  const { apollo, callers, sockets, sandbox, checkReady } = routes;
+  const { apollo, callers, requests, sockets, sandbox, checkReady } = routes;
   addDoors(server, routes, (error, request) => publishFault(error, request, server.log));
   const handler = fastifyApolloHandler(apollo, {
-    context: (request, reply) => callers.context(request, goneSignal(reply)),
+    context: (request, reply) => callers.context(request, requests.begin(reply).signal),
   });
   const checksBody = { preHandler: checkBody };
   server.post("/graphql", checksBody, handler);

@@ -10,6 +10,7 @@ import { newId } from "../ids.ts";
 import type { Callers } from "./context.ts";
 import { OpenSocket } from "./open-socket.ts";
 import type { Operations } from "./operations.ts";
+import { drainMs, stopping } from "./running-requests.ts";
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws). A socket lives no longer than its credential, holds a bounded number
@@ -18,7 +19,6 @@ import type { Operations } from "./operations.ts";
 const messageBytesMax = 1_048_576;
 const socketsMax = 10_000;
 const socketsPerAddressMax = 1_000;
-const drainMs = 10_000;
 /** Close codes of the protocol, and of HTTP's meaning where it has none. */
 const codes = { goingAway: 1001, unauthorized: 4401, tooMany: 4429 } as const;
 
@@ -76,7 +76,7 @@ export class Sockets {
   async close(): Promise<void> {
     this.#closing = true;
     const stop = setTimeout(() => {
-      for (const open of this.#open) open.stopAll(new AppError("UNAVAILABLE", { message: "The server is stopping." }));
+      for (const open of this.#open) open.stopAll(stopping());
     }, drainMs);
     await Promise.all([...this.#open].map((open) => open.closeWhenIdle(codes.goingAway, "The server is stopping.")));
     clearTimeout(stop);

@@ -75,11 +75,11 @@ function* forever(piece: string): Generator<string> {
 }
 
 /** Sends as fast as the client takes it. */
-function endless(pieceOf: (reply: Reply) => string) {
+function endless(pieceOf: (reply: Reply) => string, atOnce = 1_000) {
   return (res: ServerResponse, reply: Reply) => {
     res.writeHead(200, { "content-type": reply.contentType });
     const more = () => {
-      while (!res.destroyed && res.write(pieceOf(reply).repeat(1_000)));
+      while (!res.destroyed && res.write(pieceOf(reply).repeat(atOnce)));
     };
     res.on("drain", more);
     more();
@@ -118,6 +118,7 @@ const deliveries: Record<string, Deliver> = {
   drip: paced(() => forever(" "), 5),
   "huge-body": endless(() => "x".repeat(65)),
   endless: endless(({ deltas }) => deltas[0] ?? ""),
+  "endless-large": endless(({ deltas }) => deltas[0]?.replace("Hello", "Hello ".repeat(2_000)) ?? "", 4),
   "byte-by-byte": (res, { contentType, deltas, ending }) => {
     res.writeHead(200, { "content-type": contentType });
     for (const byte of Buffer.from(deltas.join("") + ending)) res.write(Buffer.of(byte));

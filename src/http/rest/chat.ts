@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { readCredential } from "../context.ts";
 import { openEvents, writeEvent } from "../event-stream.ts";
-import { goneSignal } from "../gone.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
 import { isStream } from "../operations.ts";
 import { type ChatRequest, readChat } from "./chat-schema.ts";
@@ -107,9 +106,8 @@ async function streamChat(
   reply: FastifyReply,
   { chat, variables }: StreamOrder,
 ): Promise<unknown> {
-  const { operations, callers } = doors;
-  const stop = new AbortController();
-  goneSignal(reply).addEventListener("abort", () => stop.abort("left"));
+  const { operations, callers, requests } = doors;
+  const stop = requests.begin(reply);
   const unwatch = callers.watch(
     () => readCredential(request),
     request.ip,

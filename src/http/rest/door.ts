@@ -3,9 +3,9 @@ import type { GraphQLFormattedError } from "graphql";
 import type { Context } from "../../auth/viewer.ts";
 import { badInput, catalogue, type ErrorCode } from "../../errors.ts";
 import type { Callers } from "../context.ts";
-import { goneSignal } from "../gone.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
 import { isStream, type Operations } from "../operations.ts";
+import type { RunningRequests } from "../running-requests.ts";
 
 /**
  * What every REST door does: it is a client of the schema that happens to live in the server. So a call through it is
@@ -14,6 +14,7 @@ import { isStream, type Operations } from "../operations.ts";
 export interface Doors {
   operations: Operations;
   callers: Callers;
+  requests: RunningRequests;
 }
 
 /** An operation that was refused or failed, with what the caller may know of it. */
@@ -45,7 +46,7 @@ export async function runOperation(
   reply: FastifyReply,
   operation: { query: string; variables?: Record<string, unknown> },
 ): Promise<Data> {
-  const context = await doors.callers.context(request, goneSignal(reply));
+  const context = await doors.callers.context(request, doors.requests.begin(reply).signal);
   const result = await doors.operations.start(operation, context);
   if (isStream(result)) throw new OperationRefused({ message: "", extensions: { code: "INTERNAL" } });
   const { data, errors } = doors.operations.format(result, context);

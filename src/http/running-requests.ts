@@ -1,0 +1,41 @@
+import type { FastifyReply } from "fastify";
+import { AppError } from "../errors.ts";
+
+/**
+ * The requests that are being answered. Each can be broken off: when its client goes away, when its caller may not go
+ * on, and when the server ends and has waited for it long enough.
+ */
+export const drainMs = 15_000;
+/** After that a client has had the time to read why. */
+const goodbyeMs = 3_000;
+
+export class RunningRequests {
+  readonly #running = new Set<AbortController>();
+
+  /** Aborted with "left" when the client goes away before its answer is written. */
+  begin({ raw }: FastifyReply): AbortController {
+    const controller = new AbortController();
+    this.#running.add(controller);
+    raw.once("close", () => {
+      this.#running.delete(controller);
+      if (!raw.writableFinished) controller.abort("left");
+    });
+    return controller;
+  }
+
+  /** Waits until `closed`, and breaks off what goes on for too long; `cut` is for who does not even read that. */
+  async drain(closed: Promise<unknown>, cut: () => void): Promise<void> {
+    const stop = setTimeout(() => {
+      for (const controller of this.#running) controller.abort(stopping());
+    }, drainMs);
+    const end = setTimeout(cut, drainMs + goodbyeMs);
+    await closed.finally(() => {
+      clearTimeout(stop);
+      clearTimeout(end);
+    });
+  }
+}
+
+export function stopping(): AppError {
+  return new AppError("UNAVAILABLE", { message: "The server is stopping." });
+}
