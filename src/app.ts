@@ -51,6 +51,7 @@ import { LimitsService } from "./limits/service.ts";
 import type { Logger } from "./log.ts";
 import { Discovery } from "./models/discovery.ts";
 import { openModels } from "./models/open-models.ts";
+import { openPrompts } from "./prompts/open-prompts.ts";
 import { RetentionResolver } from "./retention/resolver.ts";
 import { Retention } from "./retention/service.ts";
 import { Sealer } from "./sealing.ts";
@@ -120,7 +121,9 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const idempotency = new Idempotency(db, sealer);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;
-  const ledger = { journal, limits, idempotency, sealer, cache, running };
+  const onLost = (count: number, cause?: unknown) => log.warn({ err: cause, count }, "prompts were not written down");
+  const prompts = openPrompts({ db, promptKey: secrets.promptKey, record, onError, onLost });
+  const ledger = { journal, limits, idempotency, sealer, cache, running, prompts: prompts.writer };
   const spine = openSpine({ db, catalogue, keys, ...ledger, inputBytesMax, onError });
   const { meters, leases, feed } = spine;
   const resolvers = [
@@ -138,10 +141,11 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
     new UsageViewsResolver(usage, new ForecastService(reports)),
+    ...prompts.resolvers,
     ...spine.resolvers,
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention };
+  const background = { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention, prompts };
   const { auth } = people;
   const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
   return { ...features, meters, ...background, schema };
@@ -203,7 +207,7 @@ async function assemble(
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, pools);
   const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
-  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention } = parts;
+  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention, prompts } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -238,6 +242,7 @@ async function assemble(
       people.upkeep.start();
       reminders.start();
       retention.start();
+      prompts.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -252,6 +257,7 @@ async function assemble(
       doctor.stop();
       await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop(), reminders.stop(), retention.stop()]);
       await leases.idle();
+      await prompts.close();
       await limiting.close();
       running.stop();
       await changes.stop();

@@ -13,6 +13,8 @@ export interface Secrets {
   hashPepper: Buffer;
   /** For answers that are stored for a retry. */
   answerKey: Buffer;
+  /** For prompts and answers that are kept by consent. */
+  promptKey: Buffer;
   /** For the digests of emails on which sign-ins have failed. */
   signInPepper: Buffer;
   /** For the private halves of the keys that sign access tokens. */
@@ -35,6 +37,7 @@ export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecre
     digestPepper: derive(secret, "key digest"),
     hashPepper: derive(secret, "key hash"),
     answerKey: derive(secret, "stored answers"),
+    promptKey: derive(secret, "prompt log"),
     signInPepper: derive(secret, "sign-in failures"),
     signingSeal: derive(secret, "signing keys"),
     serviceKey: derive(secret, "service keys"),

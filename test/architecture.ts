@@ -26,7 +26,7 @@ const LEAF = "a root leaf file";
 /** From the top; a line imports only lines below it. Those of one line are siblings. */
 const featureLayers = [
   ["generation"],
-  ["usage", "retention", "credits", "limits", "guard", "models", "keys"],
+  ["usage", "retention", "prompts", "credits", "limits", "guard", "models", "keys"],
   ["ledger"],
   ["accounts", "audit", "alerts"],
   ["auth"],

@@ -194,6 +194,22 @@ const recorded: Record<string, Case> = {
       await server.ok('mutation { removeModelAlias(name: "gone") }');
     },
   },
+  setPromptLog: {
+    run: onKey("setPromptLog(input: { apiKeyId: $id, days: 1 }) { days }"),
+    action: "prompts.agree",
+  },
+  deleteAccountPrompts: {
+    run: ({ accountId }) =>
+      server.ok("mutation ($id: ID!) { deleteAccountPrompts(accountId: $id) { prompts } }", { id: accountId }),
+    action: "prompts.delete",
+  },
+  deleteEndUserPrompts: {
+    run: ({ accountId }) =>
+      server.ok('mutation ($id: ID!) { deleteEndUserPrompts(accountId: $id, endUser: "u") { prompts } }', {
+        id: accountId,
+      }),
+    action: "prompts.delete",
+  },
   archiveMonth: {
     action: "retention.archive",
     async run(customer) {

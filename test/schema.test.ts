@@ -34,6 +34,7 @@ function buildSchema(): GraphQLSchema {
     digestPepper: Buffer.alloc(32),
     hashPepper: Buffer.alloc(32),
     answerKey: Buffer.alloc(32),
+    promptKey: Buffer.alloc(32),
     signInPepper: Buffer.alloc(32),
     signingSeal: Buffer.alloc(32),
     serviceKey: Buffer.alloc(32),

@@ -34,6 +34,18 @@ CREATE TABLE "signing_keys" (
 	"removed_at" timestamp with time zone
 );
 --> statement-breakpoint
+CREATE TABLE "prompt_logs" (
+	"account_id" uuid NOT NULL,
+	"id" uuid NOT NULL,
+	"api_key_id" uuid NOT NULL,
+	"model" text NOT NULL,
+	"end_user" text,
+	"sealed" "bytea" NOT NULL,
+	"logged_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL,
+	CONSTRAINT "prompt_logs_account_id_id_pk" PRIMARY KEY("account_id","id")
+);
+--> statement-breakpoint
 CREATE TABLE "request_archive_days" (
 	"day" timestamp with time zone NOT NULL,
 	"account_id" uuid NOT NULL,
@@ -91,11 +103,13 @@ ALTER TABLE "models" ALTER COLUMN "max_output_tokens" DROP NOT NULL;--> statemen
 ALTER TABLE "accounts" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "rotate_keys_after_days" integer;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "member_keys_max" integer DEFAULT 10 NOT NULL;--> statement-breakpoint
+ALTER TABLE "accounts" ADD COLUMN "prompt_log_days" integer;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "closed_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "cache_seconds" integer;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "hours" jsonb;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "tags" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
+ALTER TABLE "api_keys" ADD COLUMN "prompt_log_days" integer;--> statement-breakpoint
 ALTER TABLE "key_secrets" ADD COLUMN "reminded_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "model_prices" ADD COLUMN "cache_hit_micro" bigint DEFAULT 100000 NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "base_id" uuid;--> statement-breakpoint
@@ -124,6 +138,9 @@ ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statem
 ALTER TABLE "model_aliases" ADD CONSTRAINT "model_aliases_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
 CREATE INDEX "signing_keys_signs_from" ON "signing_keys" USING btree ("signs_from");--> statement-breakpoint
+CREATE INDEX "prompt_logs_id" ON "prompt_logs" USING btree ("id");--> statement-breakpoint
+CREATE INDEX "prompt_logs_expiry" ON "prompt_logs" USING btree ("expires_at");--> statement-breakpoint
+CREATE INDEX "prompt_logs_end_user" ON "prompt_logs" USING btree ("account_id","end_user");--> statement-breakpoint
 CREATE INDEX "cached_answers_expiry" ON "cached_answers" USING btree ("expires_at");--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_plan_id_plans_id_fk" FOREIGN KEY ("plan_id") REFERENCES "public"."plans"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint

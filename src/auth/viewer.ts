@@ -42,6 +42,8 @@ export interface KeyViewer {
   limitMode: "ENFORCE" | "SHADOW";
   /** How old an answer out of the cache may be, in seconds, for calls that do not say; null means that they get none. */
   cacheSeconds: number | null;
+  /** Whether its account or an admin has agreed that what it says is kept for a while. */
+  logsPrompts: boolean;
 }
 
 export type Viewer = UserViewer | KeyViewer;

@@ -1,5 +1,5 @@
-import { date, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
-import { exact, instant } from "./columns.ts";
+import { date, index, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bytea, exact, instant } from "./columns.ts";
 
 /** Months of the usage ledger that were written to a file, and whether their rows have been dropped since. */
 export const requestArchives = pgTable("request_archives", {
@@ -29,4 +29,26 @@ export const requestArchiveDays = pgTable(
     costNanoUsd: exact("cost_nano_usd").notNull(),
   },
   (t) => [primaryKey({ columns: [t.day, t.accountId] })],
+);
+
+/** Prompts and answers of those who have agreed to it: redacted, encrypted, and gone when their time is over. */
+export const promptLogs = pgTable(
+  "prompt_logs",
+  {
+    accountId: uuid("account_id").notNull(),
+    /** Of the generation. */
+    id: uuid("id").notNull(),
+    apiKeyId: uuid("api_key_id").notNull(),
+    model: text("model").notNull(),
+    endUser: text("end_user"),
+    sealed: bytea("sealed").notNull(),
+    loggedAt: instant("logged_at").notNull().defaultNow(),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.id] }),
+    index("prompt_logs_id").on(t.id),
+    index("prompt_logs_expiry").on(t.expiresAt),
+    index("prompt_logs_end_user").on(t.accountId, t.endUser),
+  ],
 );

@@ -45,6 +45,8 @@ export const accounts = pgTable(
     rotateKeysAfterDays: integer("rotate_keys_after_days"),
     /** How many keys that work its MEMBERs may have made. */
     memberKeysMax: integer("member_keys_max").notNull().default(10),
+    /** For how many days prompts and answers of its keys are kept; null means that none are. */
+    promptLogDays: integer("prompt_log_days"),
     /** Since when it is closed for ever. */
     closedAt: instant("closed_at"),
     createdAt: createdAt(),
@@ -128,6 +130,8 @@ export const apiKeys = pgTable(
     hours: jsonb("hours").$type<StoredHours>(),
     tags: text("tags").array().notNull().default([]),
     metadata: jsonb("metadata"),
+    /** For how many days prompts and answers are kept; 0 means that none are, null what the account says. */
+    promptLogDays: integer("prompt_log_days"),
     expiresAt: instant("expires_at"),
     lastUsedAt: instant("last_used_at"),
     createdBy: text("created_by").notNull(),

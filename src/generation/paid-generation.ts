@@ -33,6 +33,8 @@ export interface OpenedGeneration {
   keep: ((answer: CachedAnswer) => Promise<void>) | undefined;
   /** Set for a call with an idempotency key: makes of its answer what is stored. */
   seal: ((text: string) => string) | undefined;
+  /** Set for a key that has agreed that what it says is kept; told undefined when nothing was answered. */
+  remember: ((told: Told | undefined) => void) | undefined;
   onError: (error: unknown) => void;
 }
 
@@ -168,6 +170,7 @@ export class PaidGeneration implements PaidCall {
         balance: formatCredits(balance),
       };
     }
+    if (closed) this.#opened.remember?.(told);
     if (told?.cached) context.cached = true;
     else if (closed && told && ending.status === "COMPLETED") await this.#keep(ending, told);
     return toGeneration(row, told);

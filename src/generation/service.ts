@@ -8,13 +8,14 @@ import { newId } from "../ids.ts";
 import type { RunningCalls } from "../keys/running.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency.ts";
-import type { Journal } from "../ledger/journal.ts";
+import type { HoldRequest, Journal } from "../ledger/journal.ts";
 import type { Leases } from "../ledger/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
 import { Attempts } from "../models/attempts.ts";
 import type { Catalogue, Modality, Route } from "../models/catalogue.ts";
 import { cachedCreditsOf, type Tariff } from "../models/price.ts";
 import { mayCall } from "../models/resolution.ts";
+import type { PromptWriter } from "../prompts/writer.ts";
 import { refuseDropped, startLater } from "../usage/horizon.ts";
 import { horizonOf } from "../usage/horizon-store.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
@@ -31,7 +32,7 @@ import { findGeneration, type GenerationRow, type GenerationSearch, listGenerati
 import { readAnswer } from "./stored-answer.ts";
 import { GenerationStream, replayed } from "./stream.ts";
 import { askInFormat, type Checked } from "./structured.ts";
-import { type Generation, toGeneration } from "./types.ts";
+import { type Generation, type Told, toGeneration } from "./types.ts";
 
 /**
  * The spine: guard the input, quote, reserve the most that the call can cost, call the provider, settle what it did
@@ -51,6 +52,8 @@ export interface GenerationOptions {
   cache: AnswerCache;
   /** Ends calls whose key has been ended. */
   running: Pick<RunningCalls, "add">;
+  /** Where what is said is written down, by keys that have agreed to it. */
+  prompts: Pick<PromptWriter, "add">;
   onError: (error: unknown) => void;
 }
 
@@ -207,8 +210,16 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const seal = order.idempotencyKey === undefined ? undefined : (text: string) => idempotency.seal(text);
     const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
     const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
+    const remember = key.logsPrompts ? this.#remembering(order, hold) : undefined;
     const parts = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline, keep, seal, onError };
-    return new PaidGeneration(parts);
+    return new PaidGeneration({ ...parts, remember });
+  }
+
+  #remembering({ call: { messages } }: Order, { accountId, id, apiKeyId, model, endUser }: HoldRequest) {
+    return (told: Told | undefined) => {
+      const said = { messages, answer: told?.text ?? null, toolCalls: told?.toolCalls ?? [] };
+      this.#options.prompts.add({ accountId, id, apiKeyId, model, endUser, ...said });
+    };
   }
 
   /** @throws BAD_USER_INPUT for a span whose calls were dropped */
@@ -225,6 +236,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
 /** An answer out of the cache takes no place and no tokens of the key's limits. */
 const nothingAdmitted: Admission = { settle() {}, release() {} };
+
 /** The first instant that a search insists on; whoever names none takes what there is. */
 function earliestOf({ from, to }: GenerationSearch): Date | undefined {
   return from ?? (to && new Date(to.getTime() - 1));

@@ -161,5 +161,7 @@ export function toViewer(match: Omit<SecretMatch, "secret" | "databaseNow">): Ke
   const { id: apiKeyId, accountId, walletId, scopes, limitMode, cacheSeconds } = match.key;
   const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = effectiveLimits(match.key, match.plan);
   const limits = { models, requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode, cacheSeconds };
-  return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, ...limits, budgets: budgetsOf(match) };
+  const logsPrompts = (match.key.promptLogDays ?? match.account.promptLogDays ?? 0) > 0;
+  const terms = { ...limits, logsPrompts, budgets: budgetsOf(match) };
+  return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, ...terms };
 }

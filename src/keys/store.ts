@@ -33,6 +33,7 @@ export const keyColumns = {
   hours: apiKeys.hours,
   tags: apiKeys.tags,
   metadata: apiKeys.metadata,
+  promptLogDays: apiKeys.promptLogDays,
   expiresAt: apiKeys.expiresAt,
   lastUsedAt: apiKeys.lastUsedAt,
   createdBy: apiKeys.createdBy,

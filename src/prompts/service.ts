@@ -1,0 +1,134 @@
+import type { RecordChange } from "../auth/change.ts";
+import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { AppError, badInput } from "../errors.ts";
+import type { Loaders, LoadMany } from "../graphql/loaders.ts";
+import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
+import { toWire } from "../ids.ts";
+import { Repeated } from "../repeated.ts";
+import type { Sealer } from "../sealing.ts";
+import {
+  daysByAccount,
+  daysByKey,
+  deleteCachedAnswers,
+  deleteExpiredPrompts,
+  deletePrompts,
+  findPrompt,
+  listPrompts,
+  lockDays,
+  type PromptHeader,
+  type PromptSearch,
+  setDays,
+  type Whose,
+} from "./store.ts";
+import type { Sealed } from "./writer.ts";
+
+/**
+ * Prompts and answers, which are not kept unless an admin has agreed to it for a key or an account. What is kept is
+ * redacted and encrypted, ends with its time, can be deleted by account and by end user, and each look at one is
+ * written down in the audit. Nothing here touches the money.
+ */
+export interface PromptLogOptions {
+  db: Database;
+  sealer: Sealer;
+  record: RecordChange;
+  onError: (error: unknown) => void;
+}
+
+/** What was said, as it is shown. */
+export interface PromptText extends PromptHeader, Omit<Sealed, "id"> {}
+
+const daysMax = 365;
+const sweepEveryMs = 30_000;
+const sweepMax = 1_000;
+
+export class PromptLog {
+  readonly #options: PromptLogOptions;
+  readonly #upkeep: Repeated;
+  readonly byKey: LoadMany<number>;
+  readonly byAccount: LoadMany<number>;
+
+  constructor(options: PromptLogOptions) {
+    const { db, onError } = options;
+    this.#options = options;
+    this.#upkeep = new Repeated(() => this.deleteExpired(), sweepEveryMs, onError);
+    this.byKey = (ids) => daysByKey(db.orm, ids);
+    this.byAccount = (ids) => daysByAccount(db.orm, ids);
+  }
+
+  start(): void {
+    this.#upkeep.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#upkeep.stop();
+  }
+
+  /** For how many days what the caller says is kept; 0 for not at all. */
+  async daysOf(viewer: Viewer, loaders: Loaders): Promise<number> {
+    if (viewer.kind === "API_KEY") return (await loaders.load(this.byKey, viewer.apiKeyId)) ?? 0;
+    const accountId = boundAccount(viewer);
+    return accountId === undefined ? 0 : ((await loaders.load(this.byAccount, accountId)) ?? 0);
+  }
+
+  /**
+   * `days` is null for what the account says, or for an account nothing; 0 is never. What is kept already stays.
+   * @throws BAD_USER_INPUT or NOT_FOUND
+   */
+  async agree(origin: Origin, whose: Whose, days: number | null): Promise<number> {
+    if (days !== null && (!Number.isInteger(days) || days < 0 || days > daysMax)) {
+      throw badInput(`days is 0 to ${daysMax}.`, { field: "days" });
+    }
+    const { db, record } = this.#options;
+    const { kind, id } = whose;
+    await db.transaction(async (tx) => {
+      const found = await lockDays(tx, whose);
+      if (!found) throw new AppError("NOT_FOUND");
+      const object = toWire(kind === "KEY" ? "key" : "acc", id);
+      const sides = { before: { promptLogDays: found.days }, after: { promptLogDays: days } };
+      await setDays(tx, whose, days);
+      await record(tx, origin, { action: "prompts.agree", object, accountId: found.accountId, ...sides });
+    });
+    const effective = kind === "KEY" ? await daysByKey(db.orm, [id]) : await daysByAccount(db.orm, [id]);
+    return effective.get(id) ?? 0;
+  }
+
+  /** Which prompts are kept, without what they say. */
+  async list(search: PromptSearch, page: PageRequest): Promise<Page<PromptHeader>> {
+    return cutPage(await listPrompts(this.#options.db.orm, search, page), page.limit);
+  }
+
+  /** @throws NOT_FOUND when it is not kept, or no longer */
+  async read(origin: Origin, id: string): Promise<PromptText> {
+    const { db, sealer, record } = this.#options;
+    return db.transaction(async (tx) => {
+      const found = await findPrompt(tx, id);
+      if (!found) throw new AppError("NOT_FOUND", { message: "No prompt of this generation is kept." });
+      const { sealed, ...header } = found;
+      await record(tx, origin, { action: "prompts.read", object: toWire("gen", id), accountId: header.accountId });
+      const { id: sealedId, ...said } = JSON.parse(sealer.open(sealed)) as Sealed;
+      if (sealedId !== id) throw new AppError("INTERNAL", { cause: new Error("a prompt in the place of another") });
+      return { ...header, ...said };
+    });
+  }
+
+  /**
+   * All that an account has said, or one of its end users. Answers that are kept to be given again go with an account.
+   * @throws NOT_FOUND
+   */
+  async delete(origin: Origin, { accountId, endUser }: PromptSearch): Promise<{ prompts: number; answers: number }> {
+    const { db, record } = this.#options;
+    return db.transaction(async (tx) => {
+      if (!(await lockDays(tx, { kind: "ACCOUNT", id: accountId }))) throw new AppError("NOT_FOUND");
+      const prompts = await deletePrompts(tx, { accountId, endUser });
+      const answers = endUser === undefined ? await deleteCachedAnswers(tx, accountId) : 0;
+      const before = { prompts, answers, ...(endUser !== undefined && { endUser }) };
+      await record(tx, origin, { action: "prompts.delete", object: toWire("acc", accountId), accountId, before });
+      return { prompts, answers };
+    });
+  }
+
+  async deleteExpired(): Promise<void> {
+    while ((await deleteExpiredPrompts(this.#options.db.orm, sweepMax)) === sweepMax);
+  }
+}

@@ -1,0 +1,100 @@
+import type { Database } from "../db/client.ts";
+import { redactAll } from "../guard/redaction.ts";
+import type { Sealer } from "../sealing.ts";
+import { insertPrompts, type NewPrompt } from "./store.ts";
+
+/**
+ * Writes down what was said, beside the calls and never in their way: after a call is settled, a few at a time, out of
+ * a queue that is bounded. What finds no room or cannot be written is lost, counted, and no call's fault.
+ */
+export interface Said {
+  accountId: string;
+  /** Of the generation. */
+  id: string;
+  apiKeyId: string;
+  model: string;
+  endUser: string | null;
+  messages: unknown[];
+  /** Null when nothing was answered. */
+  answer: string | null;
+  toolCalls: unknown[];
+}
+
+/** What is sealed; the id in it shows if a row was put in the place of another. */
+export type Sealed = Pick<Said, "id" | "messages" | "answer" | "toolCalls">;
+
+export interface WriterLimits {
+  waitingMax: number;
+  waitingCharactersMax: number;
+}
+
+const defaults: WriterLimits = { waitingMax: 1_000, waitingCharactersMax: 16_777_216 };
+const batchMax = 50;
+
+export class PromptWriter {
+  readonly #db: Database;
+  readonly #sealer: Sealer;
+  readonly #onLost: (count: number, cause?: unknown) => void;
+  readonly #limits: WriterLimits;
+  readonly #waiting: { said: Said; length: number }[] = [];
+  #waitingCharacters = 0;
+  #lost = 0;
+  #writing: Promise<void> | undefined;
+
+  constructor(
+    db: Database,
+    sealer: Sealer,
+    onLost: (count: number, cause?: unknown) => void,
+    limits: Partial<WriterLimits> = {},
+  ) {
+    this.#db = db;
+    this.#sealer = sealer;
+    this.#onLost = onLost;
+    this.#limits = { ...defaults, ...limits };
+  }
+
+  add(said: Said): void {
+    const length = lengthOf(said);
+    const { waitingMax, waitingCharactersMax } = this.#limits;
+    if (this.#waiting.length >= waitingMax || this.#waitingCharacters + length > waitingCharactersMax) {
+      this.#lost += 1;
+      return;
+    }
+    this.#waiting.push({ said, length });
+    this.#waitingCharacters += length;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Resolves when all that was said so far is written, or lost. */
+  async idle(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const rows: NewPrompt[] = [];
+      while (rows.length < batchMax) {
+        // The reply goes first, and no more than one prompt is worked on between two turns of the loop.
+        await new Promise(setImmediate);
+        const next = this.#waiting.shift();
+        if (!next) break;
+        this.#waitingCharacters -= next.length;
+        rows.push(this.#seal(next.said));
+      }
+      await insertPrompts(this.#db.orm, rows).catch((error: unknown) => this.#onLost(rows.length, error));
+    }
+    if (this.#lost > 0) this.#onLost(this.#lost);
+    this.#lost = 0;
+  }
+
+  #seal({ messages, answer, toolCalls, ...row }: Said): NewPrompt {
+    const said = redactAll({ messages, answer, toolCalls }) as Omit<Sealed, "id">;
+    return { ...row, sealed: this.#sealer.seal(JSON.stringify({ id: row.id, ...said } satisfies Sealed)) };
+  }
+}
+
+function lengthOf({ messages, answer, toolCalls }: Said): number {
+  return JSON.stringify([messages, toolCalls]).length + (answer?.length ?? 0);
+}
