@@ -94,7 +94,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const journal = new Journal({ db: pools.journal ?? db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
   const sealer = new Sealer(secrets.answerKey);
   const cache = new AnswerCache(db, sealer);
-  const sweeper = new Sweeper(db, wallets, log, () => cache.deleteExpired());
+  const sweeper = new Sweeper(db, wallets, log, { deleteExpired: () => cache.deleteExpired() });
   const doctor = new Doctor(db, log);
   const audit = new AuditService(db);
   const { record } = audit;

@@ -17,7 +17,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         ord int, "accountId" uuid, "walletId" uuid, "holdId" uuid, status text, "finishReason" text, "usageSource" text,
         "inputTokens" int, "cachedInputTokens" int, "outputTokens" int, "reasoningTokens" int, charge bigint,
         "costNanoUsd" bigint, "latencyMs" int, "timeToFirstTokenMs" int, "errorCode" text, "entryId" uuid,
-        answer text, idempotent boolean, cached boolean, "servedModel" text, "servedProvider" text,
+        answer text, idempotent boolean, "expiredOnly" boolean, cached boolean, "servedModel" text, "servedProvider" text,
         "servedPriceId" uuid, "failedTries" jsonb
       )
     ),
@@ -26,7 +26,8 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       update holds h set state = case when item.charge > 0 then 'settled' else 'released' end, closed_at = now()
       from item
       where h.account_id = item."accountId" and h.id = item."holdId" and h.wallet_id = item."walletId"
-        and h.state = (select 'open') and ${ofBatch(sql)} and (select count(*) from wallet) >= 0
+        and h.state = (select 'open') and ("expiredOnly" is not true or h.lease_expires_at <= now())
+        and ${ofBatch(sql)} and (select count(*) from wallet) >= 0
       returning h.*, item.*, least(item.charge, h.amount) as charged
     ), running as (
       select c.*, w.balance - sum(c.charged) over (partition by c.account_id, c.wallet_id order by c.ord)::bigint

@@ -118,7 +118,11 @@ export interface SettleResult {
 }
 
 /** A settlement with the id of the credit entry that it writes if it charges. */
-export type SettlementEntry = Settlement & { entryId: string };
+export type SettlementEntry = Settlement & {
+  entryId: string;
+  /** Closes the hold only if its lease has ended. */
+  expiredOnly?: boolean;
+};
 
 export interface JournalOptions {
   db: Database;

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, lte, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { creditLots, holds, refillRules, wallets } from "../db/tables.ts";
 import type { Lot, RefillRule, WalletState } from "./lots.ts";
+import type { Page } from "./sweep-store.ts";
 
 export interface LockedWallet extends WalletState {
   now: Date;
@@ -107,12 +108,22 @@ export async function setLowBalance(
     .where(and(eq(wallets.accountId, accountId), eq(wallets.id, id)));
 }
 
+export interface DueWallet {
+  accountId: string;
+  id: string;
+  dueAt: string;
+}
+
 /** Wallets that are due, for the sweeper: idle ones are not brought up to date by a call. */
-export async function dueWallets(tx: Executor, limit: number): Promise<{ accountId: string; id: string }[]> {
+export async function dueWallets(tx: Executor, { after, limit }: Page<DueWallet>): Promise<DueWallet[]> {
+  const { accountId, id, dueAt } = wallets;
+  const next =
+    after &&
+    sql`(${dueAt}, ${accountId}, ${id}) > (${after.dueAt}::text::timestamptz, ${after.accountId}, ${after.id})`;
   return tx
-    .select({ accountId: wallets.accountId, id: wallets.id })
+    .select({ accountId, id, dueAt: sql<string>`${dueAt}::text` })
     .from(wallets)
-    .where(lte(wallets.dueAt, sql`now()`))
-    .orderBy(asc(wallets.dueAt))
+    .where(and(lte(dueAt, sql`now()`), next))
+    .orderBy(asc(dueAt), asc(accountId), asc(id))
     .limit(limit);
 }
