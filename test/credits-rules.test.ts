@@ -131,6 +131,23 @@ describe("setRefill", () => {
     ]);
   });
 
+  it("spends an allowance before bought credits, so that only those are left when it ends", async () => {
+    const { key, walletId } = await server.customer({ credits: "2" });
+    await server.ok(setRefill, { input: { walletId, every: "DAY", mode: "REPLACE", credits: "3" } });
+    await server.ok(generate, echo, { key });
+    // Bringing the wallet up to date takes what was charged from its lots.
+    await server.ok(setRefill, {
+      input: { walletId, every: "DAY", mode: "REPLACE", credits: "3", startsAt: new Date(Date.now() + 3_600_000) },
+    });
+    const rows = await server.database.sql`
+      select remaining, is_refill, expires_at - created_at > interval '23 hours' as for_a_day from credit_lots
+      where wallet_id = ${walletId.replace("wal_", "")}::uuid order by id`;
+    expect([...rows]).toEqual([
+      { remaining: 2_000_000n, is_refill: false, for_a_day: null },
+      { remaining: 2_000_000n, is_refill: true, for_a_day: true },
+    ]);
+  });
+
   it.each([
     ["an ADD without a cap", { mode: "ADD", credits: "4" }],
     ["a REPLACE with a cap", { mode: "REPLACE", credits: "4", cap: "5" }],

@@ -162,6 +162,18 @@ describe("a refill that replaces", () => {
     expect(upkeep).toMatchObject({ expired: [{ lotId: "old", amount: 3n }], refill: 10n, balance: 17n });
   });
 
+  it("expires when the next one is due, and so is spent before what was bought", () => {
+    const { refill, refillExpiresAt } = bringUpToDate(wallet([], { rule: replaces }), now);
+    expect({ refill, refillExpiresAt }).toEqual({ refill: 10n, refillExpiresAt: later });
+    const lots = [
+      lot("bought", 7n, { createdAt: before }),
+      lot("allowance", 10n, { expiresAt: later, isRefill: true }),
+    ];
+    const upkeep = bringUpToDate(wallet(lots, { unburnt: 9n, rule: { ...replaces, nextAt: later } }), now);
+    expect(upkeep.changed).toMatchObject([{ id: "allowance", remaining: 1n }]);
+    expect(bringUpToDate(wallet([], { rule: rule({}) }), now).refillExpiresAt).toBeNull();
+  });
+
   it("puts in once for any number of missed periods", () => {
     const missed = { ...replaces, nextAt: at("2026-01-01T12:00:00") };
     expect(bringUpToDate(wallet([], { rule: missed }), now)).toMatchObject({ refill: 10n, nextRefillAt: later });

@@ -59,7 +59,10 @@ registerEnumType(RefillMode, {
   description: "What a refill does with what is there.",
   valuesConfig: {
     ADD: { description: "Adds to it, up to the cap." },
-    REPLACE: { description: "Ends what is left of the refill before, then adds." },
+    REPLACE: {
+      description:
+        "Ends what is left of the refill before, then adds. A refill expires when the next one is due, so it is spent before credits that were bought.",
+    },
   },
 });
 

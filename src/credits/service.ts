@@ -70,7 +70,7 @@ export class CreditsService {
     if (priority < 1 || priority > priorityMax)
       throw badInput(`priority is 1 to ${priorityMax}.`, { field: "priority" });
     const expiresAt = grant.expiresAt ?? null;
-    if (expiresAt && expiresAt.getTime() <= Date.now()) throw badInput("expiresAt must be in the future.");
+    if (expiresAt && expiresAt <= (await this.#wallets.now())) throw badInput("expiresAt must be in the future.");
     if ((apiKeyId === undefined) === (grant.walletId === undefined)) {
       throw badInput("Give either apiKeyId or walletId.");
     }
@@ -117,7 +117,7 @@ export class CreditsService {
     if (mode === "REPLACE" && cap !== null) throw badInput("A refill that replaces has no cap.", { field: "cap" });
     if (cap !== null && cap < amount) throw badInput("cap is below credits, so no refill would fit.", { field: "cap" });
     const wallet = await this.#wallet(walletId);
-    const rule = { every, mode, amount, cap, nextAt: order.startsAt ?? new Date() };
+    const rule = { every, mode, amount, cap, nextAt: order.startsAt ?? (await this.#wallets.now()) };
     const after = { every, mode, credits: order.credits, cap: order.cap ?? null, nextAt: rule.nextAt };
     await this.#wallets.setRefillRule(wallet, rule, (tx) =>
       this.#recorded(tx, origin, wallet, "wallet.setRefill", { after }),

@@ -42,6 +42,8 @@ export interface Upkeep {
   expired: { lotId: string; amount: bigint }[];
   /** What the refill rule puts in, zero for nothing. */
   refill: bigint;
+  /** When that ends. What replaces lasts until it is replaced, and so is spent before what was bought. */
+  refillExpiresAt: Date | null;
   nextRefillAt: Date | undefined;
   balance: bigint;
   /** When the wallet must next be brought up to date. */
@@ -73,6 +75,7 @@ export function bringUpToDate({ balance, unburnt, lots: before, holds, rule }: W
     changed: lots.filter(({ id, remaining, priority }) => !unchanged.has(`${id} ${remaining} ${priority}`)),
     expired,
     refill,
+    refillExpiresAt: rule?.mode === "REPLACE" ? (nextRefillAt ?? null) : null,
     nextRefillAt,
     balance: after + refill,
     dueAt: earliest([nextRefillAt, ...lots.map(({ remaining, expiresAt }) => (remaining > 0n ? expiresAt : null))]),

@@ -164,7 +164,10 @@ function upkeep(ledger: Ledger, walletId: string): undefined {
   const wallet = walletOf(ledger, walletId);
   const holds = [...ledger.holds.values()].filter((hold) => hold.walletId === walletId && hold.state === "open");
   const lots = wallet.lots.filter(({ remaining }) => remaining > 0n);
-  const { changed, expired, refill, nextRefillAt, dueAt } = bringUpToDate({ ...wallet, lots, holds }, ledger.now);
+  const { changed, expired, refill, refillExpiresAt, nextRefillAt, dueAt } = bringUpToDate(
+    { ...wallet, lots, holds },
+    ledger.now,
+  );
   for (const lot of lots)
     Object.assign(
       lot,
@@ -173,7 +176,7 @@ function upkeep(ledger: Ledger, walletId: string): undefined {
   for (const { lotId, amount } of expired) {
     write(ledger, { walletId, kind: "EXPIRY", amount: -amount, correctsId: lotId });
   }
-  const rest = { priority: defaultPriority, expiresAt: null, isRefill: true };
+  const rest = { priority: defaultPriority, expiresAt: refillExpiresAt, isRefill: true };
   if (refill > 0n) putIn(ledger, { walletId, kind: "GRANT", amount: refill }, rest);
   if (wallet.rule && nextRefillAt) wallet.rule = { ...wallet.rule, nextAt: nextRefillAt };
   wallet.unburnt = 0n;

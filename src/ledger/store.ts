@@ -5,6 +5,11 @@ import { creditEntries, wallets } from "../db/tables.ts";
 export type WalletRow = typeof wallets.$inferSelect;
 export type CreditEntryRow = typeof creditEntries.$inferSelect;
 
+export async function readClock(tx: Executor): Promise<Date> {
+  const [row] = await tx.execute(sql`select clock_timestamp() as now`);
+  return new Date((row as { now: string }).now);
+}
+
 export async function insertWallet(
   tx: Executor,
   wallet: { accountId: string; id: string; shared: boolean },

@@ -10,6 +10,7 @@ import {
   insertWallet,
   listEntries,
   type NewEntry,
+  readClock,
   sharedWalletsByAccount,
   type WalletRow,
   walletsById,
@@ -76,6 +77,11 @@ export class Wallets {
     return sharedWalletsByAccount(this.#db.orm, accountIds);
   }
 
+  /** What the database's clock says. */
+  now(): Promise<Date> {
+    return readClock(this.#db.orm);
+  }
+
   async find(id: string): Promise<WalletRow | undefined> {
     return (await this.byId([id])).get(id);
   }
@@ -131,7 +137,7 @@ export class Wallets {
     const state = await lockWallet(tx, wallet);
     if (!state) return;
     const { accountId, id: walletId } = wallet;
-    const { changed, expired, refill, nextRefillAt, dueAt } = bringUpToDate(state, state.now);
+    const { changed, expired, refill, refillExpiresAt, nextRefillAt, dueAt } = bringUpToDate(state, state.now);
     for (const lot of changed) await saveLot(tx, accountId, lot);
     const entry = { accountId, walletId, actor: upkeepActor, idempotencyKey: null };
     for (const { lotId, amount } of expired) {
@@ -140,7 +146,7 @@ export class Wallets {
     if (refill > 0n) {
       const id = newId();
       await writeEntry(tx, { ...entry, id, kind: "GRANT", amount: refill, reason: "refill" });
-      const lot = { id, accountId, walletId, granted: refill, priority: defaultPriority, expiresAt: null };
+      const lot = { id, accountId, walletId, granted: refill, priority: defaultPriority, expiresAt: refillExpiresAt };
       await insertLot(tx, { ...lot, isRefill: true });
     }
     if (state.rule && nextRefillAt && nextRefillAt > state.rule.nextAt) await setNextRefill(tx, wallet, nextRefillAt);

@@ -6,7 +6,7 @@ import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { insertPrice, modelByName, type NewPrice, type PriceRow } from "./store.ts";
+import { insertPrice, isPast, modelByName, type NewPrice, type PriceRow } from "./store.ts";
 
 /** The rates of a price, as decimals of the wire. Nothing given is one credit a call. */
 export interface GivenRates {
@@ -41,7 +41,8 @@ export class Prices {
     const model = await modelByName(this.#db.orm, change.model);
     if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
     const { effectiveFrom = null } = change;
-    if (effectiveFrom && effectiveFrom.getTime() < Date.now()) throw badInput("effectiveFrom cannot be in the past.");
+    if (effectiveFrom && (await isPast(this.#db.orm, effectiveFrom)))
+      throw badInput("effectiveFrom cannot be in the past.");
     try {
       const price = { id: newId(), modelId: model.id, createdBy: origin.actor, effectiveFrom, ...readRates(change) };
       return await this.#db.transaction(async (tx) => {

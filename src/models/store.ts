@@ -77,6 +77,12 @@ export async function insertModelIfAbsent(
   return rows.length === 1;
 }
 
+/** By the database's clock. */
+export async function isPast(tx: Executor, instant: Date): Promise<boolean> {
+  const [row] = await tx.execute(sql`select ${instant.toISOString()}::timestamptz < now() as past`);
+  return (row as { past: boolean }).past;
+}
+
 /** The unique version number makes one of two racing writers fail rather than overwrite. */
 export async function insertPrice(tx: Executor, price: NewPrice): Promise<PriceRow> {
   const [row] = await tx
