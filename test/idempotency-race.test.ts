@@ -25,11 +25,12 @@ async function twoCalls() {
   const [accountId, apiKeyId] = [newId(), newId()];
   const walletId = await db.transaction((tx) => wallets.forKey(tx, accountId, false));
   await wallets.grantOnce({ accountId, walletId, amount: 100n, actor: "test", reason: null });
-  const idempotency = new Idempotency(db, new Sealer(randomBytes(32)));
+  const sealer = new Sealer(randomBytes(32));
   const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
-  const call = (holdId: string, patienceMs: number) => ({
-    claim: () => {
-      const signal = AbortSignal.timeout(patienceMs);
+  const call = (holdId: string, clientPatienceMs: number) => ({
+    claim: (patienceMs = 30_000) => {
+      const signal = AbortSignal.timeout(clientPatienceMs);
+      const idempotency = new Idempotency(db, sealer, { patienceMs });
       return idempotency.claim({ accountId, apiKeyId, idempotencyKey: "one", input: "x", holdId, signal });
     },
     reserve: () => {
@@ -74,6 +75,15 @@ it("keeps its place once it holds, and the twin goes on waiting", async () => {
   const { slow, twin, held } = await twoCalls();
   expect(await slow.reserve()).toMatchObject({ granted: true });
   await expect(twin.claim()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  expect(await held()).toBe(10n);
+});
+
+it("is told of to a twin that has waited for long enough, and goes on", async () => {
+  const { slow, twin, held } = await twoCalls();
+  expect(await slow.reserve()).toMatchObject({ granted: true });
+  const started = performance.now();
+  await expect(twin.claim(100)).rejects.toMatchObject({ code: "IDEMPOTENCY_IN_PROGRESS", details: { retryAfter: 1 } });
+  expect(performance.now() - started).toBeGreaterThanOrEqual(100);
   expect(await held()).toBe(10n);
 });
 

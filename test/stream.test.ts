@@ -2,7 +2,7 @@ import { type Client, createClient as createSseClient } from "graphql-sse";
 import { createClient as createWsClient, type Client as WsClient } from "graphql-ws";
 import { afterAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { useServer } from "./harness.ts";
+import { generate, useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";
 
 const standin = await startOpenAiStandin();
@@ -14,7 +14,7 @@ const subscription = `subscription ($input: GenerateInput!) {
     __typename
     ... on TextDelta { seq text }
     ... on GenerationFinished { generation {
-      id status text finishReason errorCode model provider
+      id status text finishReason errorCode model provider replayed
       usage { inputTokens outputTokens source } charge { credits reserved balance }
     } }
   }
@@ -234,13 +234,34 @@ describe.each(transports)("generateStream over %s", (_name, run) => {
     expect(await server.wallet(walletId)).toEqual({ balance: 984_000_000n, held: 0n });
   });
 
-  it("can be tried again after it broke off", async () => {
-    const { key } = await server.customer({ credits: "1000" });
-    const operation = input(await model("cut-after-2"), { idempotencyKey: "again" });
+  it("is charged once for its idempotency key also when it broke off: what was delivered is the answer", async () => {
+    const { key, walletId } = await server.customer({ credits: "1000" });
+    const name = await model("cut-after-2");
+    const operation = input(name, { idempotencyKey: "broke off" });
+    const before = standin.calls.length;
+    const first = await run(key, operation);
+    const { balance } = await server.wallet(walletId);
+    const second = await run(key, operation);
+    expect(finished(second)).toMatchObject({ id: finished(first).id, status: "PARTIAL", replayed: true });
+    expect([textOf(second), second.errors]).toEqual([textOf(first), []]);
+    // Also by the other door.
+    const { generate: again } = await server.ok(generate, operation.variables, { key });
+    expect(again).toMatchObject({ status: "PARTIAL", replayed: true, text: textOf(first) });
+    expect(standin.calls.length - before).toBe(1);
+    expect(await server.wallet(walletId)).toEqual({ balance, held: 0n });
+  });
+
+  it("can be tried again when it cost nothing", async () => {
+    const { key, walletId } = await server.customer({ credits: "1000" });
+    const operation = input(await model("status-500"), { idempotencyKey: "again" });
     const before = standin.calls.length;
     const [first, second] = [await run(key, operation), await run(key, operation)];
-    expect([first, second].map((seen) => finished(seen).status)).toEqual(["PARTIAL", "PARTIAL"]);
+    expect([first, second].map(({ errors }) => errors[0]?.extensions["code"])).toEqual([
+      "PROVIDER_FAILED",
+      "PROVIDER_FAILED",
+    ]);
     expect(standin.calls.length - before).toBe(2);
+    expect(await server.wallet(walletId)).toEqual({ balance: 1_000_000_000n, held: 0n });
   });
 
   it("refuses what generate refuses, before anything is reserved", async () => {

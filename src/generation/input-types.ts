@@ -69,7 +69,8 @@ export class GenerateInput {
 
   @Field(() => String, {
     nullable: true,
-    description: "Makes a retry safe: the same call again is answered and charged once.",
+    description:
+      "1 to 200 characters. Makes a retry safe: within 24 hours, the same call of the same key is answered with what the first one got, and charged once. That includes an answer that broke off and was charged, which its `status` tells; a call that cost nothing may be tried again. With another input it fails with IDEMPOTENCY_MISMATCH; while the first one runs it waits, for 30 seconds, then fails with IDEMPOTENCY_IN_PROGRESS.",
   })
   idempotencyKey?: string | null;
 

@@ -199,8 +199,8 @@ export class PaidGeneration implements PaidCall {
       usageSource: source,
       idempotent: seal !== undefined,
       cached: told?.cached ?? false,
-      // What broke off is no answer to give again: the same call may be made anew.
-      answer: seal && told && ending.status === "COMPLETED" ? seal(writeAnswer(told)) : null,
+      // An idempotency key pays once: what broke off and was charged is the answer. What cost nothing may be tried again.
+      answer: seal && told && (ending.status === "COMPLETED" || ending.charge > 0n) ? seal(writeAnswer(told)) : null,
       costNanoUsd: costOf(this.model.price, usage),
       latencyMs: this.elapsedMs(),
     };

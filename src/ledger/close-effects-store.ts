@@ -35,7 +35,7 @@ export function freedBudgets(sql: Sql) {
     ),`;
 }
 
-/** Keeps the answer of a call with an idempotency key; one without an answer may be tried again with the same key. */
+/** Keeps the answer of a call with an idempotency key; without an answer to keep, the key is free again. */
 export function keptAnswers(sql: Sql) {
   return sql`
     answered as (

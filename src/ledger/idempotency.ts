@@ -8,7 +8,8 @@ import { type Claim, deleteClaim, findRecord, insertClaim, takeOver } from "./id
 /**
  * One call for one idempotency key, for a day. The first to come claims the key and runs; its twins wait and share
  * its answer, which is written, encrypted, by the statement that charges for it. If the first one dies, one of the
- * others runs in its place once its hold is gone.
+ * others runs in its place once its hold is gone. A key is never charged twice: an answer that broke off and was
+ * charged is the answer, and only what cost nothing may be tried again.
  */
 export interface IdempotentCall {
   accountId: string;
@@ -24,17 +25,20 @@ export interface IdempotentCall {
 export type Claimed = { runs: true } | { runs: false; holdId: string; answer: string };
 
 const keyLengthMax = 200;
-const patienceMs = 30_000;
+/** How long a call waits for the answer of its twin. */
+const defaultPatienceMs = 30_000;
 const pauseMsMin = 25;
 const pauseMsMax = 250;
 
 export class Idempotency {
   readonly #db: Database;
   readonly #sealer: Sealer;
+  readonly #patienceMs: number;
 
-  constructor(db: Database, sealer: Sealer) {
+  constructor(db: Database, sealer: Sealer, { patienceMs = defaultPatienceMs } = {}) {
     this.#db = db;
     this.#sealer = sealer;
+    this.#patienceMs = patienceMs;
   }
 
   /** @throws BAD_USER_INPUT, IDEMPOTENCY_MISMATCH, or IDEMPOTENCY_IN_PROGRESS after 30 seconds */
@@ -43,7 +47,7 @@ export class Idempotency {
       throw badInput(`idempotencyKey has 1 to ${keyLengthMax} characters.`, { field: "idempotencyKey" });
     }
     const claim: Claim = { ...call, keyDigest: digest(idempotencyKey), inputDigest: digest(JSON.stringify(input)) };
-    const deadline = performance.now() + patienceMs;
+    const deadline = performance.now() + this.#patienceMs;
     for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
       const claimed = await this.#tryClaim(claim);
       if (claimed) return claimed;
