@@ -2,12 +2,10 @@ import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver
 import { Account } from "../accounts/types.ts";
 import { Me } from "../auth/types.ts";
 import { type Context, originOf, viewerOf } from "../auth/viewer.ts";
-import { badInput } from "../errors.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { fromWire } from "../ids.ts";
 import { ApiKey } from "../keys/types.ts";
 import type { PromptLog } from "./service.ts";
-import type { Whose } from "./store.ts";
 import {
   DeletedPrompts,
   PromptLogTerms,
@@ -19,6 +17,7 @@ import {
   toPromptSearch,
   toRecord,
   toTerms,
+  toWhose,
 } from "./types.ts";
 
 @Resolver()
@@ -38,7 +37,7 @@ export class PromptsResolver {
     @Arg("input", () => SetPromptLogInput) input: SetPromptLogInput,
     @Ctx() context: Context,
   ): Promise<PromptLogTerms> {
-    return toTerms(await this.#prompts.agree(originOf(context), readWhose(input), input.days ?? null));
+    return toTerms(await this.#prompts.agree(originOf(context), toWhose(input), input.days ?? null));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -129,11 +128,4 @@ export class AccountPromptLogResolver {
   async promptLog(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<PromptLogTerms> {
     return toTerms((await loaders.load(this.#prompts.byAccount, fromWire("acc", id))) ?? 0);
   }
-}
-
-function readWhose({ accountId, apiKeyId }: SetPromptLogInput): Whose {
-  if ((accountId == null) === (apiKeyId == null)) throw badInput("Give either accountId or apiKeyId.");
-  return accountId != null
-    ? { kind: "ACCOUNT", id: fromWire("acc", accountId) }
-    : { kind: "KEY", id: fromWire("key", apiKeyId ?? "") };
 }

@@ -1,8 +1,9 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
+import { badInput } from "../errors.ts";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire, toWire } from "../ids.ts";
-import type { PromptHeader, PromptSearch } from "./store.ts";
+import type { PromptHeader, PromptSearch, Whose } from "./store.ts";
 
 @ObjectType({ description: "Whether prompts and answers are kept.", simpleResolvers: true })
 export class PromptLogTerms {
@@ -103,4 +104,12 @@ export function toPromptSearch({ accountId, apiKeyId, endUser }: PromptRecordFil
     apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
     endUser: endUser ?? undefined,
   };
+}
+
+/** @throws BAD_USER_INPUT unless it names one of both */
+export function toWhose({ accountId, apiKeyId }: SetPromptLogInput): Whose {
+  if ((accountId == null) === (apiKeyId == null)) throw badInput("Give either accountId or apiKeyId.");
+  return accountId != null
+    ? { kind: "ACCOUNT", id: fromWire("acc", accountId) }
+    : { kind: "KEY", id: fromWire("key", apiKeyId ?? "") };
 }
