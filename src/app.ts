@@ -19,6 +19,7 @@ import { ChangeFeed } from "./db/change-feed.ts";
 import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
 import type { ErrorCode } from "./errors.ts";
+import { openFinance } from "./finance/open-finance.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
 import { AnswerCache } from "./generation/answer-cache.ts";
 import { openSpine } from "./generation/spine.ts";
@@ -118,6 +119,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const bi = new BiAccess(db, record);
   const { archiveDir: folder, retentionMonths: keepMonths } = config;
   const retention = new Retention({ db, record, folder, keepMonths, onError });
+  const finance = openFinance({ db, wallets, record, onError });
   const idempotency = new Idempotency(db, sealer);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;
@@ -141,11 +143,25 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new UsageResolver(usage),
     new ReconcileResolver(new Reconciler(db)),
     new UsageViewsResolver(usage, new ForecastService(reports)),
+    ...finance.resolvers,
     ...prompts.resolvers,
     ...spine.resolvers,
   ];
   const schema = buildApiSchema(resolvers);
-  const background = { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention, prompts };
+  const { restatements } = finance;
+  const background = {
+    sweeper,
+    doctor,
+    ageing,
+    reminders,
+    running,
+    limiting,
+    leases,
+    feed,
+    retention,
+    prompts,
+    restatements,
+  };
   const { auth } = people;
   const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
   return { ...features, meters, ...background, schema };
@@ -207,7 +223,8 @@ async function assemble(
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, pools);
   const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
-  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention, prompts } = parts;
+  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention, prompts, restatements } =
+    parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -243,6 +260,7 @@ async function assemble(
       reminders.start();
       retention.start();
       prompts.start();
+      restatements.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -255,7 +273,14 @@ async function assemble(
       await requests.drain(Promise.all([sockets.close(), server.close()]), cut);
       await apollo.stop();
       doctor.stop();
-      await Promise.all([sweeper.stop(), ageing.stop(), people.upkeep.stop(), reminders.stop(), retention.stop()]);
+      await Promise.all([
+        sweeper.stop(),
+        ageing.stop(),
+        people.upkeep.stop(),
+        reminders.stop(),
+        retention.stop(),
+        restatements.stop(),
+      ]);
       await leases.idle();
       await prompts.close();
       await limiting.close();

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { connect } from "./cli/connect.ts";
 import { Refused } from "./cli/connection.ts";
 import { addDataCommands } from "./cli/data-commands.ts";
+import { addFinanceCommands } from "./cli/finance-commands.ts";
 import { addKeyCommands } from "./cli/key-commands.ts";
 import { addKeyImport } from "./cli/key-import.ts";
 import {
@@ -54,6 +55,7 @@ addPeopleCommands(program, session);
 addModelCommands(program, session);
 addReportCommands(program, session);
 addDataCommands(program, session);
+addFinanceCommands(program, session);
 addOperatorCommands(program, session);
 
 function exitCodeOf(error: unknown): number {

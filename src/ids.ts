@@ -2,7 +2,21 @@ import { randomUUID } from "node:crypto";
 import { AppError } from "./errors.ts";
 
 /** What an id names. The wire form is the prefix and the 32 hexadecimal digits of a UUIDv7, e.g. `key_0190…`. */
-export type IdPrefix = "acc" | "wal" | "key" | "sec" | "mod" | "prc" | "usr" | "ses" | "gen" | "ent" | "aud" | "pln";
+export type IdPrefix =
+  | "acc"
+  | "wal"
+  | "key"
+  | "sec"
+  | "mod"
+  | "prc"
+  | "usr"
+  | "ses"
+  | "gen"
+  | "ent"
+  | "aud"
+  | "pln"
+  | "rst"
+  | "inv";
 
 const counterMax = 0xfff;
 let lastMs = 0;

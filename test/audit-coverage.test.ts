@@ -232,6 +232,13 @@ const recorded: Record<string, Case> = {
     run: () => server.ok('mutation { setModelPrice(input: { model: "echo", multiplier: "1" }) { version } }'),
     action: "model.setPrice",
   },
+  restateUsage: {
+    action: "usage.restate",
+    run: () =>
+      server.ok("mutation ($input: RestateUsageInput!) { restateUsage(input: $input) { id } }", {
+        input: { model: "echo", from: new Date(Date.now() - 60_000), to: new Date(), priceVersion: 1 },
+      }),
+  },
 };
 
 describe("every mutation", () => {

@@ -5,13 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { requests } from "../src/db/partitioned.ts";
 import * as coreTables from "../src/db/tables.ts";
+import * as financeTables from "../src/db/tables-finance.ts";
 import * as modelTables from "../src/db/tables-models.ts";
 import * as peopleTables from "../src/db/tables-people.ts";
 import * as retentionTables from "../src/db/tables-retention.ts";
 import * as usageTables from "../src/db/tables-usage.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
-const tables = { ...coreTables, ...modelTables, ...usageTables, ...peopleTables, ...retentionTables };
+const tables = { ...coreTables, ...modelTables, ...usageTables, ...peopleTables, ...retentionTables, ...financeTables };
 const meta = new URL("../schema/migrations/meta/", import.meta.url);
 
 function readMeta(name: string) {

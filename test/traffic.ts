@@ -30,8 +30,16 @@ export async function settlePast(server: TestServer, customer: Customer, calls: 
   const accountId = uuidOf(customer.accountId);
   const walletId = uuidOf(customer.walletId);
   const holds = calls.map((call) => ({ id: newId(), ...call }));
-  await sql`update wallets set balance = balance + ${holdMicro * BigInt(calls.length)},
-    held = held + ${holdMicro * BigInt(calls.length)} where account_id = ${accountId} and id = ${walletId}`;
+  const paid = holdMicro * BigInt(calls.length);
+  await sql`with moved as (
+      update wallets set balance = balance + ${paid}, held = held + ${paid}
+      where account_id = ${accountId} and id = ${walletId} returning balance
+    ), entry as (
+      insert into credit_entries (account_id, id, wallet_id, kind, amount, balance_after, actor)
+      select ${accountId}, ${newId()}, ${walletId}, 'GRANT', ${paid}, balance, 'test' from moved returning id
+    )
+    insert into credit_lots (account_id, id, wallet_id, granted, remaining, priority)
+    select ${accountId}, id, ${walletId}, ${paid}, ${paid}, 100 from entry`;
   for (const { id, at, model = "echo", provider = "echo", tags = [], endUser = null } of holds) {
     await sql`insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, end_user, tags,
         http_request_id, created_at, lease_expires_at)

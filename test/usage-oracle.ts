@@ -29,6 +29,9 @@ interface Raw {
   end_user: string | null;
   charged: bigint;
   cost_nano_usd: bigint;
+  /** By the entries that restatements wrote since, and by what they noted of the cost. */
+  charged_corrected: bigint;
+  cost_corrected: bigint;
   input_tokens: number;
   output_tokens: number;
   latency_ms: number;
@@ -42,6 +45,7 @@ interface Question {
   timeZone: string;
   groupBy: string[];
   filter: Record<string, string[]>;
+  basis: string;
 }
 
 const keysOf: Record<string, (row: Raw) => (string | null)[]> = {
@@ -153,6 +157,7 @@ const question = fc
       },
       { requiredKeys: [] },
     ),
+    basis: fc.constantFrom("AS_CHARGED", "AS_CORRECTED"),
   })
   .map(({ ends: [a, b, wholeA, wholeB], ...rest }) => {
     const [from, to] = [wholeA ? hourOf(a) : a, wholeB ? hourOf(b) : b].sort((x, y) => x.getTime() - y.getTime());
@@ -170,9 +175,13 @@ export async function expectReportsOfCalls(server: TestServer, customer: Custome
       const { from, to, grain, timeZone } = asked;
       const bucket = grain === "NONE" ? null : sql`date_trunc(${grain.toLowerCase()}, created_at, ${timeZone})`;
       const mine = token ? sql`` : sql`and account_id = ${uuidOf(customer.accountId)}`;
-      const rows = (await sql`select *, ${bucket}::timestamptz as bucket from requests
-        where created_at >= ${from} and created_at < ${to} ${mine}`) as unknown as Raw[];
-      const wanted = rows.filter((row) => isWanted(row, asked.filter));
+      const rows = (await sql`select r.*, ${bucket}::timestamptz as bucket,
+          (charged - coalesce((select sum(amount) from credit_entries e
+            where e.account_id = r.account_id and e.request_id = r.id and e.kind = 'ADJUSTMENT'), 0))::bigint as charged_corrected,
+          (cost_nano_usd + coalesce((select sum(cost_nano_usd) from request_adjustments a
+            where a.account_id = r.account_id and a.request_id = r.id), 0))::bigint as cost_corrected
+        from requests r where created_at >= ${from} and created_at < ${to} ${mine}`) as unknown as Raw[];
+      const wanted = rows.filter((row) => isWanted(row, asked.filter)).map((row) => onBasis(row, asked.basis));
       const { usage: report } = await server.ok(usage, { input: { ...asked, limit: 10_000 } }, as);
       const exact = byHand(wanted, asked);
       expect(report.rows).toHaveLength(exact.size);
@@ -185,6 +194,10 @@ export async function expectReportsOfCalls(server: TestServer, customer: Custome
     }),
     { numRuns: questions },
   );
+}
+
+function onBasis(row: Raw, basis: string): Raw {
+  return basis === "AS_CHARGED" ? row : { ...row, charged: row.charged_corrected, cost_nano_usd: row.cost_corrected };
 }
 
 function isWanted(row: Raw, { models: names, statuses, tags: labels, endUsers: users }: Question["filter"]): boolean {

@@ -1,30 +1,66 @@
-import type { Sql } from "../../src/db/client.ts";
+import { Database, type Sql } from "../../src/db/client.ts";
+import { Ageing } from "../../src/ledger/ageing.ts";
+import { progress } from "./progress.ts";
 
 /** A ledger of many calls, made inside the database: 90 days, 200 customers, 2,000 keys, 20 models. */
 export const shape = { days: 90, accounts: 200, keys: 2000, models: 20 };
 const chunk = 250_000;
 
-export async function buildLedger(sql: Sql, rows: number): Promise<void> {
+/** Whether this database has such a ledger whole, whatever has been made of it since. */
+export async function hasLedger(url: string, rows: number): Promise<boolean> {
+  const db = new Database({ url, poolSize: 1 });
+  try {
+    const [built] = await db.sql`select rows from bench_built`;
+    return Number(built?.["rows"]) === rows;
+  } catch {
+    return false;
+  } finally {
+    await db.close();
+  }
+}
+
+/** Makes what is missing: the calls, their rollups, and the days and months that are final. */
+export async function prepareLedger(url: string, rows: number): Promise<void> {
+  const db = new Database({ url, poolSize: 2 });
+  try {
+    if (!(await hasLedger(url, rows))) await buildLedger(db.sql, rows);
+    await fold(db);
+  } finally {
+    await db.close();
+  }
+}
+
+async function buildLedger(sql: Sql, rows: number): Promise<void> {
   await sql.unsafe("set synchronous_commit = off");
   await createPartitions(sql);
   const indexes = await dropIndexes(sql);
   await createKeys(sql);
   for (let from = 0; from < rows; from += chunk) {
-    await insertCalls(sql, Math.min(chunk, rows - from));
+    await insertCalls(sql, { from, to: Math.min(rows, from + chunk), of: rows });
     progress("calls", Math.min(rows, from + chunk) / rows);
   }
   for (const [i, index] of indexes.entries()) {
     await sql.unsafe(index);
     progress("indexes", (i + 1) / indexes.length);
   }
-  await rollUp(sql);
+  for (let day = 0; day < shape.days; day++) {
+    await rollUpDay(sql, day);
+    progress("rollups", (day + 1) / shape.days);
+  }
   await sql.unsafe("vacuum analyze");
+  await sql`create table bench_built as select ${rows}::bigint as rows`;
 }
 
-export function progress(what: string, done: number): void {
-  const width = 30;
-  const bar = "#".repeat(Math.round(done * width)).padEnd(width, ".");
-  process.stderr.write(`\r${what.padEnd(10)} [${bar}] ${Math.round(done * 100)} %${done >= 1 ? "\n" : ""}`);
+/** As the server does by the hour; it knows by itself what is done. */
+async function fold(db: Database): Promise<void> {
+  const watch = setInterval(async () => {
+    const [folded] = await db.sql`select count(*)::int as days from usage_folds where grain = 'DAY'`;
+    progress("folds", Math.min(0.99, Number(folded?.["days"]) / shape.days));
+  }, 2000);
+  const days = await new Ageing(db, (error) => process.stderr.write(`${error}\n`)).run();
+  clearInterval(watch);
+  progress("folds", 1);
+  if (days > 0) await db.sql.unsafe("vacuum analyze");
 }
 
 async function createPartitions(sql: Sql): Promise<void> {
@@ -34,7 +70,9 @@ async function createPartitions(sql: Sql): Promise<void> {
       `select to_char(${month}, 'YYYYMM') as name, (${month})::date::text as start, (${month} + interval '1 month')::date::text as next`,
     );
     const { name, start, next } = row as unknown as Record<string, string>;
-    await sql.unsafe(`create table if not exists requests_${name} partition of requests
+    // As the server makes them, with all that the planner is told.
+    await sql.unsafe(`create table requests_${name} (like requests including all)`);
+    await sql.unsafe(`alter table requests attach partition requests_${name}
       for values from ('${start}T00:00:00Z') to ('${next}T00:00:00Z')`);
   }
 }
@@ -60,15 +98,16 @@ async function createKeys(sql: Sql): Promise<void> {
       '{generate}', 'bench' from generate_series(0, ${shape.keys - 1}) n`);
 }
 
-/** Few keys and models have most of the calls, as everywhere; times are log-normal. */
-async function insertCalls(sql: Sql, count: number): Promise<void> {
+/** In the order of time, as calls come; few keys and models have most of them, as everywhere; times are log-normal. */
+async function insertCalls(sql: Sql, { from, to, of }: { from: number; to: number; of: number }): Promise<void> {
   await sql.unsafe(`
     with call as materialized (
-      select date_trunc('day', now(), 'UTC') - random() * interval '${shape.days} days' as at,
+      select date_trunc('day', now(), 'UTC') - interval '${shape.days} days'
+          + (n + random()) / ${of} * interval '${shape.days} days' as at,
         floor(${shape.keys} * power(random(), 3))::int as key, floor(${shape.models} * power(random(), 2))::int as model,
         random() as fate, exp(6.5 + 0.8 * (random() + random() + random() - 1.5) * 2) as ms,
         floor(random() * 4000)::int as input, floor(random() * 1000)::int as output
-      from generate_series(1, ${count})
+      from generate_series(${from}, ${to - 1}) n
     )
     insert into requests (account_id, id, created_at, completed_at, api_key_id, wallet_id, model, provider, price_id, status,
       finish_reason, usage_source, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, reserved, charged,
@@ -83,14 +122,18 @@ async function insertCalls(sql: Sql, count: number): Promise<void> {
     from call`);
 }
 
-/** What the settle statement would have added up, call by call. */
-async function rollUp(sql: Sql): Promise<void> {
-  const cell = "account_id, api_key_id, date_trunc('hour', created_at, 'UTC'), model, provider, status";
-  await sql.unsafe(`insert into usage_hourly select ${cell}, count(*), sum(input_tokens), sum(cached_input_tokens),
-    sum(output_tokens), sum(reasoning_tokens), sum(charged), sum(cost_nano_usd) from requests group by 1, 2, 3, 4, 5, 6`);
-  progress("rollups", 0.5);
+/** What the settle statement would have added up, call by call; hour after hour, as it would lie on the disk. */
+async function rollUpDay(sql: Sql, day: number): Promise<void> {
+  const start = `date_trunc('day', now(), 'UTC') - interval '${shape.days - day} days'`;
+  const calls = `requests where created_at >= ${start} and created_at < ${start} + interval '1 day'`;
+  const cell = "account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status";
+  await sql.unsafe(`insert into usage_hourly (account_id, api_key_id, hour, model, provider, status, requests,
+      input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd)
+    select ${cell}, count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens),
+      sum(charged), sum(cost_nano_usd) from ${calls} group by 1, 2, 3, 4, 5, 6 order by hour`);
   await sql.unsafe(`insert into usage_latency_hourly
-    select ${cell}, 'LATENCY', case when latency_ms <= 0 then -1 else ceil(ln(latency_ms::float8) / ln(1.1::float8))::smallint end,
-      count(*) from requests group by 1, 2, 3, 4, 5, 6, 7, 8`);
-  progress("rollups", 1);
+      (account_id, api_key_id, hour, model, provider, status, measure, bucket, requests)
+    select ${cell}, 'LATENCY',
+      case when latency_ms <= 0 then -1 else ceil(ln(latency_ms::float8) / ln(1.1::float8))::smallint end as bucket, count(*)
+    from ${calls} group by 1, 2, 3, 4, 5, 6, 7, 8 order by hour`);
 }

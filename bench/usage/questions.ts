@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import type { Database } from "../../src/db/client.ts";
-import { listGenerations } from "../../src/generation/store.ts";
+import { type GenerationSearch, listGenerations } from "../../src/generation/store.ts";
 import { cutOf } from "../../src/usage/cut.ts";
 import type { UsageQuestion } from "../../src/usage/question.ts";
 import { usageRows } from "../../src/usage/store.ts";
@@ -16,6 +16,8 @@ const dayMs = 86_400_000;
 const today = Math.floor(Date.now() / dayMs) * dayMs;
 const key = "00000000-0000-7000-8000-bbbb00000007";
 const account = "00000000-0000-7000-8000-aaaa00000007";
+const quietKey = "00000000-0000-7000-8000-bbbb000007cf";
+const quietAccount = "00000000-0000-7000-8000-aaaa000000c7";
 
 const base: UsageQuestion = {
   from: new Date(today - 30 * dayMs),
@@ -28,6 +30,7 @@ const base: UsageQuestion = {
   limit: 10_000,
   timed: false,
   compare: false,
+  basis: "AS_CHARGED",
 };
 
 export const questions: Record<string, UsageQuestion> = {
@@ -50,19 +53,24 @@ export async function askRollups(db: Database, question: UsageQuestion, times: n
 }
 
 export async function askCalls(db: Database, question: UsageQuestion, times: number): Promise<Timing> {
-  const { from, to, groupBy, grain, timeZone, accountIds, apiKeyIds } = question;
-  const cut = {
-    parts: [{ level: "RAW" as const, from, to }],
-    filter: { accountIds, apiKeyIds },
-    groupBy,
-    grain,
-    timeZone,
-  };
+  const { from, to, groupBy, grain, timeZone, basis, accountIds, apiKeyIds } = question;
+  const calls = [{ level: "RAW" as const, from, to }];
+  const filter = { accountIds, apiKeyIds };
+  const cut = { parts: { SUMS: calls, TIMES: calls }, filter, groupBy, grain, timeZone, basis };
   return time(times, async () => (await usageRows(db.orm, cut, question)).length);
 }
 
-export async function askPage(db: Database, times: number): Promise<Timing> {
-  const search = { accountId: account, apiKeyId: key, status: "FAILED" as const };
+export const pages: Record<string, GenerationSearch> = {
+  "page of 50 generations of a key that FAILED": { accountId: account, apiKeyId: key, status: "FAILED" },
+  "page of 50 generations of a key that are COMPLETED": { accountId: account, apiKeyId: key, status: "COMPLETED" },
+  "page of 50 generations of a quiet key that are PARTIAL": {
+    accountId: quietAccount,
+    apiKeyId: quietKey,
+    status: "PARTIAL",
+  },
+};
+
+export async function askPage(db: Database, search: GenerationSearch, times: number): Promise<Timing> {
   return time(times, async () => (await listGenerations(db.orm, search, { limit: 50, beforeId: undefined })).length);
 }
 

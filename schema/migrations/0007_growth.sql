@@ -1,3 +1,67 @@
+CREATE TABLE "provider_invoice_lines" (
+	"invoice_id" uuid NOT NULL,
+	"day" date NOT NULL,
+	"model" text NOT NULL,
+	"tokens" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	CONSTRAINT "provider_invoice_lines_invoice_id_day_model_pk" PRIMARY KEY("invoice_id","day","model")
+);
+--> statement-breakpoint
+CREATE TABLE "provider_invoices" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"provider" text NOT NULL,
+	"number" text NOT NULL,
+	"lines" integer NOT NULL,
+	"first_day" date NOT NULL,
+	"last_day" date NOT NULL,
+	"tokens" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	"imported_by" text NOT NULL,
+	"imported_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "request_adjustments" (
+	"account_id" uuid NOT NULL,
+	"request_id" uuid NOT NULL,
+	"restatement_id" uuid NOT NULL,
+	"request_created_at" timestamp with time zone NOT NULL,
+	"charged" bigint NOT NULL,
+	"uncollected" bigint NOT NULL,
+	"cost_nano_usd" bigint NOT NULL,
+	"entry_id" uuid,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "request_adjustments_account_id_request_id_restatement_id_pk" PRIMARY KEY("account_id","request_id","restatement_id")
+);
+--> statement-breakpoint
+CREATE TABLE "restatements" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"model" text NOT NULL,
+	"price_id" uuid NOT NULL,
+	"from_at" timestamp with time zone NOT NULL,
+	"to_at" timestamp with time zone NOT NULL,
+	"dry_run" boolean NOT NULL,
+	"reason" text,
+	"actor" text NOT NULL,
+	"idempotency_key" text,
+	"state" text DEFAULT 'RUNNING' NOT NULL,
+	"late_from" timestamp with time zone NOT NULL,
+	"cursor_at" timestamp with time zone,
+	"cursor_id" uuid,
+	"calls" bigint DEFAULT 0 NOT NULL,
+	"calls_changed" bigint DEFAULT 0 NOT NULL,
+	"charged" bigint DEFAULT 0 NOT NULL,
+	"cost_nano_usd" bigint DEFAULT 0 NOT NULL,
+	"given_back" bigint DEFAULT 0 NOT NULL,
+	"taken" bigint DEFAULT 0 NOT NULL,
+	"uncollected" bigint DEFAULT 0 NOT NULL,
+	"cost_correction" bigint DEFAULT 0 NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"finished_at" timestamp with time zone,
+	CONSTRAINT "restatements_idempotency_key_unique" UNIQUE("idempotency_key"),
+	CONSTRAINT "restatements_state" CHECK ("restatements"."state" in ('RUNNING', 'SETTLING', 'DONE'))
+);
+--> statement-breakpoint
 CREATE TABLE "model_aliases" (
 	"name" text NOT NULL,
 	"model_id" uuid NOT NULL,
@@ -135,7 +199,18 @@ ALTER TABLE "users" ADD COLUMN "issuer" text;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "subject" text;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "said_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "disabled_at" timestamp with time zone;--> statement-breakpoint
+ALTER TABLE "usage_folded" ADD COLUMN "charged_correction" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "usage_folded" ADD COLUMN "cost_correction" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "usage_hourly" ADD COLUMN "charged_correction" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "usage_hourly" ADD COLUMN "cost_correction" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "usage_label_hourly" ADD COLUMN "charged_correction" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "usage_label_hourly" ADD COLUMN "cost_correction" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "usage_latency_folded" ADD COLUMN "counts" bigint[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
+ALTER TABLE "provider_invoice_lines" ADD CONSTRAINT "provider_invoice_lines_invoice_id_provider_invoices_id_fk" FOREIGN KEY ("invoice_id") REFERENCES "public"."provider_invoices"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "model_aliases" ADD CONSTRAINT "model_aliases_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+CREATE UNIQUE INDEX "provider_invoices_number" ON "provider_invoices" USING btree ("provider","number");--> statement-breakpoint
+CREATE INDEX "request_adjustments_call" ON "request_adjustments" USING btree ("request_created_at");--> statement-breakpoint
+CREATE INDEX "restatements_unfinished" ON "restatements" USING btree ("id") WHERE "restatements"."state" <> 'DONE';--> statement-breakpoint
 CREATE INDEX "sign_in_failures_end" ON "sign_in_failures" USING btree ("ends_at");--> statement-breakpoint
 CREATE INDEX "signing_keys_signs_from" ON "signing_keys" USING btree ("signs_from");--> statement-breakpoint
 CREATE INDEX "prompt_logs_id" ON "prompt_logs" USING btree ("id");--> statement-breakpoint
@@ -147,9 +222,12 @@ ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_plan_id_plans_id_fk" FOREIGN KEY
 ALTER TABLE "models" ADD CONSTRAINT "models_base_id_models_id_fk" FOREIGN KEY ("base_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "api_keys_tags" ON "api_keys" USING gin ("tags");--> statement-breakpoint
 CREATE INDEX "api_keys_plan" ON "api_keys" USING btree ("plan_id") WHERE "api_keys"."plan_id" is not null;--> statement-breakpoint
+CREATE INDEX "credit_entries_corrected" ON "credit_entries" USING btree ("account_id","request_id") WHERE "credit_entries"."kind" in ('REFUND', 'ADJUSTMENT');--> statement-breakpoint
 CREATE INDEX "key_secrets_last4" ON "key_secrets" USING btree ("last4");--> statement-breakpoint
 CREATE INDEX "models_base" ON "models" USING btree ("base_id") WHERE "models"."base_id" is not null;--> statement-breakpoint
 CREATE UNIQUE INDEX "users_local_email" ON "users" USING btree ("email") WHERE "users"."issuer" is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "users_issuer_subject" ON "users" USING btree ("issuer","subject");--> statement-breakpoint
+CREATE INDEX "usage_folded_key" ON "usage_folded" USING btree ("api_key_id","cube","grain","start") WHERE "usage_folded"."api_key_id" is not null;--> statement-breakpoint
+CREATE INDEX "usage_latency_folded_key" ON "usage_latency_folded" USING btree ("api_key_id","cube","grain","start") WHERE "usage_latency_folded"."api_key_id" is not null;--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_member_keys_max" CHECK ("accounts"."member_keys_max" >= 0);--> statement-breakpoint
 ALTER TABLE "models" ADD CONSTRAINT "models_runs_somewhere" CHECK (("models"."base_id" is null) = ("models"."provider" is not null and "models"."provider_model" is not null and "models"."max_output_tokens" is not null));

@@ -10,6 +10,7 @@ import type { Correction, Corrections } from "../ledger/corrections.ts";
 import type { RefillRule } from "../ledger/lots.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/store.ts";
 import { defaultPriority, type Wallets } from "../ledger/wallets.ts";
+import { checkNotes } from "./notes.ts";
 import { walletOfKey } from "./store.ts";
 
 /** What callers may spend: who may put credits where, and who may see them. The ledger does the writing. */
@@ -40,8 +41,6 @@ export interface RefillOrder {
   startsAt?: Date | null | undefined;
 }
 
-const reasonLengthMax = 500;
-const idempotencyKeyLengthMax = 200;
 const priorityMax = 1000;
 
 export class CreditsService {
@@ -175,13 +174,6 @@ function readAmount(text: string, field: string): bigint {
   const amount = parseCredits(text, field);
   if (amount <= 0n) throw badInput(`${field} must be above 0.`, { field });
   return amount;
-}
-
-function checkNotes({ reason, idempotencyKey }: { reason: string | null; idempotencyKey: string | null }): void {
-  if ((reason?.length ?? 0) > reasonLengthMax) throw badInput(`reason has at most ${reasonLengthMax} characters.`);
-  if (idempotencyKey !== null && (idempotencyKey === "" || idempotencyKey.length > idempotencyKeyLengthMax)) {
-    throw badInput(`idempotencyKey has 1 to ${idempotencyKeyLengthMax} characters.`);
-  }
 }
 
 function readCorrection(

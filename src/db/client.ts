@@ -52,11 +52,6 @@ export class Database {
     return this.orm.transaction(work, { isolationLevel: "repeatable read", accessMode: "read only" });
   }
 
-  /** Writes that follow from what was read, all of one instant. Fails if another write came in between. */
-  consistently<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
-    return this.orm.transaction(work, { isolationLevel: "repeatable read" });
-  }
-
   /** As `snapshot`, for plain statements. */
   sqlSnapshot<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     const options = "isolation level repeatable read read only";

@@ -27,7 +27,12 @@ export async function openDatabases(config: Config, log: Logger, onStatement: On
     : await startEmbedded({ dataDir: config.dataDir, log: (message) => log.info(message) });
   const url = config.databaseUrl ?? embedded?.url ?? "";
   const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
-  const reports = openReports(config, url, onStatement);
+  const reports = openReports({
+    url: config.analyticsDatabaseUrl ?? url,
+    poolSize: config.analyticsPoolSize,
+    timeoutMs: config.analyticsTimeoutMs,
+    onStatement,
+  });
   const directUrl = config.databaseDirectUrl ?? url;
   // Poolers refuse settings of a connection, and they save nothing here.
   const journal = new Database({ url: directUrl, poolSize: journalPoolSize, forLedger: true, onStatement });
@@ -44,8 +49,14 @@ export async function openDatabases(config: Config, log: Logger, onStatement: On
   return { db, journal, reports, directUrl, close };
 }
 
+interface ReportsOptions {
+  url: string;
+  poolSize: number;
+  timeoutMs: number;
+  onStatement?: OnStatement;
+}
+
 /** A few connections that only read, with an end to their patience; on a replica if there is one. */
-function openReports(config: Config, url: string, onStatement: OnStatement): Database {
-  const { analyticsDatabaseUrl, analyticsPoolSize: poolSize, analyticsTimeoutMs: readOnlyTimeoutMs } = config;
-  return new Database({ url: analyticsDatabaseUrl ?? url, poolSize, readOnlyTimeoutMs, onStatement });
+export function openReports({ timeoutMs, ...options }: ReportsOptions): Database {
+  return new Database({ ...options, readOnlyTimeoutMs: timeoutMs });
 }

@@ -30,13 +30,19 @@ const sums = {
   costNanoUsd: exact("cost_nano_usd").notNull(),
 };
 
+/** What restatements have changed since, to be added to what was charged and to the cost. See src/ledger/adjustments.ts. */
+const corrections = {
+  chargedCorrection: exact("charged_correction").notNull().default(sql`0`),
+  costCorrection: exact("cost_correction").notNull().default(sql`0`),
+};
+
 /** One row a bucket of a log-spaced histogram; the bounds of a bucket stand in src/ledger/rollup-store.ts. */
 const histogram = {
   measure: text("measure", { enum: ["LATENCY", "FIRST_TOKEN"] }).notNull(),
   bucket: smallint("bucket").notNull(),
 };
 
-export const usageHourly = pgTable("usage_hourly", { ...cell, ...sums }, (t) => [
+export const usageHourly = pgTable("usage_hourly", { ...cell, ...sums, ...corrections }, (t) => [
   primaryKey({ columns: [t.accountId, t.apiKeyId, t.hour, t.model, t.provider, t.status] }),
   index("usage_hourly_hour").on(t.hour),
 ]);
@@ -50,7 +56,7 @@ export const usageLatencyHourly = pgTable(
   ],
 );
 
-export const usageLabelHourly = pgTable("usage_label_hourly", { ...cell, ...label, ...sums }, (t) => [
+export const usageLabelHourly = pgTable("usage_label_hourly", { ...cell, ...label, ...sums, ...corrections }, (t) => [
   primaryKey({
     columns: [t.accountId, t.apiKeyId, t.hour, t.labelKind, t.label, t.model, t.provider, t.status],
   }),
@@ -81,12 +87,12 @@ export const usageLabelLatencyHourly = pgTable(
 );
 
 /**
- * Days and months of UTC that can change no more, because no hold that was opened in them is open: summed up over
- * fewer columns (see src/ledger/cubes.ts), so that long reports cost what they show.
+ * Days of UTC that can change no more, because no hold that was opened in them is open: summed up over fewer columns
+ * and over longer times (see src/ledger/cubes.ts), so that long reports cost what they show.
  */
 const fold = {
-  cube: text("cube", { enum: ["MODEL", "ACCOUNT", "KEY"] }).notNull(),
-  grain: text("grain", { enum: ["DAY", "MONTH"] }).notNull(),
+  cube: text("cube").notNull(),
+  grain: text("grain").notNull(),
   start: instant("start").notNull(),
   accountId: uuid("account_id"),
   apiKeyId: uuid("api_key_id"),
@@ -95,6 +101,7 @@ const fold = {
   status: text("status"),
 };
 
+/** Which are summed up; a DAY stands for its hours as well. */
 export const usageFolds = pgTable(
   "usage_folds",
   {
@@ -105,16 +112,23 @@ export const usageFolds = pgTable(
   (t) => [primaryKey({ columns: [t.grain, t.start] })],
 );
 
-export const usageFolded = pgTable("usage_folded", { ...fold, ...sums, failures: exact("failures").notNull() }, (t) => [
-  index("usage_folded_start").on(t.cube, t.grain, t.start),
-  index("usage_folded_account").on(t.accountId, t.cube, t.grain, t.start),
-]);
+export const usageFolded = pgTable(
+  "usage_folded",
+  { ...fold, ...sums, failures: exact("failures").notNull(), ...corrections },
+  (t) => [
+    index("usage_folded_start").on(t.cube, t.grain, t.start),
+    index("usage_folded_account").on(t.accountId, t.cube, t.grain, t.start),
+    index("usage_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
+  ],
+);
 
+/** A row is one histogram: `counts` are those of bucket `bucket` and of the ones after it, `requests` their sum. */
 export const usageLatencyFolded = pgTable(
   "usage_latency_folded",
-  { ...fold, ...histogram, requests: sums.requests },
+  { ...fold, ...histogram, requests: sums.requests, counts: exact("counts").array().notNull().default([]) },
   (t) => [
     index("usage_latency_folded_start").on(t.cube, t.grain, t.start),
     index("usage_latency_folded_account").on(t.accountId, t.cube, t.grain, t.start),
+    index("usage_latency_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
   ],
 );

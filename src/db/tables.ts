@@ -322,6 +322,8 @@ export const creditEntries = pgTable(
   (t) => [
     primaryKey({ columns: [t.accountId, t.id] }),
     index("credit_entries_wallet").on(t.accountId, t.walletId, t.id),
+    // Few entries are in it, so that a charge pays nothing for it.
+    index("credit_entries_corrected").on(t.accountId, t.requestId).where(sql`${t.kind} in ('REFUND', 'ADJUSTMENT')`),
     uniqueIndex("credit_entries_idempotency")
       .on(t.accountId, t.walletId, t.idempotencyKey)
       .where(sql`${t.idempotencyKey} is not null`),

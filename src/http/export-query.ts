@@ -1,17 +1,18 @@
 import { badInput } from "../errors.ts";
 import { readWire } from "../ids.ts";
-import type { Dimension, Grain, UsageQuestion, UsageSelection } from "../usage/question.ts";
+import type { Basis, Dimension, Grain, UsageQuestion, UsageSelection } from "../usage/question.ts";
 
 /** The query of an export's address, checked: names and meanings are those of `UsageInput` and `UsageFilter`. */
 export type Query = Record<string, string | string[] | undefined>;
 
 const grains: Grain[] = ["NONE", "HOUR", "DAY", "MONTH"];
 const dimensions: Dimension[] = ["ACCOUNT", "API_KEY", "MODEL", "PROVIDER", "STATUS", "END_USER", "TAG"];
+const bases: Basis[] = ["AS_CHARGED", "AS_CORRECTED"];
 const statuses = ["COMPLETED", "PARTIAL", "CANCELLED", "FAILED", "ABANDONED"] as const;
 
 const filterNames = ["from", "to", "after", "accountId", "apiKeyId", "model", "provider", "status", "tag", "endUser"];
 export const namesOf = {
-  usage: [...filterNames, "grain", "timeZone", "groupBy"],
+  usage: [...filterNames, "grain", "timeZone", "groupBy", "basis"],
   generations: filterNames,
   entries: ["from", "to", "after", "accountId"],
 };
@@ -52,6 +53,7 @@ export function readQuestion(query: Query): UsageQuestion {
     limit: 1,
     timed: false,
     compare: false,
+    basis: oneOf(bases, one(query, "basis") ?? "AS_CHARGED", "basis"),
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Database, Executor } from "../db/client.ts";
 import { Repeated } from "../repeated.ts";
-import { foldDay, foldMonthEndedBy, lockFolds, nextFinalDay } from "./fold-store.ts";
+import { foldDay, lockFolds, nextFinalDay } from "./fold-store.ts";
 import { createPartitions } from "./partition-store.ts";
 
 /**
- * What happens as the ledger grows older: partitions are created ahead of time, and days and months that are final
+ * What happens as the ledger grows older: partitions are created ahead of time, and days that are final
  * are summed up. Every replica tries it by the hour; a lock lets one of them do it.
  */
 const periodMs = 3_600_000;
@@ -35,17 +35,16 @@ export class Ageing {
     await createPartitions(this.#db.orm, monthsAhead);
     let days = 0;
     // A day at a time: none of the transactions is long, and a stop need not wait for all.
-    while (!this.#stopped && (await this.#db.consistently(foldNext))) days++;
+    while (!this.#stopped && (await this.#db.transaction(foldNext))) days++;
     return days;
   }
 }
 
-/** One snapshot for the question whether a day is final and for its sums. */
+/** Not one snapshot, which would be of before the lock; what is final stays so, and the lock keeps restatements away. */
 async function foldNext(tx: Executor): Promise<boolean> {
   if (!(await lockFolds(tx))) return false;
   const day = await nextFinalDay(tx);
   if (day === undefined) return false;
   await foldDay(tx, day);
-  await foldMonthEndedBy(tx, day);
   return true;
 }

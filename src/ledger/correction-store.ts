@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { requests } from "../db/partitioned.ts";
 import { creditEntries, creditLots, wallets } from "../db/tables.ts";
@@ -29,7 +29,7 @@ export async function entryById(tx: Executor, id: string): Promise<CreditEntryRo
   return row;
 }
 
-/** What was given back of a charge so far, in micro-credits. */
+/** What was given back of a charge so far by refunds, and on balance by corrections, in micro-credits. */
 export async function refundedOf(tx: Executor, request: ChargedRequest): Promise<bigint> {
   const [row] = await tx
     .select({ sum: sql<bigint>`coalesce(sum(${creditEntries.amount}), 0)::bigint` })
@@ -39,7 +39,7 @@ export async function refundedOf(tx: Executor, request: ChargedRequest): Promise
         eq(creditEntries.accountId, request.accountId),
         eq(creditEntries.walletId, request.walletId),
         eq(creditEntries.requestId, request.id),
-        eq(creditEntries.kind, "REFUND"),
+        inArray(creditEntries.kind, ["REFUND", "ADJUSTMENT"]),
       ),
     );
   return BigInt(row?.sum ?? 0n);

@@ -8,7 +8,8 @@ export interface Invariant {
 }
 
 export interface Break {
-  accountId: string;
+  /** Null where it is the whole ledger's. */
+  accountId: string | null;
   /** What is wrong, e.g. a wallet's id. */
   subject: string;
   found: string;
@@ -91,11 +92,12 @@ export const invariants: (Invariant & { breaks: Query })[] = [
   },
   {
     name: "refunds",
-    says: "no charge is given back more than once over",
+    says: "no charge is given back more than once over, refunds and corrections together",
     breaks: (sql) => sql<Break[]>`
       select r.account_id as "accountId", r.request_id::text as subject, r.sum::text as found,
         coalesce(-c.sum, 0)::text as expected
-      from (select account_id, request_id, sum(amount) as sum from credit_entries where kind = 'REFUND' group by 1, 2) r
+      from (select account_id, request_id, sum(amount) as sum from credit_entries 
+          where kind in ('REFUND', 'ADJUSTMENT') and request_id is not null group by 1, 2) r
         left join (
           select account_id, request_id, sum(amount) as sum from credit_entries where kind = 'CHARGE' group by 1, 2
         ) c on c.account_id = r.account_id and c.request_id = r.request_id
@@ -152,6 +154,54 @@ export const invariants: (Invariant & { breaks: Query })[] = [
       from archived a full join rolled r using (day, account_id) full join entered e using (day, account_id)
       where (r.requests, r.charged, r.cost_nano_usd) is distinct from (a.requests, a.charged, a.cost_nano_usd)
         or coalesce(e.charged, 0) <> coalesce(a.charged, 0)
+      limit 100`,
+  },
+  {
+    name: "corrections",
+    says: "what restatements changed of a call is the sum of the entries that moved its wallet",
+    breaks: (sql) => sql<Break[]>`
+      select coalesce(a.account_id, e.account_id) as "accountId", coalesce(a.request_id, e.request_id)::text as subject,
+        coalesce(a.sum, 0)::text as found, coalesce(-e.sum, 0)::text as expected
+      from (select account_id, request_id, sum(charged) as sum from request_adjustments group by 1, 2) a
+        full join (
+          select account_id, request_id, sum(amount) as sum from credit_entries
+          where kind = 'ADJUSTMENT' and request_id is not null group by 1, 2
+        ) e on e.account_id = a.account_id and e.request_id = a.request_id
+      where coalesce(a.sum, 0) <> coalesce(-e.sum, 0) limit 100`,
+  },
+  {
+    name: "corrected rollup",
+    says: "what the hourly rollup has of corrections is what restatements changed",
+    breaks: (sql) => sql<Break[]>`
+      select account_id as "accountId", hour::text as subject, concat_ws('/', u.charged, u.cost) as found,
+        concat_ws('/', a.charged, a.cost) as expected
+      from (
+        select account_id, date_trunc('hour', request_created_at, 'UTC') as hour, sum(charged) as charged,
+          sum(cost_nano_usd) as cost
+        from request_adjustments group by 1, 2
+      ) a full join (
+        select account_id, hour, sum(charged_correction) as charged, sum(cost_correction) as cost
+        from usage_hourly group by 1, 2
+      ) u using (account_id, hour)
+      where (coalesce(a.charged, 0), coalesce(a.cost, 0)) <> (coalesce(u.charged, 0), coalesce(u.cost, 0)) limit 100`,
+  },
+  {
+    name: "folds",
+    says: "days that are summed up are the sum of their hours, in every cube",
+    breaks: (sql) => sql<Break[]>`
+      select null as "accountId", concat_ws(' ', f.cube, h.day) as subject,
+        concat_ws('/', f.requests, f.charged, f.cost, f.corrected) as found,
+        concat_ws('/', h.requests, h.charged, h.cost, h.corrected) as expected
+      from (
+        select cube, start as day, sum(requests) as requests, sum(charged) as charged, sum(cost_nano_usd) as cost,
+          sum(charged_correction) as corrected
+        from usage_folded where grain = 'DAY' group by 1, 2
+      ) f join (
+        select date_trunc('day', hour, 'UTC') as day, sum(requests) as requests, sum(charged) as charged,
+          sum(cost_nano_usd) as cost, sum(charged_correction) as corrected
+        from usage_hourly group by 1
+      ) h using (day)
+      where (f.requests, f.charged, f.cost, f.corrected) is distinct from (h.requests, h.charged, h.cost, h.corrected)
       limit 100`,
   },
   {

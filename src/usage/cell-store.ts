@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
-import { type Cube, cubeNames, cubes } from "../ledger/cubes.ts";
-import type { Dimension, Filter, Grain } from "./question.ts";
+import { type Cube, type CubeColumn, cubeNames, cubes } from "../ledger/cubes.ts";
+import type { Basis, Dimension, Filter, Grain } from "./question.ts";
 import type { Level, Part } from "./spans.ts";
 
 /**
@@ -8,14 +8,19 @@ import type { Level, Part } from "./spans.ts";
  * levels have the same columns, so that a report is one aggregate over them.
  */
 export interface Cut {
-  parts: Part[];
+  /** Histograms are not summed up as far as sums are. */
+  parts: Record<Figures, Part[]>;
   filter: Filter;
   groupBy: Dimension[];
   grain: Grain;
   timeZone: string;
+  basis: Basis;
 }
 
-const columns: Record<Exclude<Dimension, "TAG" | "END_USER">, string> = {
+/** Sums of calls, or counts of calls by how long they took. */
+export type Figures = "SUMS" | "TIMES";
+
+const columns: Record<Exclude<Dimension, "TAG" | "END_USER">, CubeColumn> = {
   ACCOUNT: "account_id",
   API_KEY: "api_key_id",
   MODEL: "model",
@@ -32,7 +37,7 @@ const filterColumns = {
 type LabelKind = "TAG" | "END_USER";
 
 /** The columns that a question looks at. */
-function columnsIn({ filter, groupBy }: Pick<Cut, "filter" | "groupBy">): Set<string> {
+function columnsIn({ filter, groupBy }: Pick<Cut, "filter" | "groupBy">): Set<CubeColumn> {
   const named = groupBy.flatMap((dimension) => (isLabel(dimension) ? [] : columns[dimension]));
   const filtered = Object.entries(filterColumns).flatMap(([name, column]) =>
     filter[name as keyof typeof filterColumns] ? column : [],
@@ -42,11 +47,15 @@ function columnsIn({ filter, groupBy }: Pick<Cut, "filter" | "groupBy">): Set<st
 
 const isLabel = (dimension: Dimension): dimension is LabelKind => dimension === "TAG" || dimension === "END_USER";
 
-/** Undefined when only the hourly sums will do. One key's calls are few enough for them. */
-export function cubeFor(cut: Pick<Cut, "filter" | "groupBy">): Cube | undefined {
-  if (labelsOf(cut).length > 0 || cut.filter.apiKeyIds) return undefined;
+/** Undefined when only the hourly sums will do. */
+export function cubeFor(cut: Pick<Cut, "filter" | "groupBy">, figures: Figures): Cube | undefined {
+  if (labelsOf(cut).length > 0) return undefined;
   const wanted = [...columnsIn(cut)];
-  return cubeNames.find((name) => wanted.every((column) => (cubes[name] as readonly string[]).includes(column)));
+  return cubeNames.find((name) => {
+    const { columns: held, sums, times } = cubes[name];
+    const kept = figures === "SUMS" ? sums : times;
+    return kept.length > 0 && wanted.every((column) => held.includes(column));
+  });
 }
 
 function labelsOf({ filter, groupBy }: Pick<Cut, "filter" | "groupBy">): LabelKind[] {
@@ -62,11 +71,10 @@ export function hasRollup(cut: Pick<Cut, "filter" | "groupBy">): boolean {
   return (cut.filter.tags?.length ?? 0) <= 1 || cut.groupBy.includes("TAG");
 }
 
-/** Sums of calls, or counts of calls by how long they took. */
-export type Figures = "SUMS" | "TIMES";
-
 export function cells(cut: Cut, figures: Figures): SQL {
-  const sources = cut.parts.flatMap((part) => sourcesOf(part.level, cut, figures).map((source) => ({ part, source })));
+  const sources = cut.parts[figures].flatMap((part) =>
+    sourcesOf(part.level, cut, figures).map((source) => ({ part, source })),
+  );
   const selects = sources.map(({ part, source }) => selectOf(part, source, cut, figures));
   return selects.length > 0 ? sql.join(selects, sql` union all `) : sql`select 1 where false`;
 }
@@ -84,9 +92,9 @@ interface Source {
 
 function sourcesOf(level: Level, cut: Cut, figures: Figures): Source[] {
   if (level === "RAW") return [rawSource(cut, figures)];
-  if (level === "DAY" || level === "MONTH") {
-    const table = figures === "SUMS" ? sql`usage_folded` : sql`usage_latency_folded`;
-    return [{ table, at: sql`start`, where: sql`cube = ${cubeFor(cut)} and grain = ${level}` }];
+  if (level !== "HOURLY") {
+    const table = figures === "SUMS" ? sql`usage_folded` : sql`(${slots}) f`;
+    return [{ table, at: sql`start`, where: sql`cube = ${cubeFor(cut, figures)} and grain = ${level}` }];
   }
   const all = { table: figures === "SUMS" ? sql`usage_hourly` : sql`usage_latency_hourly`, at: sql`hour` };
   const [kind] = labelsOf(cut);
@@ -102,6 +110,12 @@ function sourcesOf(level: Level, cut: Cut, figures: Figures): Source[] {
     { ...labelled, label: sql`null::text`, where: sql`label_kind = ${having}`, minus: true },
   ];
 }
+
+/** A histogram lies in one row, from its first bucket on. */
+const slots = sql`
+  select cube, grain, start, account_id, api_key_id, model, provider, status, measure,
+    (bucket + place - 1)::smallint as bucket, n as requests
+  from usage_latency_folded, unnest(counts) with ordinality as slot(n, place) where n > 0`;
 
 function rawSource({ groupBy, filter }: Cut, figures: Figures): Source {
   const tagged = groupBy.includes("TAG") ? sql` left join lateral unnest(tags) as tag on true` : sql``;
@@ -141,25 +155,42 @@ function selectOf({ level, from, to }: Part, { table, at, where, label, minus }:
     ...filters(cut.filter),
   ];
   const sign = sql.raw(minus ? "-" : "");
-  const failures = level === "HOUR" ? sql`(case when ${failed} then requests else 0 end)` : sql`failures`;
-  const figuresOf = level === "RAW" ? rawFigures[figures] : rolledFigures[figures](sign, failures);
+  const failures = level === "HOURLY" ? sql`(case when ${failed} then requests else 0 end)` : sql`failures`;
+  const corrected = cut.basis === "AS_CORRECTED";
+  const figuresOf =
+    level === "RAW" ? rawFigures[figures](corrected) : rolledFigures[figures]({ sign, failures, corrected });
   return sql`select ${bucketOf(cut, at)} as bucket, ${sql.join(dimensions, sql``)}${figuresOf}
     from ${table} where ${sql.join(conditions, sql` and `)}`;
 }
 
 const failed = sql`status in ('FAILED', 'ABANDONED')`;
-const rawFigures: Record<Figures, SQL> = {
-  SUMS: sql`1::bigint as requests, (${failed})::int::bigint as failures, input_tokens::bigint, output_tokens::bigint,
-    charged, cost_nano_usd`,
+const rawFigures: Record<Figures, (corrected: boolean) => SQL> = {
+  SUMS: (corrected) => sql`1::bigint as requests, (${failed})::int::bigint as failures, input_tokens::bigint,
+    output_tokens::bigint, charged${corrected ? adjusted("charged") : sql``} as charged,
+    cost_nano_usd${corrected ? adjusted("cost_nano_usd") : sql``} as cost_nano_usd`,
   // The same buckets as src/ledger/rollup-store.ts counts in.
-  TIMES: sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as slot,
+  TIMES: () => sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as slot,
     1::bigint as requests`,
 };
-const rolledFigures: Record<Figures, (sign: SQL, failures: SQL) => SQL> = {
-  SUMS: (sign, failures) => sql`${sign}requests as requests, ${sign}${failures} as failures,
-    ${sign}input_tokens as input_tokens, ${sign}output_tokens as output_tokens, ${sign}charged as charged,
-    ${sign}cost_nano_usd as cost_nano_usd`,
-  TIMES: (sign) => sql`measure, bucket as slot, ${sign}requests as requests`,
+
+/** What restatements have changed of a call. */
+function adjusted(column: string): SQL {
+  return sql` + coalesce((select sum(a.${sql.raw(column)}) from request_adjustments a
+    where a.account_id = requests.account_id and a.request_id = requests.id), 0)::bigint`;
+}
+
+interface Rolled {
+  sign: SQL;
+  failures: SQL;
+  corrected: boolean;
+}
+
+const rolledFigures: Record<Figures, (rolled: Rolled) => SQL> = {
+  SUMS: ({ sign, failures, corrected }) => sql`${sign}requests as requests, ${sign}${failures} as failures,
+    ${sign}input_tokens as input_tokens, ${sign}output_tokens as output_tokens,
+    ${sign}(charged${corrected ? sql` + charged_correction` : sql``}) as charged,
+    ${sign}(cost_nano_usd${corrected ? sql` + cost_correction` : sql``}) as cost_nano_usd`,
+  TIMES: ({ sign }) => sql`measure, bucket as slot, ${sign}requests as requests`,
 };
 
 function bucketOf({ grain, timeZone }: Cut, at: SQL): SQL {

@@ -27,6 +27,19 @@ registerEnumType(UsageMeasure, {
   },
 });
 
+export enum UsageBasis {
+  AS_CHARGED = "AS_CHARGED",
+  AS_CORRECTED = "AS_CORRECTED",
+}
+registerEnumType(UsageBasis, {
+  name: "UsageBasis",
+  description: "Which credits and costs a report shows; both are exact at any time.",
+  valuesConfig: {
+    AS_CHARGED: { description: "What was charged and reckoned when each call was settled." },
+    AS_CORRECTED: { description: "The same with what restatements have changed since, in the time of the calls." },
+  },
+});
+
 @InputType({
   description:
     "Which calls count. Lists are joined by OR within, by AND between; each has at most 1,000 items. An empty list selects nothing.",
@@ -107,6 +120,13 @@ export class UsageInput {
 
   @Field(() => Int, { nullable: true, defaultValue: 1000, description: "The most rows, 1 to 10,000." })
   limit?: number | null;
+
+  @Field(() => UsageBasis, {
+    nullable: true,
+    defaultValue: UsageBasis.AS_CHARGED,
+    description: "Whether corrections of prices count, in the figures and in their order.",
+  })
+  basis?: `${UsageBasis}` | null;
 }
 
 export function toQuestion(input: UsageInput, timed: boolean): UsageQuestion {
@@ -122,6 +142,7 @@ export function toQuestion(input: UsageInput, timed: boolean): UsageQuestion {
     top: input.top ?? undefined,
     compare: input.compare ?? false,
     limit: input.limit ?? 1000,
+    basis: input.basis ?? "AS_CHARGED",
     timed,
     ...toFilter(input.filter),
   };

@@ -4,6 +4,8 @@ import type { Range } from "./spans.ts";
 /** What can be asked of the ledger, and what it answers: the shapes that the stores and the service share. */
 export type Dimension = "ACCOUNT" | "API_KEY" | "MODEL" | "PROVIDER" | "STATUS" | "END_USER" | "TAG";
 export type Grain = "NONE" | "HOUR" | "DAY" | "MONTH";
+/** Whether what restatements have changed since counts as well. */
+export type Basis = "AS_CHARGED" | "AS_CORRECTED";
 export type Measure =
   | "CREDITS"
   | "COST_USD"
@@ -37,6 +39,7 @@ export interface Breakdown {
   limit: number;
   /** Whether percentiles are wanted: they take a second look, at the histograms. */
   timed: boolean;
+  basis: Basis;
 }
 
 export interface UsageQuestion extends UsageSelection, Breakdown {

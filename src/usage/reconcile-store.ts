@@ -1,60 +1,77 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 
 export interface Sums {
   requests: bigint;
   charged: bigint;
   costNanoUsd: bigint;
+  /** What restatements have changed since. */
+  chargedCorrection: bigint;
+  costCorrection: bigint;
 }
 
 /** The calls that began in a day, from its ledger rows. */
 export async function ledgerSums(tx: Executor, from: Date, to: Date): Promise<Sums> {
   const [row] = await tx.execute(sql`
     select count(*)::bigint as "requests", coalesce(sum(charged), 0)::bigint as "charged",
-      coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd"
+      coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd", (${corrected("charged", from, to)}) as "chargedCorrection",
+      (${corrected("cost_nano_usd", from, to)}) as "costCorrection"
     from requests where created_at >= ${from.toISOString()}::timestamptz and created_at < ${to.toISOString()}::timestamptz`);
   return row as unknown as Sums;
+}
+
+function corrected(column: "charged" | "cost_nano_usd", from: Date, to: Date): SQL {
+  return sql`select coalesce(sum(${sql.raw(column)}), 0)::bigint from request_adjustments
+    where request_created_at >= ${from.toISOString()}::timestamptz and request_created_at < ${to.toISOString()}::timestamptz`;
 }
 
 export async function rollupSums(tx: Executor, from: Date, to: Date): Promise<Sums> {
   const [row] = await tx.execute(sql`
     select coalesce(sum(requests), 0)::bigint as "requests", coalesce(sum(charged), 0)::bigint as "charged",
-      coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd"
+      coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd",
+      coalesce(sum(charged_correction), 0)::bigint as "chargedCorrection",
+      coalesce(sum(cost_correction), 0)::bigint as "costCorrection"
     from usage_hourly where hour >= ${from.toISOString()}::timestamptz and hour < ${to.toISOString()}::timestamptz`);
   return row as unknown as Sums;
 }
 
 /** The calls that began in a day that was dropped, as they were counted when it was archived. */
-export async function archivedSums(tx: Executor, from: Date): Promise<Sums> {
+export async function archivedSums(tx: Executor, from: Date, to: Date): Promise<Sums> {
   const [row] = await tx.execute(sql`
     select coalesce(sum(requests), 0)::bigint as "requests", coalesce(sum(charged), 0)::bigint as "charged",
-      coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd"
+      coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd", (${corrected("charged", from, to)}) as "chargedCorrection",
+      (${corrected("cost_nano_usd", from, to)}) as "costCorrection"
     from request_archive_days where day = ${from.toISOString()}::timestamptz`);
   return row as unknown as Sums;
 }
 
-/** What those calls took out of wallets, from the credit entries. */
-export async function chargedByEntries(tx: Executor, from: Date, to: Date): Promise<bigint> {
-  const [row] = await tx.execute(sql`
-    select coalesce(-sum(e.amount), 0)::bigint as charged
-    from credit_entries e join requests r on r.account_id = e.account_id and r.id = e.request_id
-    where e.kind = 'CHARGE' and r.created_at >= ${from.toISOString()}::timestamptz
-      and r.created_at < ${to.toISOString()}::timestamptz`);
-  return (row as { charged: bigint }).charged;
+export interface WalletSums {
+  charged: bigint;
+  /** What adjustments took since, below 0 for what they gave back. */
+  adjusted: bigint;
 }
 
-/** The same of a day that was dropped: a hold has the id and the time of its call, and stays. */
-export async function chargedByHolds(tx: Executor, from: Date, to: Date): Promise<bigint> {
+/**
+ * What those calls took out of wallets, from the credit entries. A hold has the id and the time of its call and stays
+ * when the calls of a day are dropped.
+ */
+export async function takenByEntries(
+  tx: Executor,
+  from: Date,
+  to: Date,
+  of: "requests" | "holds",
+): Promise<WalletSums> {
   const [row] = await tx.execute(sql`
-    select coalesce(-sum(e.amount), 0)::bigint as charged
-    from credit_entries e join holds h on h.account_id = e.account_id and h.id = e.request_id
-    where e.kind = 'CHARGE' and h.created_at >= ${from.toISOString()}::timestamptz
-      and h.created_at < ${to.toISOString()}::timestamptz`);
-  return (row as { charged: bigint }).charged;
+    select coalesce(-sum(e.amount) filter (where e.kind = 'CHARGE'), 0)::bigint as charged,
+      coalesce(-sum(e.amount) filter (where e.kind = 'ADJUSTMENT'), 0)::bigint as adjusted
+    from credit_entries e join ${sql.raw(of)} c on c.account_id = e.account_id and c.id = e.request_id
+    where e.kind in ('CHARGE', 'ADJUSTMENT') and c.created_at >= ${from.toISOString()}::timestamptz
+      and c.created_at < ${to.toISOString()}::timestamptz`);
+  return row as unknown as WalletSums;
 }
 
 export interface DifferenceRow {
-  kind: "ROLLUP" | "WALLET";
+  kind: "ROLLUP" | "WALLET" | "CORRECTION";
   accountId: string;
   /** The hour of a rollup, or the request. */
   subject: string;
@@ -64,7 +81,7 @@ export interface DifferenceRow {
 
 const differencesMax = 1000;
 
-/** Each account and hour whose rollup, and each request whose entry, differs from its ledger rows. */
+/** Each account and hour whose rollup, and each request whose entries, differ from its ledger rows. */
 export async function differences(tx: Executor, from: Date, to: Date): Promise<DifferenceRow[]> {
   const rows = await tx.execute(sql`
     with ledger as (
@@ -90,6 +107,17 @@ export async function differences(tx: Executor, from: Date, to: Date): Promise<D
     from ledger left join credit_entries e
       on e.account_id = ledger.account_id and e.request_id = ledger.id and e.kind = 'CHARGE'
     where ledger.charged <> coalesce(-e.amount, 0)
+    union all
+    select 'CORRECTION', account_id, a.request_id::text, a.charged, coalesce(e.charged, 0)
+    from (
+      select account_id, request_id, sum(charged)::bigint as charged from request_adjustments
+      where request_created_at >= ${from.toISOString()}::timestamptz and request_created_at < ${to.toISOString()}::timestamptz
+      group by 1, 2
+    ) a left join lateral (
+      select -sum(amount)::bigint as charged from credit_entries e
+      where e.account_id = a.account_id and e.request_id = a.request_id and e.kind = 'ADJUSTMENT'
+    ) e on true
+    where a.charged <> coalesce(e.charged, 0)
     order by 1, 2, 3 limit ${differencesMax}`);
   return rows as unknown as DifferenceRow[];
 }

@@ -8,6 +8,7 @@ import type { DifferenceRow, Sums } from "./reconcile-store.ts";
 export enum DifferenceKind {
   ROLLUP = "ROLLUP",
   WALLET = "WALLET",
+  CORRECTION = "CORRECTION",
 }
 registerEnumType(DifferenceKind, {
   name: "DifferenceKind",
@@ -15,6 +16,7 @@ registerEnumType(DifferenceKind, {
   valuesConfig: {
     ROLLUP: { description: "An hour of an account, as reports see it." },
     WALLET: { description: "What a call took from its wallet." },
+    CORRECTION: { description: "What restatements took from the wallet of a call since, or gave back." },
   },
 });
 
@@ -28,6 +30,12 @@ export class ReconciledSums {
 
   @Field(() => GraphQLDecimal, { description: "What the providers take, in USD." })
   costUsd!: string;
+
+  @Field(() => GraphQLDecimal, { description: "Credits with what restatements have changed since." })
+  creditsCorrected!: string;
+
+  @Field(() => GraphQLDecimal, { description: "USD with what restatements have changed since." })
+  costUsdCorrected!: string;
 }
 
 @ObjectType({ description: "One place where two accounts of the same thing disagree.", simpleResolvers: true })
@@ -73,26 +81,43 @@ export class Reconciliation {
   @Field(() => GraphQLDecimal, { description: "Credits that the day's calls took from wallets." })
   walletsCharged!: string;
 
+  @Field(() => GraphQLDecimal, { description: "The same with the adjustments that restatements have made since." })
+  walletsCorrected!: string;
+
   @Field(() => [ReconciliationDifference], { description: "Where they disagree; at most 1,000." })
   differences!: ReconciliationDifference[];
 }
 
 export function toReconciliation(found: ReconciledDay): Reconciliation {
-  const { day, asOf, archived, ledger, rollup, walletsCharged } = found;
+  const { day, asOf, archived, ledger, rollup, wallets } = found;
   return {
     day,
     asOf,
     archived,
-    balanced: found.differences.length === 0 && ledger.charged === walletsCharged && ledger.charged === rollup.charged,
+    balanced: isBalanced(found),
     ledger: toSums(ledger),
     rollup: toSums(rollup),
-    walletsCharged: formatCredits(walletsCharged),
+    walletsCharged: formatCredits(wallets.charged),
+    walletsCorrected: formatCredits(wallets.charged + wallets.adjusted),
     differences: found.differences.map((difference) => toDifference(difference, archived)),
   };
 }
 
-function toSums({ requests, charged, costNanoUsd }: Sums): ReconciledSums {
-  return { requests: requests.toString(), credits: formatCredits(charged), costUsd: formatUsd(costNanoUsd) };
+function isBalanced({ ledger, rollup, wallets, differences }: ReconciledDay): boolean {
+  const names = ["charged", "costNanoUsd", "chargedCorrection", "costCorrection"] as const;
+  const rolledUp = names.every((name) => ledger[name] === rollup[name]);
+  const paid = ledger.charged === wallets.charged && ledger.chargedCorrection === wallets.adjusted;
+  return rolledUp && paid && differences.length === 0;
+}
+
+function toSums({ requests, charged, costNanoUsd, chargedCorrection, costCorrection }: Sums): ReconciledSums {
+  return {
+    requests: requests.toString(),
+    credits: formatCredits(charged),
+    costUsd: formatUsd(costNanoUsd),
+    creditsCorrected: formatCredits(charged + chargedCorrection),
+    costUsdCorrected: formatUsd(costNanoUsd + costCorrection),
+  };
 }
 
 function toDifference(
@@ -102,7 +127,7 @@ function toDifference(
   return {
     kind,
     accountId: toWire("acc", accountId),
-    subject: kind === "WALLET" && !archived ? toWire("gen", subject) : subject,
+    subject: kind === "ROLLUP" || archived ? subject : toWire("gen", subject),
     ledger: formatCredits(ledger),
     other: formatCredits(other),
   };

@@ -3,19 +3,19 @@ import { horizonOf, keepCalls } from "./horizon-store.ts";
 import {
   archiveDifferences,
   archivedSums,
-  chargedByEntries,
-  chargedByHolds,
   type DifferenceRow,
   differences,
   ledgerSums,
   rollupSums,
   type Sums,
+  takenByEntries,
+  type WalletSums,
 } from "./reconcile-store.ts";
 import { databaseNow } from "./store.ts";
 
 /**
  * Proves a day: what the request rows say, what reports are made from and what left the wallets must be the same, to
- * the micro-credit. All three are read from one snapshot, so a call that settles meanwhile is in all or in none.
+ * the micro-credit, as charged and with what restatements have corrected since. All three are read from one snapshot, so a call that settles meanwhile is in all or in none.
  */
 export interface ReconciledDay {
   day: Date;
@@ -24,8 +24,7 @@ export interface ReconciledDay {
   archived: boolean;
   ledger: Sums;
   rollup: Sums;
-  /** In micro-credits. */
-  walletsCharged: bigint;
+  wallets: WalletSums;
   differences: DifferenceRow[];
 }
 
@@ -50,9 +49,9 @@ export class Reconciler {
         day: from,
         asOf: await databaseNow(tx),
         archived,
-        ledger: archived ? await archivedSums(tx, from) : await ledgerSums(tx, from, to),
+        ledger: archived ? await archivedSums(tx, from, to) : await ledgerSums(tx, from, to),
         rollup: await rollupSums(tx, from, to),
-        walletsCharged: archived ? await chargedByHolds(tx, from, to) : await chargedByEntries(tx, from, to),
+        wallets: await takenByEntries(tx, from, to, archived ? "holds" : "requests"),
         differences: archived ? await archiveDifferences(tx, from, to) : await differences(tx, from, to),
       };
     });

@@ -1,9 +1,11 @@
+import type { FoldGrain } from "../ledger/cubes.ts";
+
 /**
- * Cuts the span of a report into parts that can each be read from the coarsest sums that are exact for it: folded
- * months and days, hours, and the calls themselves for what does not begin and end on an hour. The parts cover the
- * span without gap or overlap, so their sum is the ledger's.
+ * Cuts the span of a report into parts that can each be read from the coarsest sums that are exact for it: what was
+ * summed up of final days, hours, and the calls themselves for what does not begin and end on an hour. The parts cover
+ * the span without gap or overlap, so their sum is the ledger's.
  */
-export type Level = "RAW" | "HOUR" | "DAY" | "MONTH";
+export type Level = "RAW" | "HOURLY" | FoldGrain;
 
 export interface Range {
   from: Date;
@@ -19,13 +21,17 @@ export interface Sums {
   hours: boolean;
   /** Hours, by their first instant, that a bucket of the asked time zone cuts in two. */
   cutHours: ReadonlySet<number>;
-  /** Days and months, by their first instant, that are final and were summed up. */
-  days: ReadonlySet<number>;
-  months: ReadonlySet<number>;
+  /** What is summed up, by first instants, from the coarsest; only what no bucket of the question cuts in two. */
+  folds: readonly Fold[];
+}
+
+export interface Fold {
+  grain: FoldGrain;
+  has: (start: number) => boolean;
 }
 
 export const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
+export const dayMs = 24 * hourMs;
 
 export function cutSpan({ from, to }: Range, sums: Sums): Part[] {
   const parts: Part[] = [];
@@ -42,16 +48,19 @@ export function cutSpan({ from, to }: Range, sums: Sums): Part[] {
   return parts;
 }
 
-function nextPart(at: number, end: number, { cutHours, days, months }: Sums): { level: Level; until: number } {
-  const monthEnd = nextMonth(at);
-  if (months.has(at) && monthEnd <= end) return { level: "MONTH", until: monthEnd };
-  if (days.has(at) && at + dayMs <= end) return { level: "DAY", until: at + dayMs };
+function nextPart(at: number, end: number, { cutHours, folds }: Sums): { level: Level; until: number } {
   const hourEnd = Math.floor(at / hourMs) * hourMs + hourMs;
-  if (at % hourMs === 0 && hourEnd <= end && !cutHours.has(at)) return { level: "HOUR", until: hourEnd };
-  return { level: "RAW", until: Math.min(hourEnd, end) };
+  if (at % hourMs !== 0 || hourEnd > end || cutHours.has(at)) return { level: "RAW", until: Math.min(hourEnd, end) };
+  for (const { grain, has } of folds) {
+    const until = endOf(grain, at);
+    if (until <= end && has(at)) return { level: grain, until };
+  }
+  return { level: "HOURLY", until: hourEnd };
 }
 
-function nextMonth(at: number): number {
+/** The end of a sum that begins at an instant. */
+export function endOf(grain: FoldGrain, at: number): number {
+  if (grain !== "MONTH") return at + { HOUR: 1, DAY: 24, DAYS_4: 96, DAYS_16: 384 }[grain] * hourMs;
   const date = new Date(at);
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
 }

@@ -3,7 +3,7 @@ import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import type { Forecast } from "./forecast.ts";
-import { toFilter, UsageFilter, UsageMeasure } from "./input-types.ts";
+import { toFilter, UsageBasis, UsageFilter, UsageMeasure } from "./input-types.ts";
 import type { Filter, UsageQuestion } from "./question.ts";
 import type { Timeline } from "./timeline.ts";
 import { toDimensionValues, toTotals, UsageDimension, UsageDimensionValue, UsageGrain, UsageTotals } from "./types.ts";
@@ -41,6 +41,13 @@ export class UsageTimelineInput {
 
   @Field(() => UsageFilter, { nullable: true, description: "Which calls count." })
   filter?: UsageFilter | null;
+
+  @Field(() => UsageBasis, {
+    nullable: true,
+    defaultValue: UsageBasis.AS_CHARGED,
+    description: "Whether corrections of prices count.",
+  })
+  basis?: `${UsageBasis}` | null;
 }
 
 @ObjectType({ description: "One point of a line.", simpleResolvers: true })
@@ -93,6 +100,13 @@ export class UsageTopInput {
 
   @Field(() => UsageFilter, { nullable: true, description: "Which calls count." })
   filter?: UsageFilter | null;
+
+  @Field(() => UsageBasis, {
+    nullable: true,
+    defaultValue: UsageBasis.AS_CHARGED,
+    description: "Whether corrections of prices count.",
+  })
+  basis?: `${UsageBasis}` | null;
 }
 
 @ObjectType({ description: "When a wallet will be empty if it is drawn on as before.", simpleResolvers: true })
@@ -138,6 +152,7 @@ export function toTimelineQuestion(input: UsageTimelineInput, timed: boolean): U
     compare: false,
     limit: 10_000,
     timed,
+    basis: input.basis ?? "AS_CHARGED",
   };
   return { ...asked, ...toFilter(input.filter) };
 }
@@ -151,6 +166,7 @@ export function toTopQuestion(input: UsageTopInput, dimension: `${UsageDimension
     ...whole,
     groupBy: [dimension],
     orderBy: orderBy ?? "CREDITS",
+    basis: input.basis ?? "AS_CHARGED",
     top: input.top ?? 10,
   };
   return { ...asked, ...toFilter(input.filter) };

@@ -1,0 +1,39 @@
+import { Arg, Args, Ctx, Directive, ID, Mutation, Query, Resolver } from "type-graphql";
+import { type Context, originOf } from "../auth/viewer.ts";
+import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
+import { fromWire } from "../ids.ts";
+import { Restatement, RestatementConnection, RestateUsageInput, toOrder, toRestatement } from "./restatement-types.ts";
+import type { Restatements } from "./restatements.ts";
+
+@Resolver()
+export class RestatementResolver {
+  readonly #restatements: Restatements;
+
+  constructor(restatements: Restatements) {
+    this.#restatements = restatements;
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Restatement, {
+    description:
+      "Corrects the price of past calls by adjustments, or previews it with `dryRun`. Answers when it is done, or after three seconds as RUNNING: it goes on by itself. Fails with NOT_FOUND, BAD_USER_INPUT, IDEMPOTENCY_MISMATCH.",
+  })
+  async restateUsage(
+    @Arg("input", () => RestateUsageInput) input: RestateUsageInput,
+    @Ctx() context: Context,
+  ): Promise<Restatement> {
+    return toRestatement(await this.#restatements.restate(originOf(context), toOrder(input)));
+  }
+
+  @Directive('@role(requires: "ANALYST")')
+  @Query(() => Restatement, { description: "One restatement. Fails with NOT_FOUND." })
+  async restatement(@Arg("id", () => ID, { description: "`rst_…`" }) id: string): Promise<Restatement> {
+    return toRestatement(await this.#restatements.find(fromWire("rst", id)));
+  }
+
+  @Directive('@role(requires: "ANALYST")')
+  @Query(() => RestatementConnection, { description: "All restatements and previews, newest first." })
+  async restatements(@Args(() => PageArgs) page: PageArgs): Promise<Connection<Restatement>> {
+    return toConnection(await this.#restatements.list(readPage(page)), toRestatement);
+  }
+}
