@@ -6,13 +6,8 @@ import { addDataCommands } from "./cli/data-commands.ts";
 import { addFinanceCommands } from "./cli/finance-commands.ts";
 import { addKeyCommands } from "./cli/key-commands.ts";
 import { addKeyImport } from "./cli/key-import.ts";
-import {
-  addCreditCommands,
-  addModelCommands,
-  addOperatorCommands,
-  addPeopleCommands,
-  addReportCommands,
-} from "./cli/other-commands.ts";
+import { addModelCommands } from "./cli/model-commands.ts";
+import { addCreditCommands, addOperatorCommands, addPeopleCommands, addReportCommands } from "./cli/other-commands.ts";
 import type { Session } from "./cli/session.ts";
 import { ConfigError } from "./config.ts";
 

@@ -30,6 +30,8 @@ const onPerson = (call: string) => async () => {
 const addPlan = async (name: string): Promise<string> =>
   (await server.ok("mutation ($name: String!) { createPlan(input: { name: $name }) { id } }", { name })).createPlan.id;
 
+const setService = "mutation ($input: UpsertModelServiceInput!) { upsertModelService(input: $input) { name } }";
+
 const recorded: Record<string, Case> = {
   createApiKey: { run: async () => {}, action: "key.create" },
   updateApiKey: { run: onKey('updateApiKey(id: $id, input: { name: "n" }) { id }'), action: "key.update" },
@@ -181,6 +183,22 @@ const recorded: Record<string, Case> = {
   upsertPreset: {
     run: () => server.ok('mutation { upsertPreset(input: { name: "audited-preset", base: "echo" }) { id } }'),
     action: "preset.create",
+  },
+  upsertModelService: {
+    run: () =>
+      server.ok(setService, { input: { name: "audited", baseUrl: "https://1.1.1.1/v1", apiKey: "sk-canary" } }),
+    action: "service.create",
+  },
+  removeModelService: {
+    action: "service.remove",
+    async run() {
+      await server.ok(setService, { input: { name: "gone", baseUrl: "https://1.1.1.1/v1" } });
+      await server.ok('mutation { removeModelService(name: "gone") }');
+    },
+  },
+  importModels: {
+    run: () => server.ok('mutation { importModels(input: { provider: "echo", prefix: "audited/" }) { added } }'),
+    action: "model.import",
   },
   upsertModelAlias: {
     run: () =>

@@ -63,39 +63,6 @@ export function addPeopleCommands(program: Command, session: Session): void {
     );
 }
 
-export function addModelCommands(program: Command, session: Session): void {
-  const models = program.command("models").description("models: list, price");
-  const columns = ["name", "provider", "enabled", "maxOutputTokens"];
-  models
-    .command("list")
-    .description("list the models")
-    .addHelpText("after", "\nExample:\n  tollgate models list")
-    .action(() =>
-      session(async ({ run, output }) => {
-        printRows(output, (await run(`{ models { ${columns.join(" ")} } }`)).models, columns);
-      }),
-    );
-  models
-    .command("price <model>")
-    .description("add a version of a model's price; earlier ones stay")
-    .option("--multiplier <factor>", "of the credits that a call costs before its tokens")
-    .option("--input-credits-per-million <credits>", "of input tokens")
-    .option("--output-credits-per-million <credits>", "of output tokens")
-    .option("--input-usd-per-million <usd>", "what the provider takes for input tokens")
-    .option("--output-usd-per-million <usd>", "what the provider takes for output tokens")
-    .addHelpText(
-      "after",
-      "\nExample:\n  tollgate models price llama3.2:1b --multiplier 2 --output-credits-per-million 100",
-    )
-    .action((model: string, options: Record<string, string>) =>
-      session(async ({ run, output }) => {
-        const price =
-          "mutation ($input: SetModelPriceInput!) { setModelPrice(input: $input) { version effectiveFrom } }";
-        printObject(output, { model, ...(await run(price, { input: { model, ...options } })).setModelPrice });
-      }),
-    );
-}
-
 export function addReportCommands(program: Command, session: Session): void {
   program
     .command("usage")

@@ -5,11 +5,15 @@ import { Sealer } from "../sealing.ts";
 import type { Secrets } from "../secrets.ts";
 import { Aliases } from "./aliases.ts";
 import { Catalogue } from "./catalogue.ts";
+import { Importing } from "./importing.ts";
 import { Prices } from "./prices.ts";
 import { PublicNetwork } from "./providers/network-guard.ts";
 import { Providers } from "./providers/registry.ts";
 import { ModelsResolver } from "./resolver.ts";
 import { ModelsService } from "./service.ts";
+import { RemoteServices } from "./services.ts";
+import { ModelServicesResolver } from "./services-resolver.ts";
+import { Suggestions } from "./suggestion.ts";
 
 export interface ModelsOpening {
   config: Config;
@@ -28,6 +32,12 @@ export function openModels({ config, secrets, db, record, onError }: ModelsOpeni
   const models = new ModelsService({ db, providers, catalogue, record });
   const prices = new Prices(db, catalogue, record);
   const aliases = new Aliases(db, catalogue, record);
-  const resolvers = [new ModelsResolver({ models, catalogue, prices, aliases })];
+  const services = new RemoteServices({ db, providers, catalogue, guard, sealer, record });
+  const importing = new Importing(providers, catalogue, models);
+  const suggestions = new Suggestions(catalogue, providers);
+  const resolvers = [
+    new ModelsResolver({ models, catalogue, prices, aliases }),
+    new ModelServicesResolver({ services, importing, suggestions }),
+  ];
   return { models, catalogue, providers, resolvers };
 }

@@ -54,9 +54,13 @@ const breakerFailuresMax = 1000;
 const waitMsMax = 3_600_000;
 const waitMsMin = 10;
 
+export function isModelName(text: string): boolean {
+  return /^[\w.:/@+-]{1,200}$/.test(text);
+}
+
 /** The name of a model, preset or alias, or a provider's own name of one. */
 export function checkModelName(text: string, field: string): void {
-  if (!/^[\w.:/@+-]{1,200}$/.test(text)) throw badInput(`${field} is not the name of a model.`, { field });
+  if (!isModelName(text)) throw badInput(`${field} is not the name of a model.`, { field });
 }
 
 /** What a row has from the start. */

@@ -77,6 +77,10 @@ export function startOllamaStandin(): Promise<Standin> {
     if (call.path === "/api/tags") {
       return sendJson(res, 200, { models: Object.keys(replies).map((name) => ({ name, model: name, size: 1 })) });
     }
+    if (call.path === "/api/show") {
+      const info = { "general.architecture": "standin", "standin.context_length": 131_072 };
+      return sendJson(res, 200, { capabilities: ["completion", "vision", "tools"], model_info: info });
+    }
     const known = call.path === "/api/chat" && content;
     if (!known) return sendJson(res, 404, { error: `model '${model}' not found` });
     deliver(res, replyTo(call.body, content), call);

@@ -29,11 +29,13 @@ function reportedUsage({ inputTokens, outputTokens }: Usage): ReportedUsage {
 
 export class AnthropicProvider implements Provider {
   readonly name: string;
+  readonly baseUrl: string;
   readonly #upstream: Upstream;
   readonly #chat: AiSdkChat;
 
   constructor(options: UpstreamOptions) {
     this.name = options.name;
+    this.baseUrl = options.baseUrl;
     this.#upstream = new Upstream({ ...options, keyHeader: "x-api-key" });
     const adapter = createAnthropic({
       baseURL: options.baseUrl,

@@ -137,10 +137,13 @@ function timeToFirstToken({ load_duration: load, prompt_eval_duration: prompt }:
 
 export class OllamaProvider implements Provider {
   readonly name: string;
+  readonly baseUrl: string;
+  readonly selfHosted = true;
   readonly #upstream: Upstream;
 
   constructor(options: UpstreamOptions) {
     this.name = options.name;
+    this.baseUrl = options.baseUrl;
     this.#upstream = new Upstream(options);
   }
 

@@ -42,11 +42,13 @@ function toFound(model: z.infer<typeof modelSchema>): FoundModel {
 
 export class OpenAICompatibleProvider implements Provider {
   readonly name: string;
+  readonly baseUrl: string;
   readonly #upstream: Upstream;
   readonly #chat: OpenAiChat;
 
   constructor(options: UpstreamOptions) {
     this.name = options.name;
+    this.baseUrl = options.baseUrl;
     this.#upstream = new Upstream(options);
     this.#chat = new OpenAiChat(this.#upstream);
   }

@@ -122,6 +122,10 @@ export type Closing = "AT_ONCE" | "WHEN_IDLE";
 export interface Provider {
   /** "echo", "ollama", or the configured service's name. */
   readonly name: string;
+  /** Where it is, if it is anywhere. */
+  readonly baseUrl?: string;
+  /** Set where models run on one's own machines, so that nobody sells their tokens. */
+  readonly selfHosted?: true;
   generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer>;
   /**
    * Deltas, then exactly one finish. A failure after deltas is thrown behind the last of them.

@@ -1,0 +1,80 @@
+import type { Origin } from "../auth/viewer.ts";
+import { badInput } from "../errors.ts";
+import type { Catalogue } from "./catalogue.ts";
+import type { GivenRates } from "./prices.ts";
+import type { FoundModel, Provider } from "./providers/provider.ts";
+import type { Providers } from "./providers/registry.ts";
+import type { ModelsService } from "./service.ts";
+import { isModelName } from "./terms.ts";
+
+/** Adds what a service says it has to the catalogue. Nothing that is there is changed, and nothing is priced unasked. */
+export interface ImportOrder {
+  provider: string;
+  only?: string[] | null | undefined;
+  prefix?: string | null | undefined;
+  price?: GivenRates | null | undefined;
+}
+
+export interface Imported {
+  /** Names of the catalogue. */
+  added: string[];
+  known: string[];
+  /** The service's own names: those that it does not have, or that can be no name here. */
+  skipped: string[];
+}
+
+const patienceMs = 20_000;
+const modelsMax = 2_000;
+/** How many are asked about at once, where each must be asked about. */
+const askedAtOnce = 4;
+
+export class Importing {
+  readonly #providers: Providers;
+  readonly #catalogue: Catalogue;
+  readonly #models: ModelsService;
+
+  constructor(providers: Providers, catalogue: Catalogue, models: ModelsService) {
+    this.#providers = providers;
+    this.#catalogue = catalogue;
+    this.#models = models;
+  }
+
+  async import(origin: Origin, { provider: name, only, prefix, price }: ImportOrder): Promise<Imported> {
+    const view = await this.#catalogue.read();
+    const provider = this.#providers.get(name);
+    if (!provider?.listModels)
+      throw badInput(`"${name}" is no service whose models could be listed.`, { field: "provider" });
+    const signal = AbortSignal.timeout(patienceMs);
+    const listed = new Map((await provider.listModels(signal)).slice(0, modelsMax).map((model) => [model.name, model]));
+    const imported: Imported = { added: [], known: [], skipped: [] };
+    const wanted: FoundModel[] = [];
+    for (const own of only ?? listed.keys()) {
+      const model = listed.get(own);
+      const inCatalogue = `${prefix ?? ""}${own}`;
+      if (!model || !isModelName(own) || !isModelName(inCatalogue)) imported.skipped.push(own);
+      else if (view.byName(inCatalogue)) imported.known.push(inCatalogue);
+      else wanted.push(model);
+    }
+    for (const model of await describeAll(provider, wanted, signal)) {
+      const inCatalogue = `${prefix ?? ""}${model.name}`;
+      const as = { name: inCatalogue, providerModel: model.name, provider: name, rates: price ?? undefined };
+      const added = await this.#models.addFound(origin, { ...model, ...as, action: "model.import" });
+      imported[added ? "added" : "known"].push(inCatalogue);
+    }
+    return imported;
+  }
+}
+
+/** With what the list leaves out; a model that cannot be asked about stays as it was listed. */
+async function describeAll(provider: Provider, models: FoundModel[], signal: AbortSignal): Promise<FoundModel[]> {
+  if (!provider.describeModel) return models;
+  const described: FoundModel[] = [];
+  for (let at = 0; at < models.length; at += askedAtOnce) {
+    const asked = models.slice(at, at + askedAtOnce).map(async (model) => {
+      const more = await provider.describeModel?.(model.name, signal).catch(() => undefined);
+      return { ...model, ...more };
+    });
+    described.push(...(await Promise.all(asked)));
+  }
+  return described;
+}

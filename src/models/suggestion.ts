@@ -1,0 +1,62 @@
+import { AppError } from "../errors.ts";
+import type { Catalogue } from "./catalogue.ts";
+import type { Providers } from "./providers/registry.ts";
+
+/**
+ * What a model costs elsewhere, by a list that others keep (`genai-prices`). It is a suggestion and sets nothing: an
+ * admin looks at it and decides.
+ */
+export interface PriceSuggestion {
+  model: string;
+  matchedProvider: string;
+  matchedModel: string;
+  inputUsdPerMillion: string | null;
+  cachedInputUsdPerMillion: string | null;
+  outputUsdPerMillion: string | null;
+  isTiered: boolean;
+  contextLength: number | null;
+}
+
+type Rate = number | { base: number } | undefined;
+
+export class Suggestions {
+  readonly #catalogue: Catalogue;
+  readonly #providers: Providers;
+
+  constructor(catalogue: Catalogue, providers: Providers) {
+    this.#catalogue = catalogue;
+    this.#providers = providers;
+  }
+
+  /** @returns null where the list does not know the model, such as one of Ollama's */
+  async suggest(name: string): Promise<PriceSuggestion | null> {
+    const view = await this.#catalogue.read();
+    const model = view.byName(name);
+    if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
+    const { provider, providerModel } = view.baseOf(model);
+    const { baseUrl: providerApiUrl, selfHosted = false } = this.#providers.get(provider) ?? {};
+    if (providerApiUrl === undefined || selfHosted) return null;
+    // The list is large, and few ever look at it.
+    const { calcPrice } = await import("@pydantic/genai-prices");
+    const known = calcPrice({}, providerModel, { providerApiUrl }) ?? calcPrice({}, providerModel);
+    if (!known) return null;
+    const { input_mtok, cache_read_mtok, output_mtok } = known.model_price as Record<string, Rate>;
+    return {
+      model: name,
+      matchedProvider: known.provider.name,
+      matchedModel: known.model.id,
+      inputUsdPerMillion: decimalOf(input_mtok),
+      cachedInputUsdPerMillion: decimalOf(cache_read_mtok),
+      outputUsdPerMillion: decimalOf(output_mtok),
+      isTiered: [input_mtok, cache_read_mtok, output_mtok].some((rate) => typeof rate === "object"),
+      contextLength: known.model.context_window ?? null,
+    };
+  }
+}
+
+/** The list holds floats, whose decimals are read off; of a price that rises with the input, where it begins. */
+export function decimalOf(rate: Rate): string | null {
+  const number = typeof rate === "object" ? rate.base : rate;
+  if (number === undefined || !Number.isFinite(number) || number < 0) return null;
+  return number.toFixed(9).replace(/\.?0+$/, "");
+}
