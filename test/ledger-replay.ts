@@ -136,8 +136,6 @@ export class RealAccount {
           accountId,
           walletId: newId(),
           holdId,
-          budgeted: true,
-          labelled: false,
         };
         return journal.settle({ ...hold, charge, costNanoUsd, ...ending });
       }

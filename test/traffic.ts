@@ -55,8 +55,6 @@ function toSettlement(wallet: { accountId: string; walletId: string }, call: Pas
   return {
     ...wallet,
     holdId: call.id,
-    budgeted: false,
-    labelled: (call.tags ?? []).length > 0 || (call.endUser ?? null) !== null,
     status: call.status ?? "COMPLETED",
     finishReason: "STOP",
     usageSource: "PROVIDER",

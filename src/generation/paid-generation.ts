@@ -229,7 +229,7 @@ export class PaidGeneration implements PaidCall {
       idempotent: _claimed,
       ...held
     } = hold;
-    const { holdId: _holdId, budgeted: _budgeted, labelled: _labelled, ...told } = settlement;
+    const { holdId: _holdId, ...told } = settlement;
     return {
       ...held,
       ...told,

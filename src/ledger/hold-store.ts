@@ -43,7 +43,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       where w.account_id = total.account_id and w.id = total.wallet_id
       returning w.account_id, w.id, w.balance, w.low_balance
     ),
-    ${batch.some(({ budgeted }) => budgeted) ? freedBudgets(sql) : sql``}
+    ${batch.some(({ budgeted = true }) => budgeted) ? freedBudgets(sql) : sql``}
     ${batch.some(({ idempotent }) => idempotent) ? keptAnswers(sql) : sql``}
     ${lowBalanceAlerts(sql)},
     entry as (
@@ -63,7 +63,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         coalesce(cached, false)
       from running
       returning *
-    )${rollupCtes(sql)}${batch.some(({ labelled }) => labelled) ? labelRollupCtes(sql) : sql``}${feedCte(sql)}
+    )${rollupCtes(sql)}${batch.some(({ labelled = true }) => labelled) ? labelRollupCtes(sql) : sql``}${feedCte(sql)}
     select running.id is not null as closed, coalesce(running.charged, 0) as charged,
       coalesce(wallet.balance - sum(running.charged) over (partition by wallet.account_id, wallet.id)::bigint,
         wallet.balance, 0) as balance

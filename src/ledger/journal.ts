@@ -69,16 +69,21 @@ export interface ClosableHold {
   accountId: string;
   walletId: string;
   holdId: string;
+}
+
+export function closable({ accountId, walletId, id }: HoldRequest): ClosableHold {
+  return { accountId, walletId, holdId: id };
+}
+
+/** What hangs on a hold beside its wallet. Closing one of which nothing is known sees to all of it. */
+interface Attached {
   /** Whether it holds of any budget. */
   budgeted: boolean;
   /** Whether the call has tags or an end user, by which it is counted as well. */
   labelled: boolean;
 }
 
-export function closable({ accountId, walletId, id, budgets, tags, endUser }: HoldRequest): ClosableHold {
-  const labelled = tags.length > 0 || endUser !== null;
-  return { accountId, walletId, holdId: id, budgeted: budgets.length > 0, labelled };
-}
+const anything: Attached = { budgeted: true, labelled: true };
 
 export type RequestStatus = "COMPLETED" | "PARTIAL" | "CANCELLED" | "FAILED" | "ABANDONED";
 
@@ -118,11 +123,12 @@ export interface SettleResult {
 }
 
 /** A settlement with the id of the credit entry that it writes if it charges. */
-export type SettlementEntry = Settlement & {
-  entryId: string;
-  /** Closes the hold only if its lease has ended. */
-  expiredOnly?: boolean;
-};
+export type SettlementEntry = Settlement &
+  Partial<Attached> & {
+    entryId: string;
+    /** Closes the hold only if its lease has ended. */
+    expiredOnly?: boolean;
+  };
 
 export interface JournalOptions {
   db: Database;
@@ -133,6 +139,8 @@ export interface JournalOptions {
 export class Journal {
   readonly #openings: Batcher<HoldRequest, HoldDecision>;
   readonly #closings: Batcher<SettlementEntry, SettleResult>;
+  /** Of the holds that were opened here and are not closed yet: what most have none of need not be looked for. */
+  readonly #attached = new Map<string, Attached>();
 
   constructor({ db, upkeep, limits }: JournalOptions) {
     const open = opening(db, upkeep);
@@ -144,12 +152,18 @@ export class Journal {
   /** @throws UNAVAILABLE when the database cannot say that the hold stands; then nothing may be called */
   async reserve(hold: HoldRequest): Promise<HoldDecision> {
     const decision = await this.#openings.add(hold);
+    const { id, budgets, tags, endUser } = hold;
+    if (decision.granted) {
+      this.#attached.set(id, { budgeted: budgets.length > 0, labelled: tags.length > 0 || endUser !== null });
+    }
     failpoint("after_hold_commit");
     return decision;
   }
 
   /** A charge of zero releases the hold; anything more settles it. */
   async settle(settlement: Settlement): Promise<SettleResult> {
-    return this.#closings.add({ ...settlement, entryId: newId() });
+    const attached = this.#attached.get(settlement.holdId) ?? anything;
+    this.#attached.delete(settlement.holdId);
+    return this.#closings.add({ ...settlement, ...attached, entryId: newId() });
   }
 }

@@ -129,9 +129,6 @@ function abandoned({ accountId, walletId, id }: ExpiredHold): SettlementEntry {
     accountId,
     walletId,
     holdId: id,
-    // For all that is known here.
-    budgeted: true,
-    labelled: true,
     expiredOnly: true,
     entryId: newId(),
     status: "ABANDONED",
