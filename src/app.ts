@@ -3,6 +3,7 @@ import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
 import { accessChecks } from "./auth/access.ts";
+import type { RecordChange } from "./auth/change.ts";
 import { openPeople } from "./auth/open-people.ts";
 import type { Context } from "./auth/viewer.ts";
 import type { Config } from "./config.ts";
@@ -106,14 +107,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const environment = config.production ? "live" : "test";
   const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
   const { accounts, identity, keys, running, reminders, resolvers: keyResolvers } = openKeys(ofKeys);
-  const {
-    models,
-    catalogue,
-    providers,
-    resolvers: modelResolvers,
-  } = openModels({ config, secrets, db, record, onError });
-  const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
-  const budgets = new BudgetsService(db, record);
+  const ofModels = openModels({ config, secrets, db, record, onError });
+  const { models, catalogue, providers } = ofModels;
   const usage = new UsageService(reports);
   const exports = new ExportService(reports);
   const bi = new BiAccess(db, record);
@@ -131,12 +126,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const resolvers = [
     ...people.resolvers,
     ...keyResolvers,
-    ...modelResolvers,
-    new CreditsResolver(credits),
-    new BudgetsResolver(budgets),
-    new AccountCreditsResolver(credits, budgets),
-    new MyWalletResolver(credits),
-    new ApiKeyWalletResolver(credits),
+    ...ofModels.resolvers,
+    ...creditsResolvers(db, wallets, record),
     new DenialsResolver(limits),
     new AuditResolver(audit),
     new RetentionResolver(retention),
@@ -148,23 +139,23 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     ...spine.resolvers,
   ];
   const schema = buildApiSchema(resolvers);
-  const { restatements } = finance;
-  const background = {
-    sweeper,
-    doctor,
-    ageing,
-    reminders,
-    running,
-    limiting,
-    leases,
-    feed,
-    retention,
-    prompts,
-    restatements,
-  };
+  const workers = [sweeper, doctor, ageing, people.upkeep, reminders, retention, finance.restatements];
+  const background = { workers, doctor, running, limiting, leases, feed, retention, prompts };
   const { auth } = people;
   const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
   return { ...features, meters, ...background, schema };
+}
+
+function creditsResolvers(db: Database, wallets: Wallets, record: RecordChange) {
+  const credits = new CreditsService(db, wallets, new Corrections(db, wallets), record);
+  const budgets = new BudgetsService(db, record);
+  return [
+    new CreditsResolver(credits),
+    new BudgetsResolver(budgets),
+    new AccountCreditsResolver(credits, budgets),
+    new MyWalletResolver(credits),
+    new ApiKeyWalletResolver(credits),
+  ];
 }
 
 type Limiting = ReturnType<typeof openLimits>;
@@ -223,8 +214,7 @@ async function assemble(
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, pools);
   const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
-  const { sweeper, doctor, ageing, reminders, running, limiting, leases, feed, retention, prompts, restatements } =
-    parts;
+  const { workers, running, limiting, leases, feed, prompts } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
@@ -253,14 +243,8 @@ async function assemble(
       await people.signingKeys.prepare();
       const address = await server.listen({ host: config.host, port: config.port });
       discovery?.start();
-      sweeper.start();
-      doctor.start();
-      ageing.start();
-      people.upkeep.start();
-      reminders.start();
-      retention.start();
+      for (const worker of workers) worker.start();
       prompts.start();
-      restatements.start();
       // Only now: what is shown once must not be made by a start that fails, say because the port is taken.
       const firstRun = await prepareFirstRun({ config, db, auth, accounts, keys, models });
       return { address, firstRun };
@@ -272,15 +256,7 @@ async function assemble(
       const cut = () => server.server.closeAllConnections();
       await requests.drain(Promise.all([sockets.close(), server.close()]), cut);
       await apollo.stop();
-      doctor.stop();
-      await Promise.all([
-        sweeper.stop(),
-        ageing.stop(),
-        people.upkeep.stop(),
-        reminders.stop(),
-        retention.stop(),
-        restatements.stop(),
-      ]);
+      await Promise.all(workers.map((worker) => worker.stop()));
       await leases.idle();
       await prompts.close();
       await limiting.close();
