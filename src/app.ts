@@ -30,6 +30,7 @@ import { type Meters, withCost } from "./graphql/directives/cost.ts";
 import { withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { createApollo } from "./http/apollo.ts";
+import { addAuditExport } from "./http/audit-export.ts";
 import { Callers } from "./http/context.ts";
 import { addExportRoutes } from "./http/export-routes.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
@@ -98,10 +99,11 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const cache = new AnswerCache(db, sealer);
   const sweeper = new Sweeper(db, wallets, log, { deleteExpired: () => cache.deleteExpired() });
   const doctor = new Doctor(db, log);
-  const audit = new AuditService(db);
+  const audit = new AuditService(db, secrets.auditKey);
   const { record } = audit;
+  const noteAnchor = async () => log.info({ anchor: await audit.anchor() }, "the audit ends here");
   const ageing = new Ageing(db, onError);
-  const people = openPeople({ config, secrets, db, record, onError, onLocked });
+  const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor });
   const limiting = openLimits(config, db, log);
   const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
@@ -142,7 +144,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const workers = [sweeper, doctor, ageing, people.upkeep, reminders, retention, finance.restatements];
   const background = { workers, doctor, running, limiting, leases, feed, retention, prompts };
   const { auth } = people;
-  const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi };
+  const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi, audit };
   return { ...features, meters, ...background, schema };
 }
 
@@ -234,6 +236,7 @@ async function assemble(
   addRoutes(server, { apollo, callers, operations, requests, sockets, sandbox, checkReady });
   addWellKnown(server, people.signingKeys);
   addExportRoutes(server, { callers, exports });
+  addAuditExport(server, callers, parts.audit);
   const ollama = providers.get("ollama");
   const changes = followChanges(directUrl, parts, (error) => log.warn({ err: error }, "the change feed was lost"));
   const discovery = ollama && new Discovery(ollama, models, log);

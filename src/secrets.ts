@@ -17,6 +17,8 @@ export interface Secrets {
   promptKey: Buffer;
   /** For the digests of emails on which sign-ins have failed. */
   signInPepper: Buffer;
+  /** For the seal at the end of the audit's chain. */
+  auditKey: Buffer;
   /** For the private halves of the keys that sign access tokens. */
   signingSeal: Buffer;
   /** For the keys of services that models run on. */
@@ -39,6 +41,7 @@ export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecre
     answerKey: derive(secret, "stored answers"),
     promptKey: derive(secret, "prompt log"),
     signInPepper: derive(secret, "sign-in failures"),
+    auditKey: derive(secret, "audit seal"),
     signingSeal: derive(secret, "signing keys"),
     serviceKey: derive(secret, "service keys"),
     signingKey: jwtPrivateKey === undefined ? undefined : parseSigningKey(jwtPrivateKey),

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
+import { checkLines } from "../src/audit/export.ts";
 import { useServer } from "./harness.ts";
 
 const server = useServer();
@@ -10,6 +11,7 @@ const events = `query ($filter: AuditFilter, $first: Int, $after: String) {
   }
 }`;
 const verify = "{ verifyAudit { intact verified fault } }";
+const verifyFrom = "query ($anchor: String) { verifyAudit(anchor: $anchor) { intact verified fault anchor } }";
 const rotate = "mutation ($id: ID!) { rotateApiKey(id: $id, overlapSeconds: 60) { secret } }";
 const rename = `mutation ($id: ID!) { updateApiKey(id: $id, input: { name: "renamed" }) { id } }`;
 const revoke = "mutation ($id: ID!) { revokeApiKey(id: $id) { id } }";
@@ -176,11 +178,147 @@ describe("verifyAudit", () => {
     expect((await server.ok(verify)).verifyAudit.fault).toBe(`event ${last - 1} does not follow event ${last - 2}`);
   });
 
+  it("finds that the last events were cut off, also when the end of the chain was made to fit", async () => {
+    const last = await threeEvents();
+    const [head] = await server.database.sql`select seq, hash, seal from audit_head`;
+    const [before] = await server.database.sql`select hash from audit_events where seq = ${last - 1}`;
+    await tamper(`create table kept as select * from audit_events where seq >= ${last}`);
+    await tamper(`delete from audit_events where seq >= ${last}`);
+    await tamper(`update audit_head set seq = ${last - 1}, hash = '${before?.["hash"]}'`);
+    repairs.push(
+      "insert into audit_events select * from kept",
+      "drop table kept",
+      `update audit_head set seq = ${head?.["seq"]}, hash = '${head?.["hash"]}', seal = '${head?.["seal"]}'`,
+    );
+    expect((await server.ok(verify)).verifyAudit.intact).toBe(false);
+  });
+
+  it("finds a chain that was made anew from an altered event on, with hashes that fit", async () => {
+    const last = await threeEvents();
+    const [head] = await server.database.sql`select seq, hash, seal from audit_head`;
+    await tamper("create table kept as select * from audit_events");
+    let previous = "";
+    for (const row of await server.database.sql`select * from audit_events where seq >= ${last - 1} order by seq`) {
+      const { seq, id, created_at, ip, http_request_id, action, object, account_id, before, after } = row;
+      previous ||= row["previous_hash"];
+      const fields = [
+        String(seq),
+        id,
+        created_at.toISOString(),
+        "user:someone-else",
+        ip,
+        http_request_id,
+        action,
+        object,
+      ];
+      const hash = createHash("sha256")
+        .update(JSON.stringify([previous, ...fields, account_id, before, after]))
+        .digest("hex");
+      await tamper(
+        `update audit_events set actor = 'user:someone-else', previous_hash = '${previous}', hash = '${hash}' where seq = ${seq}`,
+      );
+      previous = hash;
+    }
+    await tamper(`update audit_head set hash = '${previous}'`);
+    repairs.push(
+      "delete from audit_events",
+      "insert into audit_events select * from kept",
+      "drop table kept",
+      `update audit_head set hash = '${head?.["hash"]}'`,
+    );
+    expect((await server.ok(verify)).verifyAudit.fault).toBe("the end of the chain is not as it was sealed");
+  });
+
+  it("goes on from an anchor that was kept, and finds that the chain is another one", async () => {
+    await threeEvents();
+    const { anchor, intact } = (await server.ok(verifyFrom)).verifyAudit;
+    expect(intact).toBe(true);
+    await threeEvents();
+    expect((await server.ok(verifyFrom, { anchor })).verifyAudit).toMatchObject({ intact: true, fault: null });
+    const [seq] = anchor.split(":");
+    const other = `${seq}:${"0".repeat(64)}`;
+    expect((await server.ok(verifyFrom, { anchor: other })).verifyAudit).toEqual({
+      intact: false,
+      verified: 0,
+      fault: `event ${seq} is not the one of the anchor`,
+      anchor: null,
+    });
+    const ahead = `999999:${"0".repeat(64)}`;
+    expect((await server.ok(verifyFrom, { anchor: ahead })).verifyAudit.intact).toBe(false);
+    for (const wrong of ["", "1", "1:x", `-1:${"0".repeat(64)}`]) {
+      await server.refused("BAD_USER_INPUT", verifyFrom, { anchor: wrong });
+    }
+    expect(server.logLines.some((line) => /"anchor":"\d+:[0-9a-f]{64}"/.test(line))).toBe(true);
+  });
+
   it("finds that the last event is gone", async () => {
     const last = await threeEvents();
     await tamper(`create table kept as select * from audit_events where seq = ${last}`);
     await tamper(`delete from audit_events where seq = ${last}`);
     repairs.push("insert into audit_events select * from kept", "drop table kept");
     expect((await server.ok(verify)).verifyAudit.fault).toBe("the last events are missing");
+  });
+});
+
+describe("GET /export/audit.jsonl", () => {
+  const get = (query: string, as: Record<string, string>) =>
+    fetch(`${server.url}/export/audit.jsonl${query}`, { headers: as });
+  const owner = () => ({ authorization: `Bearer ${server.ownerToken}` });
+  async function* linesOf(text: string) {
+    yield* text.split("\n");
+  }
+
+  it("streams the chain so that it can be checked offline, whole or from an event on", async () => {
+    const { apiKeyId } = await server.customer();
+    await server.ok(rename, { id: apiKeyId });
+    const answer = await get("", owner());
+    expect(answer.headers.get("content-type")).toContain("jsonl");
+    const text = await answer.text();
+    const { anchor } = (await server.ok(verifyFrom)).verifyAudit;
+    const whole = await checkLines(linesOf(text));
+    expect(whole.fault).toBeNull();
+    expect(`${whole.end?.seq}:${whole.end?.hash}`).toBe(anchor);
+    expect(JSON.parse(text.split("\n")[0] ?? "")).toMatchObject({ seq: "1", previousHash: "0".repeat(64) });
+    const rest = await (await get(`?after=${whole.verified - 2}`, owner())).text();
+    expect(rest).toBe(`${text.trimEnd().split("\n").slice(-2).join("\n")}\n`);
+    expect(await checkLines(linesOf(rest))).toMatchObject({ verified: 2, fault: null });
+  });
+
+  it("shows in the file what was altered, removed or moved", async () => {
+    await server.customer();
+    const lines = (await (await get("", owner())).text()).trimEnd().split("\n");
+    const [first = "", second = "", third = ""] = lines;
+    const changed = second.replace(/"actor":"[^"]*"/, '"actor":"user:nobody"');
+    const faults = [[first, changed], [first, third], [first, third, second], [first, "{}"], ["not JSON"]];
+    for (const file of faults) expect((await checkLines(linesOf(file.join("\n")))).fault).not.toBeNull();
+    expect((await checkLines(linesOf([first, second, third].join("\n")))).fault).toBeNull();
+  });
+
+  it("is for ANALYST and above, and knows its parameters", async () => {
+    const { key } = await server.customer();
+    const { token } = await server.staff("ANALYST");
+    expect((await get("", { "x-api-key": key })).status).toBe(403);
+    expect((await get("", {})).status).toBe(401);
+    expect((await get("", { authorization: `Bearer ${token}` })).status).toBe(200);
+    for (const query of ["?after=x", "?after=-1", "?before=1", "?after=1&after=2"]) {
+      expect((await get(query, owner())).status).toBe(400);
+    }
+  });
+});
+
+describe("a chain whose end was tampered with", () => {
+  it("says so for ever in its next event, so that going on does not cover it up", async () => {
+    const { anchor } = (await server.ok(verifyFrom)).verifyAudit;
+    const last = BigInt(anchor.split(":")[0]);
+    await server.database.sql`update audit_head set seal = ${"0".repeat(64)}`;
+    await server.customer();
+    const [event] = await server.database.sql`
+      select actor, action, after from audit_events where seq = ${String(last + 1n)}`;
+    expect(event).toMatchObject({ actor: "system:audit", action: "audit.broken" });
+    const found = (await server.ok(verify)).verifyAudit;
+    expect(found).toMatchObject({ intact: false, fault: `event ${last + 1n} says that the chain was cut before it` });
+    const { hash } =
+      (await server.database.sql`select hash from audit_events where seq = ${String(last + 1n)}`)[0] ?? {};
+    expect((await server.ok(verifyFrom, { anchor: `${last + 1n}:${hash}` })).verifyAudit.intact).toBe(true);
   });
 });

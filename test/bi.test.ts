@@ -18,7 +18,7 @@ let bi: postgres.Sql;
 async function grant(limits: Partial<BiLimits> = {}, url = server.database.url) {
   const db = new Database({ url, poolSize: 1 });
   try {
-    return await new BiAccess(db, new AuditService(db).record).grant(systemOrigin("cli"), limits);
+    return await new BiAccess(db, new AuditService(db, Buffer.alloc(32)).record).grant(systemOrigin("cli"), limits);
   } finally {
     await db.close();
   }

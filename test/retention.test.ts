@@ -246,7 +246,7 @@ describe("retention", () => {
   });
 
   it("drops by policy what is older than it keeps, by one server at a time", async () => {
-    const { record } = new AuditService(db);
+    const { record } = new AuditService(db, Buffer.alloc(32));
     const options = { db, record, folder, keepMonths: 1, onError: () => {} };
     const servers = [new Retention(options), new Retention(options)];
     const outcomes = await Promise.allSettled(servers.map((one) => one.apply(systemOrigin("retention"))));

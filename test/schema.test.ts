@@ -36,6 +36,7 @@ function buildSchema(): GraphQLSchema {
     answerKey: Buffer.alloc(32),
     promptKey: Buffer.alloc(32),
     signInPepper: Buffer.alloc(32),
+    auditKey: Buffer.alloc(32),
     signingSeal: Buffer.alloc(32),
     serviceKey: Buffer.alloc(32),
     signingKey: undefined,

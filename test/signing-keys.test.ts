@@ -44,8 +44,8 @@ async function newTokens(): Promise<{ accessToken: string; refreshToken: string 
 function replica(): { db: Database; signingKeys: SigningKeys } {
   const db = new Database({ url: server.database.url, poolSize: 2 });
   closing.push(() => db.close());
-  const { signingSeal } = loadSecrets({ serverSecret: secret, jwtPrivateKey: undefined, dataDir: "/none" });
-  const { record } = new AuditService(db);
+  const { signingSeal, auditKey } = loadSecrets({ serverSecret: secret, jwtPrivateKey: undefined, dataDir: "/none" });
+  const { record } = new AuditService(db, auditKey);
   const sealer = new Sealer(signingSeal);
   return { db, signingKeys: new SigningKeys({ db, sealer, record, given: undefined, tokenSeconds: 905 }) };
 }
@@ -173,7 +173,7 @@ describe("signing keys protect", () => {
     const [one, two] = [replica(), replica()];
     const upkeep = ({ db, signingKeys }: typeof one) => {
       const onError = (error: unknown) => Promise.reject(error);
-      return new PeopleUpkeep({ db, signingKeys, signingKeyDays: 90, onError }).run();
+      return new PeopleUpkeep({ db, signingKeys, signingKeyDays: 90, noteAnchor: async () => {}, onError }).run();
     };
     const count = async () => (await keys()).length;
     const before = await count();

@@ -174,6 +174,7 @@ ALTER TABLE "api_keys" ADD COLUMN "plan_id" uuid;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "hours" jsonb;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "tags" text[] DEFAULT '{}' NOT NULL;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD COLUMN "prompt_log_days" integer;--> statement-breakpoint
+ALTER TABLE "audit_head" ADD COLUMN "seal" text;--> statement-breakpoint
 ALTER TABLE "key_secrets" ADD COLUMN "reminded_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "model_prices" ADD COLUMN "cache_hit_micro" bigint DEFAULT 100000 NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "base_id" uuid;--> statement-breakpoint

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 
 /**
  * The chain: each event's hash is SHA-256 over a JSON array of the hash before it and its own fields, in this order,
@@ -39,9 +39,28 @@ export interface ChainEnd {
 
 export const chainStart: ChainEnd = { seq: 0n, hash: firstHash };
 
+/** Whoever has the database alone can compute every hash anew, but not this. */
+export function sealOf(key: Buffer, { seq, hash }: ChainEnd): string {
+  return createHmac("sha256", key).update(`${seq}:${hash}`).digest("hex");
+}
+
+/** Where a chain ended, as `seq:hash`: whoever keeps it elsewhere can tell later that nothing before it was changed. */
+export function writeAnchor({ seq, hash }: ChainEnd): string {
+  return `${seq}:${hash}`;
+}
+
+export function readAnchor(text: string): ChainEnd | undefined {
+  const [, seq, hash = ""] = /^(\d{1,18}):([0-9a-f]{64})$/.exec(text) ?? [];
+  return seq === undefined ? undefined : { seq: BigInt(seq), hash };
+}
+
+/** The event that is written when the end of the chain was not as it had been left. */
+export const brokenAction = "audit.broken";
+
 /** What is wrong with a link that should follow `end`; undefined when it does. */
 export function brokenAt(end: ChainEnd, link: Link): string | undefined {
   if (link.seq !== end.seq + 1n) return `event ${end.seq + 1n} is missing`;
   if (link.previousHash !== end.hash) return `event ${link.seq} does not follow event ${end.seq}`;
-  return hashOf(link.previousHash, link) === link.hash ? undefined : `event ${link.seq} was altered`;
+  if (hashOf(link.previousHash, link) !== link.hash) return `event ${link.seq} was altered`;
+  return link.action === brokenAction ? `event ${link.seq} says that the chain was cut before it` : undefined;
 }

@@ -28,12 +28,19 @@ export class AuditResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Directive("@rateLimit(limit: 10, duration: 60)")
+  @Directive("@rateLimit(limit: 60, duration: 60)")
   @Query(() => AuditVerification, {
-    description: "Recomputes the chain and finds the first event that was tampered with.",
+    description:
+      "Recomputes the chain and finds the first event that was altered, removed or moved, and whether events are missing at its end. Fails with BAD_USER_INPUT.",
   })
-  async verifyAudit(): Promise<AuditVerification> {
-    const { verified, ...found } = await this.#audit.verify();
+  async verifyAudit(
+    @Arg("anchor", () => String, {
+      nullable: true,
+      description: "An earlier answer's `anchor`: checks that the chain goes on from there, and only what came after.",
+    })
+    anchor: string | null,
+  ): Promise<AuditVerification> {
+    const { verified, ...found } = await this.#audit.verify(anchor ?? undefined);
     return { ...found, verified: Number(verified) };
   }
 }

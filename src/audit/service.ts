@@ -1,84 +1,156 @@
 import type { RecordChange } from "../auth/change.ts";
+import { type Origin, systemOrigin } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
+import { badInput } from "../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
-import { brokenAt, type ChainEnd, chainStart, hashOf } from "./chain.ts";
+import {
+  brokenAction,
+  brokenAt,
+  type ChainEnd,
+  chainStart,
+  hashOf,
+  type Link,
+  readAnchor,
+  sealOf,
+  writeAnchor,
+} from "./chain.ts";
 import {
   type AuditRow,
   type AuditSearch,
   appendEvent,
+  eventAt,
   eventsAfter,
   listEvents,
   lockHead,
-  type NewAuditEvent,
   readHead,
+  type SealedEnd,
 } from "./store.ts";
 
 /**
  * Who changed what. Each change of a key, credit, model, person or rule is written here in its own transaction and
- * chained to the one before it, so that an altered, removed or reordered event shows. There is no way to turn it off.
+ * chained to the one before it, and the end of the chain is sealed with a secret that is not in the database: so an
+ * altered, removed or reordered event shows, and a chain that was cut or made anew. There is no way to turn it off.
  */
 export interface Verification {
   intact: boolean;
-  /** How many events were found to be as they were written. */
+  /** How many events, from the first one on, were found to be as they were written. */
   verified: bigint;
   /** What is wrong with the first event that is not; null when all are. */
   fault: string | null;
+  /** The end of the chain, to be kept elsewhere; null when something is wrong. */
+  anchor: string | null;
 }
 
-const verifyBatch = 1000;
+type Change = Parameters<RecordChange>[2];
+
+const pageSize = 1000;
 
 export class AuditService {
   readonly #db: Database;
+  readonly #key: Buffer;
+  /** The highest end that was seen committed, from outside of any transaction: a chain that is shorter now was cut. */
+  #seen = chainStart;
 
-  constructor(db: Database) {
+  constructor(db: Database, key: Buffer) {
     this.#db = db;
+    this.#key = key;
   }
 
-  readonly record: RecordChange = async (tx, { actor, ip, requestId }, change) => {
-    const { seq, hash: previousHash, now } = await lockHead(tx);
+  readonly record: RecordChange = async (tx, origin, change) => {
+    const { now, ...head } = await lockHead(tx);
+    let end: ChainEnd = head;
+    const fault = this.#endFault(head);
+    // The change itself goes on: whoever can write to the audit's tables could stop the server in easier ways.
+    if (fault) end = await this.#append(tx, end, now, systemOrigin("audit"), brokenChange(fault, head));
+    await this.#append(tx, end, now, origin, change);
+  };
+
+  /** Where the chain ends now, to be kept elsewhere. */
+  async anchor(): Promise<string> {
+    const head = (await readHead(this.#db.orm)) ?? chainStart;
+    this.#remember(head);
+    return writeAnchor(head);
+  }
+
+  async list(search: AuditSearch, page: PageRequest): Promise<Page<AuditRow>> {
+    return cutPage(await listEvents(this.#db.orm, search, page), page.limit);
+  }
+
+  /** The chain in its order, page by page, from behind an event on: what is in memory is one page. */
+  async *pagesAfter(seq: bigint): AsyncGenerator<Link[]> {
+    let after = seq;
+    for (;;) {
+      const page = await eventsAfter(this.#db.orm, after, pageSize);
+      if (page.length > 0) yield page;
+      if (page.length < pageSize) return;
+      after = page.at(-1)?.seq ?? after;
+    }
+  }
+
+  /**
+   * Walks the chain in one snapshot, so that events being added do not look like a fault; from an anchor on, if given.
+   * @throws BAD_USER_INPUT for a text that is no anchor
+   */
+  verify(anchor?: string): Promise<Verification> {
+    const from = anchor === undefined ? chainStart : readAnchor(anchor);
+    if (!from) throw badInput("anchor is not of the form seq:hash.");
+    return this.#db.snapshot(async (tx) => {
+      const { end, fault } = await walk(tx, from);
+      const head = await readHead(tx);
+      const found = fault ?? this.#cutFault(end, head);
+      if (!found) this.#remember(end);
+      return { intact: found === null, verified: end.seq, fault: found, anchor: found ? null : writeAnchor(end) };
+    });
+  }
+
+  async #append(tx: Executor, end: ChainEnd, now: Date, origin: Origin, change: Change): Promise<ChainEnd> {
     const { action, object, accountId } = change;
     // The hash covers what is read back: dates are text by then, and what is undefined is gone.
     const { before, after } = JSON.parse(
       JSON.stringify({ before: change.before ?? null, after: change.after ?? null }),
     );
     const event = {
-      ...{ seq: seq + 1n, id: newId(), createdAt: now, actor, ip, httpRequestId: requestId },
-      ...{ action, object, accountId, before, after },
+      ...{ seq: end.seq + 1n, id: newId(), createdAt: now, actor: origin.actor, ip: origin.ip },
+      ...{ httpRequestId: origin.requestId, action, object, accountId, before, after },
     };
-    await appendEvent(tx, { ...event, previousHash, hash: hashOf(previousHash, event) } satisfies NewAuditEvent);
-  };
-
-  async list(search: AuditSearch, page: PageRequest): Promise<Page<AuditRow>> {
-    return cutPage(await listEvents(this.#db.orm, search, page), page.limit);
+    const next = { seq: event.seq, hash: hashOf(end.hash, event) };
+    await appendEvent(tx, { ...event, previousHash: end.hash, hash: next.hash }, sealOf(this.#key, next));
+    return next;
   }
 
-  /** A page of the chain in its order, for an export that goes on from where it was. */
-  events(afterSeq: bigint, limit: number): Promise<AuditRow[]> {
-    return eventsAfter(this.#db.orm, afterSeq, limit);
+  #remember({ seq, hash }: ChainEnd): void {
+    if (seq > this.#seen.seq) this.#seen = { seq, hash };
   }
 
-  /** Walks the whole chain in one snapshot, so that events being added do not look like a fault. */
-  verify(): Promise<Verification> {
-    return this.#db.snapshot(async (tx) => {
-      const { end, fault } = await walk(tx);
-      const head = await readHead(tx);
-      const cut = head && head.seq === end.seq && head.hash === end.hash ? null : "the last events are missing";
-      const found = fault ?? cut;
-      return { intact: found === null, verified: end.seq, fault: found };
-    });
+  #cutFault(end: ChainEnd, head: SealedEnd | undefined): string | null {
+    if (!head || head.seq !== end.seq || head.hash !== end.hash) return "the last events are missing";
+    return this.#endFault(head);
+  }
+
+  #endFault({ seal, ...end }: SealedEnd): string | null {
+    if (end.seq < this.#seen.seq) return "the last events are missing";
+    const sealed = seal === null ? end.seq === 0n : seal === sealOf(this.#key, end);
+    return sealed ? null : "the end of the chain is not as it was sealed";
   }
 }
 
-async function walk(tx: Executor): Promise<{ end: ChainEnd; fault: string | null }> {
-  let end = chainStart;
+function brokenChange(fault: string, { seq, hash }: ChainEnd): Change {
+  return { action: brokenAction, object: "audit", accountId: null, after: { fault, seq: seq.toString(), hash } };
+}
+
+async function walk(tx: Executor, from: ChainEnd): Promise<{ end: ChainEnd; fault: string | null }> {
+  if (from.seq > 0n && (await eventAt(tx, from.seq))?.hash !== from.hash) {
+    return { end: chainStart, fault: `event ${from.seq} is not the one of the anchor` };
+  }
+  let end = from;
   for (;;) {
-    const batch = await eventsAfter(tx, end.seq, verifyBatch);
+    const batch = await eventsAfter(tx, end.seq, pageSize);
     for (const link of batch) {
       const fault = brokenAt(end, link);
       if (fault !== undefined) return { end, fault };
       end = link;
     }
-    if (batch.length < verifyBatch) return { end, fault: null };
+    if (batch.length < pageSize) return { end, fault: null };
   }
 }

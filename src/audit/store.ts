@@ -7,10 +7,12 @@ import type { ChainEnd } from "./chain.ts";
 export type AuditRow = typeof auditEvents.$inferSelect;
 export type NewAuditEvent = Omit<AuditRow, "before" | "after"> & { before: object | null; after: object | null };
 
+export type SealedEnd = ChainEnd & { seal: string | null };
+
 /** Locks the end of the chain until the transaction ends: events get their order from this. */
-export async function lockHead(tx: Executor): Promise<ChainEnd & { now: Date }> {
+export async function lockHead(tx: Executor): Promise<SealedEnd & { now: Date }> {
   const [head] = await tx
-    .select({ seq: auditHead.seq, hash: auditHead.hash })
+    .select({ seq: auditHead.seq, hash: auditHead.hash, seal: auditHead.seal })
     .from(auditHead)
     .where(eq(auditHead.id, 1))
     .for("update");
@@ -22,14 +24,19 @@ export async function lockHead(tx: Executor): Promise<ChainEnd & { now: Date }> 
   return { ...head, now: new Date(String(clock?.now)) };
 }
 
-export async function appendEvent(tx: Executor, event: NewAuditEvent): Promise<void> {
+export async function appendEvent(tx: Executor, event: NewAuditEvent, seal: string): Promise<void> {
   await tx.insert(auditEvents).values(event);
-  await tx.update(auditHead).set({ seq: event.seq, hash: event.hash }).where(eq(auditHead.id, 1));
+  await tx.update(auditHead).set({ seq: event.seq, hash: event.hash, seal }).where(eq(auditHead.id, 1));
 }
 
-export async function readHead(tx: Executor): Promise<ChainEnd | undefined> {
+export async function eventAt(tx: Executor, seq: bigint): Promise<AuditRow | undefined> {
+  const [row] = await tx.select().from(auditEvents).where(eq(auditEvents.seq, seq));
+  return row;
+}
+
+export async function readHead(tx: Executor): Promise<SealedEnd | undefined> {
   const [head] = await tx
-    .select({ seq: auditHead.seq, hash: auditHead.hash })
+    .select({ seq: auditHead.seq, hash: auditHead.hash, seal: auditHead.seal })
     .from(auditHead)
     .where(eq(auditHead.id, 1));
   return head;

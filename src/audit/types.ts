@@ -55,6 +55,13 @@ export class AuditVerification {
 
   @Field(() => String, { nullable: true, description: "What is wrong with the first event that is not." })
   fault!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "Where the chain ends, as `seq:hash`. Kept outside of this database and given to `verifyAudit` later, it shows that nothing up to there was changed or cut off. Null when something is wrong.",
+  })
+  anchor!: string | null;
 }
 
 @InputType({ description: "Which audit events to list." })

@@ -29,9 +29,11 @@ export interface PeopleParts {
   onError: (error: unknown) => void;
   /** Told of each sign-in that was not even tried. */
   onLocked: (address: string) => void;
+  /** Writes down, outside of the database, where the audit ends. */
+  noteAnchor: () => Promise<void>;
 }
 
-export function openPeople({ config, secrets, db, record, onError, onLocked }: PeopleParts) {
+export function openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor }: PeopleParts) {
   const { failuresMax, addressFailuresMax, lockSeconds } = config.signIn;
   const policy = { maxOf: { EMAIL: failuresMax, ADDRESS: addressFailuresMax }, seconds: lockSeconds };
   const lock = new SignInLock({ db, policy, pepper: secrets.signInPepper, onRefused: onLocked });
@@ -51,6 +53,6 @@ export function openPeople({ config, secrets, db, record, onError, onLocked }: P
     new SigningKeysResolver(signingKeys),
     new MeResolver(auth),
   ];
-  const upkeep = new PeopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, onError });
+  const upkeep = new PeopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, noteAnchor, onError });
   return { auth, identity, signingKeys, upkeep, resolvers };
 }

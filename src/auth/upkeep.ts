@@ -4,13 +4,15 @@ import { deletePastSessions } from "./session-store.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
 /**
- * What has to be done for people from time to time: a new signing key when the newest is old enough, and an end to
- * what nobody will ask for again. Every replica tries it by the hour; doing it twice changes nothing.
+ * What has to be done for people from time to time: a new signing key when the newest is old enough, an end to what
+ * nobody will ask for again, and a note of where the audit ends, in the log and so outside of the database. Every
+ * replica tries it by the hour; doing it twice changes nothing.
  */
 export interface UpkeepOptions {
   db: Database;
   signingKeys: SigningKeys;
   signingKeyDays: number;
+  noteAnchor: () => Promise<void>;
   onError: (error: unknown) => void;
 }
 
@@ -41,7 +43,8 @@ export class PeopleUpkeep {
   }
 
   async run(): Promise<void> {
-    const { db, signingKeys, signingKeyDays } = this.#options;
+    const { db, signingKeys, signingKeyDays, noteAnchor } = this.#options;
+    await noteAnchor();
     await signingKeys.rotateAfter(signingKeyDays);
     await deletePastFailures(db.orm);
     await deletePastSessions(db.orm, sessionDaysKept);

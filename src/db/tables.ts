@@ -216,6 +216,8 @@ export const auditHead = pgTable(
     id: integer("id").primaryKey(),
     seq: exact("seq").notNull(),
     hash: text("hash").notNull(),
+    /** A code over both that only a holder of SERVER_SECRET can make; null while the chain is empty. */
+    seal: text("seal"),
   },
   (t) => [check("audit_head_one_row", sql`${t.id} = 1`)],
 );
