@@ -55,13 +55,13 @@ function withoutRollups(sql: Sql): Sql {
   return tag as unknown as Sql;
 }
 
-interface Purse {
+export interface Purse {
   accountId: string;
   walletId: string;
   apiKeyId: string;
 }
 
-async function fill(sql: Sql, count: number): Promise<Purse[]> {
+export async function fill(sql: Sql, count: number): Promise<Purse[]> {
   const purses = Array.from({ length: count }, () => ({ accountId: newId(), walletId: newId(), apiKeyId: newId() }));
   await sql`insert into wallets (account_id, id, balance)
     select account_id, id, 1000000000000000 from unnest(${purses.map(({ accountId }) => accountId)}::uuid[],
@@ -69,7 +69,11 @@ async function fill(sql: Sql, count: number): Promise<Purse[]> {
   return purses;
 }
 
-async function pairsASecond(journal: Journal, purses: Purse[], { callers, seconds }: RateOptions): Promise<number> {
+export async function pairsASecond(
+  journal: Journal,
+  purses: Purse[],
+  { callers, seconds }: RateOptions,
+): Promise<number> {
   const startedAt = performance.now();
   const endsAt = startedAt + seconds * 1000;
   let pairs = 0;
