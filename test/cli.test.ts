@@ -95,6 +95,24 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect(out).toMatch(/^echo +echo +true/m);
   });
 
+  it("keeps the catalogue: presets, aliases, services, prices and imports", async () => {
+    const [mario, best] = [`mario-${crypto.randomUUID()}`, `best-${crypto.randomUUID()}`];
+    const made = await direct("models", "preset", mario, "--base", "echo", "--lock", "SYSTEM", "--json");
+    expect(JSON.parse(made.out)).toMatchObject({ name: mario, base: "echo", locked: ["SYSTEM"] });
+    const { out } = await direct("models", "alias", best, `${mario}=3,echo`, "--json");
+    const targets = [
+      { model: mario, weight: 3 },
+      { model: "echo", weight: 1 },
+    ];
+    expect(JSON.parse(out).targets).toEqual(expect.arrayContaining(targets));
+    const refused = await direct("models", "service", "inside", "--base-url", "http://127.0.0.1:1/v1");
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining("not a public address") });
+    const prefix = `${crypto.randomUUID()}/`;
+    const imported = await direct("models", "import", "echo", "--prefix", prefix, "--multiplier", "2", "--json");
+    expect(JSON.parse(imported.out)).toEqual({ added: [`${prefix}echo`], known: [], skipped: [] });
+    expect(await direct("models", "suggest", "echo")).toMatchObject({ code: 1 });
+  });
+
   it("proves the ledger, migrates, and says 2 for wrong usage and 3 for a server that is not there", async () => {
     expect(await direct("doctor")).toMatchObject({ code: 0 });
     expect(await direct("db", "migrate")).toMatchObject({ code: 0 });

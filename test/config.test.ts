@@ -122,6 +122,11 @@ describe("a configuration", () => {
       { TRUST_PROXY: "10.0.0.0/8, ::1,loopback" },
       { trustProxy: ["10.0.0.0/8", "::1", "loopback"] },
     ],
+    [
+      "private hosts of services",
+      { PRIVATE_SERVICE_HOSTS: "10.0.0.5:8000, [fd00::1]:80,gpu.internal:443" },
+      { privateServiceHosts: ["10.0.0.5:8000", "[fd00::1]:80", "gpu.internal:443"] },
+    ],
     ["seconds as milliseconds", { PROVIDER_TIMEOUT_SECONDS: "5" }, { providerTimeoutMs: 5000 }],
     ["a password of 72 bytes", { ADMIN_PASSWORD: "x".repeat(72) }, { adminPassword: "x".repeat(72) }],
   ])("takes %s", (_what, env, expected) => {
@@ -140,6 +145,10 @@ describe("a configuration", () => {
     ["ADMIN_PASSWORD", "seven77"],
     ["ADMIN_PASSWORD", "ä".repeat(37)],
     ["LOG_LEVEL", "loud"],
+    ["PRIVATE_SERVICE_HOSTS", "10.0.0.5"],
+    ["PRIVATE_SERVICE_HOSTS", "http://10.0.0.5:8000"],
+    ["PRIVATE_SERVICE_HOSTS", "127.1:8000"],
+    ["PRIVATE_SERVICE_HOSTS", "10.0.0.0/8:80"],
     ["TRUST_PROXY", "true"],
     ["TRUST_PROXY", "10.0.0.0/33"],
     ["TRUST_PROXY", "10.0.0.0/"],

@@ -57,6 +57,8 @@ describe("presets work", () => {
     ]);
     const { nodes } = (await server.ok(rows, {}, { key })).generations;
     expect(nodes).toEqual([{ model: name, servedModel: base, provider: "cloud", charge: { credits: "1" } }]);
+    const told = await server.database.sql`select served_model from bi.requests_v1 where model = ${name}`;
+    expect(told.map(({ served_model }) => served_model)).toEqual([base]);
   });
 
   it("whose system text and parameters a caller may override", async () => {
@@ -195,6 +197,17 @@ describe("aliases", () => {
     await server.ok("mutation ($name: String!) { removeModelAlias(name: $name) }", { name });
     await server.refused("NOT_FOUND", generate, { input: { model: name, prompt: "x" } }, { key });
     await server.refused("NOT_FOUND", "mutation ($name: String!) { removeModelAlias(name: $name) }", { name });
+  });
+
+  it("are among the models that clients of OpenAI's API are shown", async () => {
+    const model = await server.model("echo", "echo");
+    const name = await alias({ model });
+    const { key } = await server.customer({ models: [model] });
+    const headers = { authorization: `Bearer ${key}` };
+    const { data } = (await (await fetch(`${server.url}/v1/models`, { headers })).json()) as { data: { id: string }[] };
+    expect(data.map(({ id }) => id)).toEqual([model, name]);
+    const one = await fetch(`${server.url}/v1/models/${name}`, { headers });
+    expect(await one.json()).toMatchObject({ id: name, owned_by: "alias" });
   });
 
   it("give no key more than it has: the name or what it stands for must be allowed", async () => {

@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type Data, type Doors, OperationRefused, runOperation } from "./door.ts";
 
-/** OpenAI's list of models over `models`. */
-const models = "query Models { models { name provider createdAt enabled } }";
+/** OpenAI's list of models over `models` and `modelAliases`: all that can be called by a name. */
+const models = "query Models { models { name provider createdAt enabled } modelAliases { name createdAt } }";
 
 export async function listModels(doors: Doors, request: FastifyRequest, reply: FastifyReply) {
-  const { models: all } = await runOperation(doors, request, reply, { query: models });
-  return { object: "list", data: all.filter(({ enabled }: Data) => enabled).map(toModel) };
+  const { models: all, modelAliases } = await runOperation(doors, request, reply, { query: models });
+  const enabled = all.filter((model: Data) => model.enabled);
+  const aliases = modelAliases.map((alias: Data) => ({ ...alias, provider: "alias" }));
+  return { object: "list", data: [...enabled, ...aliases].map(toModel) };
 }
 
 export async function retrieveModel(doors: Doors, request: FastifyRequest, reply: FastifyReply) {
