@@ -242,7 +242,7 @@ function earliestOf({ from, to }: GenerationSearch): Date | undefined {
   return from ?? (to && new Date(to.getTime() - 1));
 }
 
-function tariffOf({ base, metered }: Cost): Tariff {
+export function tariffOf({ base, metered }: Cost): Tariff {
   return { baseMicro: parseCredits(base, "base"), metered };
 }
 

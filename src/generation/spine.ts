@@ -5,12 +5,14 @@ import { Leases } from "../ledger/leases.ts";
 import type { Sealer } from "../sealing.ts";
 import { EmbedResolver } from "./embed-resolver.ts";
 import { EmbeddingMeter } from "./embedding.ts";
+import { AccessExplainer } from "./explain.ts";
+import { ExplainResolver } from "./explain-resolver.ts";
 import { GenerationFeed } from "./feed.ts";
 import { feedResolver } from "./feed-resolver.ts";
 import { QuoteResolver } from "./quote-resolver.ts";
 import { Quotes } from "./quotes.ts";
 import { GenerationResolver } from "./resolver.ts";
-import { type GenerationOptions, GenerationService } from "./service.ts";
+import { type GenerationOptions, GenerationService, generateCost, tariffOf } from "./service.ts";
 import { GenerationStreamResolver } from "./stream-resolver.ts";
 
 /** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
@@ -41,6 +43,7 @@ export function openSpine({ keys, sealer, ...options }: SpineOptions) {
     new GenerationStreamResolver(),
     new EmbedResolver(),
     new QuoteResolver(generation),
+    new ExplainResolver(new AccessExplainer({ ...options, tariff: tariffOf(generateCost) })),
     feedResolver(feed),
   ];
   return { meters, leases, feed, resolvers };

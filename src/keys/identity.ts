@@ -157,6 +157,7 @@ export class KeyIdentity {
   }
 }
 
+/** Who a key is when it calls. */
 export function toViewer(match: Omit<SecretMatch, "secret" | "databaseNow">): KeyViewer {
   const { id: apiKeyId, accountId, walletId, scopes, limitMode, cacheSeconds } = match.key;
   const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = effectiveLimits(match.key, match.plan);

@@ -81,6 +81,17 @@ export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretM
   return row && { ...row, databaseNow: new Date(row.databaseNow) };
 }
 
+/** As `keyByDigest` reads it, for whoever asks about a key without being one. */
+export async function keyWithPlan(tx: Executor, id: string): Promise<Omit<SecretMatch, "secret"> | undefined> {
+  const [row] = await tx
+    .select({ key: keyColumns, account: accounts, plan: plans, databaseNow: sql<string>`now()` })
+    .from(apiKeys)
+    .innerJoin(accounts, eq(accounts.id, apiKeys.accountId))
+    .leftJoin(plans, eq(plans.id, sql`coalesce(${apiKeys.planId}, ${accounts.planId})`))
+    .where(eq(apiKeys.id, id));
+  return row && { ...row, databaseNow: new Date(row.databaseNow) };
+}
+
 /** Of a secret that works. */
 export async function keyIdByLiveDigest(tx: Executor, digest: Buffer): Promise<string | undefined> {
   const { apiKeyId, validTo } = keySecrets;

@@ -23,6 +23,7 @@ if used >= tonumber(ARGV[2]) then return {0, used} end
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return {1, used + 1}`;
+const countScript = `${clock} return redis.call('ZCOUNT', KEYS[1], now, '+inf')`;
 // It also puts back what a restart of Redis lost.
 const renewScript = `${clock}
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
@@ -44,6 +45,14 @@ export class Concurrency {
     if (!decided.granted) return { ...decided, release: () => {} };
     this.#keep(key, lease);
     return { ...decided, release: () => this.#release(key, lease) };
+  }
+
+  /** How many calls of a key run now. */
+  async used(key: string): Promise<number> {
+    const { redis } = this.#options;
+    const local = this.#leases.get(key)?.size ?? 0;
+    if (redis?.status !== "ready") return local;
+    return (redis.eval(countScript, 1, name(key)) as Promise<number>).catch(() => local);
   }
 
   stop(): void {

@@ -63,6 +63,14 @@ export class Limiters {
     return { granted, used, msBeforeReset: result.msBeforeNext, correct };
   }
 
+  /** What a window holds, without taking anything. */
+  async look(name: string, key: string, window: Window): Promise<{ used: number; msBeforeReset: number }> {
+    const found = await this.insured(name, window).get(key);
+    // A limiter counts on past what it grants, and forgets nothing before its window has ended.
+    const used = Math.min(found?.consumedPoints ?? 0, window.points);
+    return { used, msBeforeReset: found && found.msBeforeNext > 0 ? found.msBeforeNext : 0 };
+  }
+
   #make(name: string, { points, durationSeconds: duration }: Window) {
     const id = `${name}:${points}:${duration}`;
     const known = this.#made.get(id);

@@ -56,6 +56,29 @@ export class LimitsService {
     }
   }
 
+  /**
+   * How much of each limit is used now, without using any of it: of requests by what the field `generate` allows to a
+   * key that has no limit of its own.
+   */
+  async look(key: LimitedKey & Pick<KeyViewer, "requestsPerMinute">): Promise<Usage[]> {
+    const { limiters, concurrency } = this.#options;
+    const { apiKeyId, requestsPerMinute, tokensPerMinute, maxConcurrency } = key;
+    const caller = requestsPerMinute === null ? `${generateField.name}:key:${apiKeyId}` : `key:${apiKeyId}`;
+    const points = requestsPerMinute ?? generateField.limit;
+    const requests = await limiters.look("requests", caller, { points, durationSeconds: minute });
+    const found: Usage[] = [{ limited: "requests", limit: points, ...requests }];
+    if (tokensPerMinute !== null) {
+      const window = { points: tokensPerMinute, durationSeconds: minute };
+      const tokens = await limiters.look("tokens", apiKeyId, window);
+      found.push({ limited: "tokensPerMinute", limit: tokensPerMinute, ...tokens });
+    }
+    if (maxConcurrency !== null) {
+      const used = await concurrency.used(apiKeyId);
+      found.push({ limited: "maxConcurrency", limit: maxConcurrency, used, msBeforeReset: 0 });
+    }
+    return found;
+  }
+
   denialsOf(key: { accountId: string; id: string }, hours: number): Promise<DenialCount[]> {
     return denialsOf(this.#options.db.orm, key, { hours, limit: denialsMax });
   }
@@ -102,6 +125,16 @@ export class LimitsService {
 }
 
 const denialsMax = 1000;
+/** As the field declares it in the schema. */
+const generateField = { name: "Mutation.generate", limit: 600 };
+
+export interface Usage {
+  limited: "requests" | "tokensPerMinute" | "maxConcurrency";
+  limit: number;
+  used: number;
+  /** 0 when nothing is used, and for calls that run, whose end nobody can foretell. */
+  msBeforeReset: number;
+}
 
 interface Refusal {
   limited: "maxConcurrency" | "tokensPerMinute";

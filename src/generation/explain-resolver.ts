@@ -1,0 +1,32 @@
+import { Arg, Directive, ID, Query, Resolver } from "type-graphql";
+import { fromWire } from "../ids.ts";
+import type { AccessExplainer } from "./explain.ts";
+import { AccessExplanation, toExplanation } from "./explain-types.ts";
+import { GenerateInput } from "./input-types.ts";
+
+@Resolver()
+export class ExplainResolver {
+  readonly #explainer: AccessExplainer;
+
+  constructor(explainer: AccessExplainer) {
+    this.#explainer = explainer;
+  }
+
+  @Directive('@role(requires: "ANALYST")')
+  @Query(() => AccessExplanation, {
+    description:
+      "Why a key may or may not make this call now: each check with its outcome and figures. No model is called, and nothing is reserved or counted. Fails with NOT_FOUND.",
+  })
+  async explainAccess(
+    @Arg("apiKeyId", () => ID) apiKeyId: string,
+    @Arg("input", () => GenerateInput) input: GenerateInput,
+    @Arg("ip", () => String, { nullable: true, description: "The address that the call comes from." }) ip:
+      | string
+      | null,
+    @Arg("at", () => Date, { nullable: true, description: "For expiry and hours: another time than now." })
+    at: Date | null,
+  ): Promise<AccessExplanation> {
+    const question = { apiKeyId: fromWire("key", apiKeyId), input, ip: ip ?? undefined, at: at ?? undefined };
+    return toExplanation(await this.#explainer.explain(question));
+  }
+}
