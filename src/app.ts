@@ -34,6 +34,7 @@ import { addAuditExport } from "./http/audit-export.ts";
 import { Callers } from "./http/context.ts";
 import { addExportRoutes } from "./http/export-routes.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
+import { addMetricsRoute, Metrics } from "./http/metrics.ts";
 import { Operations } from "./http/operations.ts";
 import { RunningRequests } from "./http/running-requests.ts";
 import { addRoutes, createServer } from "./http/server.ts";
@@ -104,7 +105,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const noteAnchor = async () => log.info({ anchor: await audit.anchor() }, "the audit ends here");
   const ageing = new Ageing(db, onError);
   const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor });
-  const limiting = openLimits(config, db, log);
+  const metrics = new Metrics();
+  const limiting = openLimits({ config, db, log, onLocal: metrics.onLocalLimit });
   const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
   const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
@@ -123,7 +125,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const onLost = (count: number, cause?: unknown) => log.warn({ err: cause, count }, "prompts were not written down");
   const prompts = openPrompts({ db, promptKey: secrets.promptKey, record, onError, onLost });
   const ledger = { journal, limits, idempotency, sealer, cache, running, prompts: prompts.writer };
-  const spine = openSpine({ db, catalogue, keys, ...ledger, inputBytesMax, onError });
+  const { onSettled } = metrics;
+  const spine = openSpine({ db, catalogue, keys, ...ledger, inputBytesMax, onSettled, onError });
   const { meters, leases, feed } = spine;
   const resolvers = [
     ...people.resolvers,
@@ -145,7 +148,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const background = { workers, doctor, running, limiting, leases, feed, retention, prompts };
   const { auth } = people;
   const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi, audit };
-  return { ...features, meters, ...background, schema };
+  return { ...features, meters, metrics, ...background, schema };
 }
 
 function creditsResolvers(db: Database, wallets: Wallets, record: RecordChange) {
@@ -215,13 +218,14 @@ async function assemble(
   { db, directUrl, close: closeDatabase, ...pools }: OpenDatabases,
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, pools);
-  const { auth, people, accounts, keys, models, providers, identity, exports } = parts;
+  const { auth, people, accounts, keys, models, providers, identity, exports, metrics } = parts;
   const { workers, running, limiting, leases, feed, prompts } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
   const sandbox = introspection;
   const onDenied = ({ identity: { viewer, refusedKey } }: Context, code: ErrorCode) => {
     const key = viewer?.kind === "API_KEY" ? viewer : refusedKey;
+    metrics.onDenied(code);
     if (key) limiting.denials.count(key, code);
   };
   const plugins = [limitAnswers(onDenied)];
@@ -235,6 +239,7 @@ async function assemble(
   const checkReady = async () => void (await db.sql`select 1`);
   addRoutes(server, { apollo, callers, operations, requests, sockets, sandbox, checkReady });
   addWellKnown(server, people.signingKeys);
+  addMetricsRoute(server, metrics, config.metricsToken);
   addExportRoutes(server, { callers, exports });
   addAuditExport(server, callers, parts.audit);
   const ollama = providers.get("ollama");

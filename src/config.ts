@@ -84,6 +84,7 @@ const environment = z.object({
   SIGN_IN_LOCK_SECONDS: wholeNumber(1, 86_400).default(900),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
   TRUST_PROXY: list.refine((all) => all.every(isProxy), "takes addresses, CIDR ranges and loopback").prefault(""),
+  METRICS_TOKEN: z.string().min(16, "must have at least 16 characters").optional(),
   CORS_ORIGINS: list.refine((all) => all.every(isOrigin), "takes origins such as https://app.example.com").optional(),
   INTROSPECTION: flag.optional(),
   OLLAMA_BASE_URL: url.default("http://127.0.0.1:11434"),
@@ -172,6 +173,8 @@ export interface Config {
   signIn: { failuresMax: number; addressFailuresMax: number; lockSeconds: number };
   logLevel: Environment["LOG_LEVEL"];
   trustProxy: string[];
+  /** Who may read the metrics; undefined means whoever asks on this machine. */
+  metricsToken: string | undefined;
   corsOrigins: string[];
   introspection: boolean;
   ollamaBaseUrl: string;
@@ -268,6 +271,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     },
     logLevel: env.LOG_LEVEL,
     trustProxy: env.TRUST_PROXY,
+    metricsToken: env.METRICS_TOKEN,
     corsOrigins: env.CORS_ORIGINS ?? (production ? [] : ["https://studio.apollographql.com"]),
     introspection: env.INTROSPECTION ?? !production,
     ollamaBaseUrl: env.OLLAMA_BASE_URL,

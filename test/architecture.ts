@@ -67,6 +67,7 @@ const doors: Door[] = [
     packages: ["fastify", "@fastify/*", "@as-integrations/*", "@apollo/server"],
     files: ["http/**", "graphql/**", "app.ts"],
   },
+  { packages: ["prom-client"], files: ["http/metrics.ts"] },
   { packages: ["csv-parse"], files: ["keys/import-file.ts", "finance/**"] },
   { packages: ["commander"], files: ["cli.ts", "cli/**"] },
   { packages: ["ioredis"], files: ["limits/**"] },

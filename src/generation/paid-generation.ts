@@ -35,6 +35,7 @@ export interface OpenedGeneration {
   seal: ((text: string) => string) | undefined;
   /** Set for a key that has agreed that what it says is kept; told undefined when nothing was answered. */
   remember: ((told: Told | undefined) => void) | undefined;
+  onSettled: (call: { model: string; status: string; latencyMs: number }) => void;
   onError: (error: unknown) => void;
 }
 
@@ -163,6 +164,7 @@ export class PaidGeneration implements PaidCall {
     admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
     const { closed, charged, balance } = await journal.settle(settlement);
     const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
+    this.#opened.onSettled(row);
     if (closed && ending.status !== "FAILED") {
       context.credits = {
         reserved: formatCredits(hold.amount),

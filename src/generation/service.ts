@@ -54,6 +54,8 @@ export interface GenerationOptions {
   running: Pick<RunningCalls, "add">;
   /** Where what is said is written down, by keys that have agreed to it. */
   prompts: Pick<PromptWriter, "add">;
+  /** Told of each call that has ended, by the name that the ledger has for its model. */
+  onSettled: (call: { model: string; status: string; latencyMs: number }) => void;
   onError: (error: unknown) => void;
 }
 
@@ -204,15 +206,15 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     { hold, bids, createdAt }: Reserved,
     { admission, use }: { admission: Admission; use?: CacheUse | undefined },
   ): PaidGeneration {
-    const { journal, idempotency, cache, running, onError } = this.#options;
+    const { journal, idempotency, cache, running, onSettled, onError } = this.#options;
     const [first, ...others] = bids;
     const attempts = new Attempts([toCandidate(first), ...others.map(toCandidate)]);
     const seal = order.idempotencyKey === undefined ? undefined : (text: string) => idempotency.seal(text);
     const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
     const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
     const remember = key.logsPrompts ? this.#remembering(order, hold) : undefined;
-    const parts = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline, keep, seal, onError };
-    return new PaidGeneration({ ...parts, remember });
+    const parts = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline, keep, seal };
+    return new PaidGeneration({ ...parts, remember, onSettled, onError });
   }
 
   #remembering({ call: { messages } }: Order, { accountId, id, apiKeyId, model, endUser }: HoldRequest) {

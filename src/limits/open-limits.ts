@@ -8,14 +8,23 @@ import { Limiters } from "./limiters.ts";
 import { connectRedis } from "./redis.ts";
 
 /** What counts calls, put together: in this process, or in Redis for all replicas. */
-export function openLimits({ redisUrl, replicas }: Pick<Config, "redisUrl" | "replicas">, db: Database, log: Logger) {
+export interface LimitParts {
+  config: Pick<Config, "redisUrl" | "replicas">;
+  db: Database;
+  log: Logger;
+  /** Told of each limit that had to be decided here although there should be a Redis. */
+  onLocal: () => void;
+}
+
+export function openLimits({ config, db, log, onLocal }: LimitParts) {
+  const { redisUrl, replicas } = config;
   const redis = redisUrl
     ? connectRedis(redisUrl, (connected) => {
         if (connected) log.info("limits are shared by way of Redis");
         else log.warn("Redis is gone: each replica keeps its share of the limits");
       })
     : undefined;
-  const options = { redis, replicas };
+  const options = { redis, replicas, onLocal };
   const limiters = new Limiters(options);
   const concurrency = new Concurrency(options);
   const denials = new Denials(db, (error) => log.error({ err: error }, "denials could not be counted"));

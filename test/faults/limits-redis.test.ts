@@ -172,6 +172,72 @@ describe.skipIf(!hasRedis)("three replicas", () => {
       .poll(async () => allowedOf(90, await issueKey({ requestsPerMinute: 12 })), { timeout: 15_000 })
       .toBe(12);
   });
+
+  it("lose no call and little time while Redis hangs for five seconds, and say so in the metrics", {
+    timeout: 60_000,
+  }, async () => {
+    const key = await issueKey({ requestsPerMinute: 1_000_000, tokensPerMinute: 100_000_000, maxConcurrency: 1000 });
+    const localBefore = await decidedLocally();
+    for (let i = 0; i < 30; i++) await generate(i % 3, key);
+    const well = await timed(5_000, key);
+    redis.kill("SIGSTOP");
+    const hung = await timed(5_000, key);
+    redis.kill("SIGCONT");
+    const figures = { well: summary(well), hung: summary(hung) };
+    console.log(`calls in ms while Redis was well and while it hung: ${JSON.stringify(figures)}`);
+    expect([...well, ...hung].filter(({ status }) => status !== 200)).toEqual([]);
+    expect(figures.hung.mean - figures.well.mean).toBeLessThanOrEqual(5);
+    expect(figures.hung.p50 - figures.well.p50).toBeLessThanOrEqual(5);
+    expect(await decidedLocally()).toBeGreaterThan(localBefore);
+    // It counts together again, without a restart of anything.
+    await expect
+      .poll(async () => allowedOf(90, await issueKey({ requestsPerMinute: 12 })), { timeout: 15_000 })
+      .toBe(12);
+  });
+
+  it("go on when Redis is emptied under them", { timeout: 60_000 }, async () => {
+    const key = await issueKey({ requestsPerMinute: 30, maxConcurrency: 1000 });
+    expect(await allowedOf(20, key)).toBe(20);
+    spawnSync("redis-cli", ["-p", String(redisPort), "flushall"]);
+    // A window begins anew: at most as much again.
+    const again = (await allowedOf(90, key)) + (await allowedOf(30, key));
+    expect(again).toBeGreaterThanOrEqual(10);
+    expect(again).toBeLessThanOrEqual(30);
+  });
+
+  interface Timed {
+    status: number;
+    ms: number;
+  }
+
+  /** Calls one after the other, for so long, on the replicas in turn. */
+  async function timed(forMs: number, key: string): Promise<Timed[]> {
+    const calls: Timed[] = [];
+    const endAtMs = performance.now() + forMs;
+    for (let i = 0; performance.now() < endAtMs; i++) {
+      const startedAtMs = performance.now();
+      const { status } = await generate(i % 3, key);
+      calls.push({ status, ms: performance.now() - startedAtMs });
+    }
+    return calls;
+  }
+
+  function summary(calls: Timed[]) {
+    const times = calls.map(({ ms }) => ms).toSorted((a, b) => a - b);
+    const at = (share: number) => Math.round((times[Math.floor(times.length * share)] ?? 0) * 10) / 10;
+    const mean = Math.round((times.reduce((sum, ms) => sum + ms, 0) / times.length) * 10) / 10;
+    return { calls: times.length, mean, p50: at(0.5), p99: at(0.99), max: at(0.99999) };
+  }
+
+  async function decidedLocally(): Promise<number> {
+    const counts = await Promise.all(
+      replicas.map(async ({ url }) => {
+        const text = await (await fetch(`${url}/metrics`)).text();
+        return Number(/^tollgate_limits_decided_locally_total (\d+)$/m.exec(text)?.[1]);
+      }),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
 });
 
 async function freePort(): Promise<number> {

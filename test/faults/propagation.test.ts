@@ -104,6 +104,26 @@ describe("a revoked key", () => {
     expect(max).toBeLessThan(1000);
   });
 
+  it("and one of a closed account, and a plan that is changed: as soon", { timeout: 60_000 }, async () => {
+    const plan = (await send(0, 'mutation { createPlan(input: { name: "p", limits: { models: ["a"] } }) { id } }', {}))
+      .body.data.createPlan.id;
+    const account = (await send(0, 'mutation { createAccount(input: { name: "a" }) { id } }', {})).body.data
+      .createAccount.id;
+    const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }";
+    const input = { name: "k", accountId: account, planId: plan, scopes: ["models:read"] };
+    const key = (await send(0, create, { input })).body.data.createApiKey.secret;
+    const models = async (replica: number) =>
+      (await send(replica, "{ models { name } }", {}, key)).body.data?.models.length;
+    for (const replica of others(0)) expect(await models(replica)).toBe(0);
+    const update = "mutation ($id: ID!) { updatePlan(id: $id, input: { limits: { models: null } }) { id } }";
+    await send(0, update, { id: plan });
+    const changed = await untilAll(async (replica) => (await models(replica)) === 1);
+    await send(0, "mutation ($id: ID!) { closeAccount(id: $id) { id } }", { id: account });
+    const closed = await untilAll(async (replica) => !(await works(replica, key)));
+    console.log(`a plan was changed everywhere after ${changed} ms, an account closed after ${closed} ms`);
+    expect(Math.max(changed, closed)).toBeLessThan(1000);
+  });
+
   it("is refused within 5 s when nothing is heard, and at once when the connection is back", {
     timeout: 60_000,
   }, async () => {
@@ -117,6 +137,15 @@ describe("a revoked key", () => {
     expect(summary(await revokeAndWatch(1, mended)).max).toBeLessThan(1000);
   });
 });
+
+/** After how many ms all replicas but the first agree. */
+async function untilAll(agrees: (replica: number) => Promise<boolean>): Promise<number> {
+  const startedAtMs = performance.now();
+  for (const replica of others(0)) {
+    while (!(await agrees(replica))) if (performance.now() - startedAtMs > 10_000) throw new Error("it never came");
+  }
+  return Math.round(performance.now() - startedAtMs);
+}
 
 async function listening(): Promise<number> {
   const [row] = await database.sql`

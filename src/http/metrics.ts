@@ -1,0 +1,100 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { AppError, type ErrorCode } from "../errors.ts";
+
+/**
+ * What Prometheus is told. Labels are words of ours only: a code of the catalogue of errors, a state, and the name of a
+ * model that is in the catalogue, so that nobody can fill the memory of whoever collects them.
+ */
+export interface SettledCall {
+  /** The name that the ledger has. */
+  model: string;
+  status: string;
+  latencyMs: number;
+}
+
+/** Beyond so many models, those that come later are counted together. */
+const modelsMax = 200;
+const otherModel = "other";
+const latencySeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #models = new Set<string>();
+  #hasDefaults = false;
+  readonly #calls = new Counter({
+    name: "tollgate_calls_total",
+    help: "Calls of models that were settled, by model and status of the ledger.",
+    labelNames: ["model", "status"],
+    registers: [this.#registry],
+  });
+  readonly #latency = new Histogram({
+    name: "tollgate_call_seconds",
+    help: "From the reservation to the end of the answer, by model.",
+    labelNames: ["model"],
+    buckets: latencySeconds,
+    registers: [this.#registry],
+  });
+  readonly #denials = new Counter({
+    name: "tollgate_denials_total",
+    help: "Calls that were refused for want of a right, credits or room within a limit, by code.",
+    labelNames: ["code"],
+    registers: [this.#registry],
+  });
+  readonly #localLimits = new Counter({
+    name: "tollgate_limits_decided_locally_total",
+    help: "Limits that this replica decided by itself because Redis did not answer.",
+    registers: [this.#registry],
+  });
+
+  readonly onSettled = ({ model, status, latencyMs }: SettledCall): void => {
+    const label = this.#labelOf(model);
+    this.#calls.inc({ model: label, status });
+    this.#latency.observe({ model: label }, latencyMs / 1000);
+  };
+
+  readonly onDenied = (code: ErrorCode): void => {
+    this.#denials.inc({ code });
+  };
+
+  readonly onLocalLimit = (): void => {
+    this.#localLimits.inc();
+  };
+
+  async text(): Promise<string> {
+    // Those of the process cost a little all the time, so they begin when somebody first asks.
+    if (!this.#hasDefaults) collectDefaultMetrics({ register: this.#registry });
+    this.#hasDefaults = true;
+    return this.#registry.metrics();
+  }
+
+  #labelOf(model: string): string {
+    if (this.#models.has(model)) return model;
+    if (this.#models.size >= modelsMax) return otherModel;
+    this.#models.add(model);
+    return model;
+  }
+}
+
+/** With a token whoever has it may read; without one, whoever asks on this machine and through no proxy. */
+export function addMetricsRoute(server: FastifyInstance, metrics: Metrics, token: string | undefined): void {
+  server.get("/metrics", async (request, reply) => {
+    if (!(token === undefined ? isLocal(request) : bears(request, token))) throw new AppError("FORBIDDEN");
+    return reply.type("text/plain; version=0.0.4; charset=utf-8").send(await metrics.text());
+  });
+}
+
+function isLocal({ headers, raw }: FastifyRequest): boolean {
+  const forwarded = headers.forwarded ?? headers["x-forwarded-for"];
+  return forwarded === undefined && /^(::ffff:)?127\.|^::1$/.test(raw.socket.remoteAddress ?? "");
+}
+
+function bears({ headers }: FastifyRequest, token: string): boolean {
+  const given = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1] ?? "";
+  return timingSafeEqual(digest(given), digest(token));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
