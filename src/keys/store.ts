@@ -70,14 +70,24 @@ export interface SecretMatch {
   databaseNow: Date;
 }
 
-export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretMatch | undefined> {
-  const [row] = await tx
+const byDigest = new WeakMap<Executor, ReturnType<typeof prepareByDigest>>();
+
+/** Made once: to build a statement of this width takes longer than to run it, and whoever guesses keys makes it run. */
+function prepareByDigest(tx: Executor) {
+  return tx
     .select({ secret: keySecrets, key: keyColumns, account: accounts, plan: plans, databaseNow: sql<string>`now()` })
     .from(keySecrets)
     .innerJoin(apiKeys, and(eq(apiKeys.accountId, keySecrets.accountId), eq(apiKeys.id, keySecrets.apiKeyId)))
     .innerJoin(accounts, eq(accounts.id, keySecrets.accountId))
     .leftJoin(plans, eq(plans.id, sql`coalesce(${apiKeys.planId}, ${accounts.planId})`))
-    .where(eq(keySecrets.digest, digest));
+    .where(eq(keySecrets.digest, sql.placeholder("digest")))
+    .prepare("key_by_digest");
+}
+
+export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretMatch | undefined> {
+  const prepared = byDigest.get(tx) ?? prepareByDigest(tx);
+  byDigest.set(tx, prepared);
+  const [row] = await prepared.execute({ digest });
   return row && { ...row, databaseNow: new Date(row.databaseNow) };
 }
 
