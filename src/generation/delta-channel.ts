@@ -1,4 +1,4 @@
-import type { GenerationFinished, TextDelta } from "./event-types.ts";
+import { GenerationFinished, TextDelta } from "./event-types.ts";
 import type { Generation } from "./types.ts";
 
 /**
@@ -94,10 +94,10 @@ export class DeltaChannel implements AsyncIterableIterator<Event> {
     if (text !== undefined) {
       this.#pendingLength -= text.length;
       if (this.#pendingLength < pendingLengthMax) this.wakeWriter();
-      return { seq: this.#seq++, text };
+      return Object.assign(new TextDelta(), { seq: this.#seq++, text });
     }
     const generation = this.#finished;
     this.#finished = undefined;
-    return generation && { generation };
+    return generation && Object.assign(new GenerationFinished(), { generation });
   }
 }

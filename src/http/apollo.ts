@@ -1,15 +1,19 @@
-import { ApolloServer, type ApolloServerPlugin } from "@apollo/server";
+import { ApolloServer, type ApolloServerPlugin, HeaderMap } from "@apollo/server";
 import { ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginLandingPageLocalDefault } from "@apollo/server/plugin/landingPage/default";
 import type { GraphQLFormattedError, GraphQLSchema } from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { badInput, catalogue, type ErrorCode } from "../errors.ts";
+import type { Executor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
-import { formatFault, headersOf, toPublicFault } from "./format-error.ts";
+import { formatFault, headersOf, toPublicFault, withoutSuggestion } from "./format-error.ts";
+import type { Operations } from "./operations.ts";
 
 export interface ApolloOptions {
   schema: GraphQLSchema;
+  executor: Executor;
+  operations: Operations;
   log: Logger;
   introspection: boolean;
   /** Serves Apollo Sandbox to browsers. */
@@ -20,7 +24,8 @@ export interface ApolloOptions {
 const subscriptionsElsewhere =
   "Subscriptions go over a WebSocket (graphql-transport-ws) to /graphql, or as server-sent events to /graphql/stream.";
 
-export function createApollo({ schema, log, introspection, sandbox, plugins }: ApolloOptions): ApolloServer<Context> {
+export function createApollo(options: ApolloOptions): ApolloServer<Context> {
+  const { schema, log, introspection, sandbox, plugins } = options;
   const landingPage = sandbox
     ? ApolloServerPluginLandingPageLocalDefault({ embed: true, includeCookies: false })
     : ApolloServerPluginLandingPageDisabled();
@@ -36,11 +41,25 @@ export function createApollo({ schema, log, introspection, sandbox, plugins }: A
     validationRules: validationRules(schema),
     formatError: (formatted, error) => {
       const fault = formatFault(toPublicFault(error), formatted.path);
-      // Apollo hides the suggestions of its validation only; a variable that does not fit its type gets them too.
-      return introspection ? fault : { ...fault, message: fault.message.replace(/ ?Did you mean .+\?$/s, "") };
+      return introspection ? fault : withoutSuggestion(fault);
     },
-    plugins: [landingPage, answers(log), ...plugins],
+    plugins: [landingPage, answers(log), execution(options), ...plugins],
   });
+}
+
+/** Has valid operations run as they are run for every other door, and told in the same words. */
+function execution({ schema, executor, operations }: ApolloOptions): ApolloServerPlugin<Context> {
+  return {
+    requestDidStart: async () => ({
+      responseForOperation: async ({ document, operation, request, contextValue }) => {
+        if (!operation) return null;
+        const { variables: variableValues, operationName } = request;
+        const result = await executor.run({ schema, document, contextValue, variableValues, operationName });
+        const singleResult = operations.format(result, contextValue);
+        return { http: { headers: new HeaderMap() }, body: { kind: "single", singleResult } };
+      },
+    }),
+  };
 }
 
 /** Gives each answer its request id, HTTP status and headers, and writes down what nobody meant to happen. */
@@ -64,7 +83,6 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
         if (response.body.kind !== "single") return;
         response.http.headers.set("content-type", contentTypeFor(request.http?.headers.get("accept")));
         const { singleResult } = response.body;
-        if (context.credits) singleResult.extensions = { ...singleResult.extensions, credits: context.credits };
         if (!singleResult.errors) return;
         singleResult.errors = singleResult.errors.map((error) => withRequestId(error, context.requestId));
         const [first] = singleResult.errors;

@@ -30,7 +30,7 @@ export function toPublicFault(error: unknown): PublicFault {
   const fault = asUnavailable(causeOf(error));
   if (fault instanceof AppError) return publish(fault.code, fault.message, fault.details);
   if (error instanceof GraphQLError) {
-    const code = String(error.extensions["code"] ?? "");
+    const code = String(error.extensions?.["code"] ?? "");
     if (code in catalogue && code !== "INTERNAL") return publish(code as ErrorCode, error.message);
     // From the language itself: a value that does not fit its type, say.
     if (requestFaults.has(code) || (isOfTheLanguage(error.originalError) && code === "")) {
@@ -61,6 +61,11 @@ export function formatFault(
   path?: GraphQLFormattedError["path"],
 ): GraphQLFormattedError {
   return { message, ...(path && { path }), extensions: { code, retryable: catalogue[code].retryable, ...details } };
+}
+
+/** Names of the schema that a caller came near to, for where the schema is not for everyone. */
+export function withoutSuggestion<F extends { message: string }>(fault: F): F {
+  return { ...fault, message: fault.message.replace(/ ?Did you mean .+\?$/s, "") };
 }
 
 /** The headers that say in HTTP what the body says in GraphQL. */

@@ -2,7 +2,6 @@ import {
   type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
-  execute,
   type FormattedExecutionResult,
   GraphQLError,
   type GraphQLSchema,
@@ -10,15 +9,15 @@ import {
   NoSchemaIntrospectionCustomRule,
   parse,
   specifiedRules,
-  subscribe,
   type ValidationRule,
   validate,
 } from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { badInput, type ErrorCode } from "../errors.ts";
+import type { Executor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
-import { causeOf, formatFault, toPublicFault } from "./format-error.ts";
+import { causeOf, formatFault, toPublicFault, withoutSuggestion } from "./format-error.ts";
 import { isDenial } from "./limit-answers.ts";
 
 /**
@@ -33,6 +32,7 @@ export interface OperationRequest {
 
 export interface OperationsOptions {
   schema: GraphQLSchema;
+  executor: Executor;
   log: Logger;
   introspection: boolean;
   /** Told of each refusal for want of a right, credits or room within a limit. */
@@ -54,11 +54,13 @@ export function isStream(result: OperationResult): result is AsyncIterable<Execu
 export class Operations {
   readonly #options: OperationsOptions;
   readonly #rules: ValidationRule[];
+  readonly #executor: Executor;
   /** Valid documents by their text, the oldest first. */
   readonly #documents = new Map<string, DocumentNode>();
 
   constructor(options: OperationsOptions) {
     this.#options = options;
+    this.#executor = options.executor;
     const hidden = options.introspection ? [] : [NoSchemaIntrospectionCustomRule];
     this.#rules = [...specifiedRules, ...hidden, ...validationRules(options.schema)];
   }
@@ -86,7 +88,7 @@ export class Operations {
   async run(args: ExecutionArgs): Promise<OperationResult> {
     const operation = getOperationAST(args.document, args.operationName);
     if (!operation) return { errors: [this.asError(badInput("There is no such operation in the document."))] };
-    return operation.operation === "subscription" ? subscribe(args) : execute(args);
+    return operation.operation === "subscription" ? this.#executor.subscribe(args) : this.#executor.run(args);
   }
 
   /** Starts an operation and gives what `run` gives, errors of the document included. */
@@ -118,10 +120,11 @@ export class Operations {
     return errors.map((error) => {
       const fault = toPublicFault(error);
       // That a client left is no fault of ours, and its own answer nobody reads.
-      if (fault.unexpected && !signal?.aborted) {
-        this.#options.log.error({ err: causeOf(error), requestId, code: fault.code }, "request failed");
-      }
-      const { extensions, ...formatted } = formatFault(fault, error instanceof GraphQLError ? error.path : undefined);
+      const left = fault.code === "UNAVAILABLE" && signal?.aborted;
+      const { log, introspection } = this.#options;
+      if (fault.unexpected && !left) log.error({ err: causeOf(error), requestId, code: fault.code }, "request failed");
+      const told = formatFault(fault, error instanceof GraphQLError ? error.path : undefined);
+      const { extensions, ...formatted } = introspection ? told : withoutSuggestion(told);
       return { ...formatted, extensions: { ...extensions, requestId } };
     });
   }
