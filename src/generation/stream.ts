@@ -1,4 +1,5 @@
 import { AppError } from "../errors.ts";
+import { failpoint } from "../failpoint.ts";
 import type { PaidStream } from "../graphql/directives/cost.ts";
 import type { Leases } from "../ledger/leases.ts";
 import type { ProviderEvent, ToolCall } from "../models/providers/provider.ts";
@@ -80,6 +81,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     this.#firstTokenMs ??= this.call.elapsedMs();
     if (!this.#produced.add(text, this.call.call.maxOutputTokens)) return false;
     this.#channel.push(text);
+    failpoint("after_first_chunk");
     return true;
   }
 
