@@ -81,7 +81,7 @@ const healthy = async () => {
 const audited = (action: string) => server.database.sql`
   select actor, object, after from audit_events where action = ${action} order by seq`;
 
-describe("a month of calls", () => {
+describe("a month of calls", { timeout: 120_000 }, () => {
   let before: unknown[];
   let days: unknown[];
   const everyDay = ["2026-01-30T12:00:00Z", "2026-01-31T12:00:00Z", "2026-02-01T12:00:00Z"];
@@ -142,7 +142,16 @@ describe("a month of calls", () => {
   });
 
   it("is dropped without holding up a call, even while somebody reads", async () => {
-    let slowestMs = 0;
+    const slowestOfMs = async (calls: number) => {
+      let slowestMs = 0;
+      for (let i = 0; i < calls; i++) {
+        const startedAtMs = performance.now();
+        await server.ok(generate, { input: { model: "echo", prompt: "x" } }, { key: bob.key });
+        slowestMs = Math.max(slowestMs, performance.now() - startedAtMs);
+      }
+      return slowestMs;
+    };
+    const usualMs = await slowestOfMs(8);
     let dropped = false;
     const reading = db.sql.begin(async (tx) => {
       await tx`select count(*) from requests`;
@@ -150,17 +159,13 @@ describe("a month of calls", () => {
         dropped = true;
         return data.dropMonth;
       });
-      for (let i = 0; i < 20; i++) {
-        const startedAtMs = performance.now();
-        await server.ok(generate, { input: { model: "echo", prompt: "x" } }, { key: bob.key });
-        slowestMs = Math.max(slowestMs, performance.now() - startedAtMs);
-      }
+      // A try to drop holds calls up for a tenth of a second at most; the rest is left to a busy machine.
+      expect(await slowestOfMs(8)).toBeLessThan(3 * usualMs + 1_000);
       expect(dropped).toBe(false);
       return [dropping];
     });
     const [dropping] = await reading;
     expect(await dropping).toMatchObject({ month: january, state: "DROPPED", storedBytes: null });
-    expect(slowestMs).toBeLessThan(2_000);
     expect(await server.database.sql`select 1 from requests where created_at < ${horizon}`).toEqual([]);
     expect(await audited("retention.drop")).toHaveLength(1);
   });
