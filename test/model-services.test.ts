@@ -15,7 +15,7 @@ const hostOf = (url: string) => new URL(url).host;
 
 const server = useServer({
   PRIVATE_SERVICE_HOSTS: `${hostOf(standin.url)},${hostOf(ollama.url)}`,
-  OPENAI_COMPATIBLE_SERVICES: `fixed=${standin.url},openai=https://api.openai.com/v1`,
+  OPENAI_COMPATIBLE_SERVICES: `fixed=${standin.url},openai=https://api.openai.com/v1,groq=http://127.0.0.1:9/v1`,
 });
 
 const setService = `mutation ($input: UpsertModelServiceInput!) {
@@ -320,6 +320,12 @@ describe("suggested prices", () => {
     });
     const { models } = await server.ok("{ models { name price { version } } }");
     expect(models).toContainEqual({ name: model, price: null });
+  });
+
+  it("are found by the name of the service where its address says nothing", async () => {
+    const model = await server.model("groq", "llama-3.3-70b-versatile", null);
+    const { suggestModelPrice: suggestion } = await server.ok(suggest, { model });
+    expect(suggestion).toMatchObject({ matchedProvider: "Groq", matchedModel: "llama-3.3-70b-versatile" });
   });
 
   it("are null for what nobody sells, and NOT_FOUND for what is not there", async () => {

@@ -148,8 +148,9 @@ export class Catalogue {
     const now = performance.now();
     if (!this.#view || now >= this.#expiresAtMs) {
       this.#expiresAtMs = now + trustedMs;
-      const reading = readCatalogue(this.#options.db.orm).then((rows) => {
-        this.#options.providers.adopt(rows.services);
+      const reading: Promise<CatalogueView> = readCatalogue(this.#options.db.orm).then((rows) => {
+        // One that was overtaken must not bring back services as they were.
+        if (this.#view === reading) this.#options.providers.adopt(rows.services);
         return new CatalogueView(rows, now);
       });
       // A failed read must not be the answer for the next five seconds.

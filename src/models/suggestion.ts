@@ -38,7 +38,9 @@ export class Suggestions {
     if (providerApiUrl === undefined || selfHosted) return null;
     // The list is large, and few ever look at it.
     const { calcPrice } = await import("@pydantic/genai-prices");
-    const known = calcPrice({}, providerModel, { providerApiUrl }) ?? calcPrice({}, providerModel);
+    // By where it runs, else by what its service is called here, else by its own name alone.
+    const hints = [{ providerApiUrl }, { providerId: provider }, {}];
+    const known = hints.map((hint) => calcPrice({}, providerModel, hint)).find((price) => price !== null);
     if (!known) return null;
     const { input_mtok, cache_read_mtok, output_mtok } = known.model_price as Record<string, Rate>;
     return {
