@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { importLinesMax } from "../src/keys/import.ts";
 import { readImportFile } from "../src/keys/import-file.ts";
+import { importFields } from "../src/keys/import-schema.ts";
 import { generate, useServer } from "./harness.ts";
 
 const server = useServer();
@@ -83,6 +84,13 @@ describe("an import works", () => {
       first,
       second,
     ]);
+  });
+});
+
+describe("an import has", () => {
+  it("every field that a new key may have, and no other", async () => {
+    const { inputFields } = (await server.ok('{ __type(name: "CreateApiKeyInput") { inputFields { name } } }')).__type;
+    expect(inputFields.map(({ name }: { name: string }) => name).toSorted()).toEqual(importFields.toSorted());
   });
 });
 

@@ -73,9 +73,11 @@ function broken(line: number, message: string): ImportFile {
   return { entries: [], faults: [{ line, field: null, message }] };
 }
 
+const lists = ["scopes", "models", "allowedIps", "tags"];
+const integers = ["requestsPerMinute", "tokensPerMinute", "maxConcurrency", "cacheSeconds"];
 const readers: Record<string, (text: string) => unknown> = {
-  ...Object.fromEntries(["scopes", "models", "allowedIps", "tags"].map((field) => [field, splitList])),
-  ...Object.fromEntries(["requestsPerMinute", "tokensPerMinute", "maxConcurrency"].map((field) => [field, readInt])),
+  ...Object.fromEntries(lists.map((field) => [field, splitList])),
+  ...Object.fromEntries(integers.map((field) => [field, readInt])),
   sharedWallet: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() === "true" : text),
   hours: readObject,
   metadata: readObject,

@@ -23,6 +23,7 @@ export const importEntry = z.strictObject({
   requestsPerMinute: int,
   tokensPerMinute: int,
   maxConcurrency: int,
+  cacheSeconds: int,
   limitMode: z.enum(["ENFORCE", "SHADOW"]).nullish(),
   dailyBudgetUsd: decimal,
   monthlyBudgetUsd: decimal,
