@@ -189,6 +189,7 @@ ALTER TABLE "models" ADD COLUMN "first_byte_ms" integer;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "idle_ms" integer;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "total_ms" integer;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "repair_format" boolean DEFAULT false NOT NULL;--> statement-breakpoint
+ALTER TABLE "models" ADD COLUMN "image_tokens" integer DEFAULT 16384 NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "retries" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "breaker_failures" integer DEFAULT 10 NOT NULL;--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "breaker_open_seconds" integer DEFAULT 15 NOT NULL;--> statement-breakpoint

@@ -46,6 +46,8 @@ export const models = pgTable(
     totalMs: integer("total_ms"),
     /** Whether an answer without the format that was asked for is asked for once more. */
     repairFormat: boolean("repair_format").notNull().default(false),
+    /** What one image counts as at most, in input tokens. */
+    imageTokens: integer("image_tokens").notNull().default(16_384),
     retries: integer("retries").notNull().default(0),
     /** Failures in a row after which it is not asked for a while; 0 for never. */
     breakerFailures: integer("breaker_failures").notNull().default(10),

@@ -1,5 +1,6 @@
 import type { KeyViewer } from "../auth/viewer.ts";
 import { AppError, badInput } from "../errors.ts";
+import { hasImages } from "../guard/images.ts";
 import type { Candidate } from "../models/attempts.ts";
 import type { CallableModel, Modality, Route } from "../models/catalogue.ts";
 import { applyTerms, checkLocks } from "../models/parameters.ts";
@@ -23,6 +24,11 @@ export interface MostTokens {
   /** What one answer has of the output. */
   answerTokens: number;
   repairs: boolean;
+}
+
+/** What a model must be able to do for this call. */
+export function needsOf({ call }: Pick<Order, "call">): readonly Modality[] {
+  return hasImages(call.messages) ? ["TEXT", "IMAGE"] : ["TEXT"];
 }
 
 export type Bids = readonly [Bid, ...Bid[]];
@@ -58,8 +64,9 @@ function bidOf(order: Order, model: CallableModel, needs: readonly Modality[]): 
     ? applyTerms({ ...terms, system: null, locked: [] }, order)
     : applyTerms(terms, order);
   const repairs = order.repairable && model.repairFormat && call.responseFormat !== undefined;
-  const bid = { model, call: { ...call, model: providerModel, timeouts } };
-  return { ...bid, most: mostTokensOf(call, Math.min(maxOutputTokens, limit), repairs) };
+  const images = needs.includes("IMAGE") && { imageTokens: model.imageTokens };
+  const asked = { ...call, model: providerModel, timeouts, ...images };
+  return { model, call: asked, most: mostTokensOf(asked, Math.min(maxOutputTokens, limit), repairs) };
 }
 
 function mostTokensOf(call: Omit<Order["call"], "model">, answerTokens: number, repairs: boolean): MostTokens {

@@ -30,13 +30,33 @@ export class ToolCallInput {
   arguments!: string;
 }
 
+@InputType({ description: "A text or an image of a message: either `text` or `image`." })
+export class MessagePartInput {
+  @Field(() => String, { nullable: true, description: "A text." })
+  text?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "A data URL, `data:image/png;base64,…`, of a PNG, JPEG, GIF or WebP of at most 1 MiB; the whole request has at most 1 MiB. Addresses are refused, because nothing is fetched.",
+  })
+  image?: string | null;
+}
+
 @InputType({ description: "One message of a conversation." })
 export class MessageInput {
   @Field(() => MessageRole, { description: "Who says it." })
   role!: `${MessageRole}`;
 
-  @Field(() => String, { description: "What is said; may be empty beside `toolCalls`." })
+  @Field(() => String, { description: "What is said; may be empty beside `toolCalls`, and is empty beside `parts`." })
   content!: string;
+
+  @Field(() => [MessagePartInput], {
+    nullable: true,
+    description:
+      "For USER, in place of `content`: 1 to 64 texts and images in their order, at most 16 images in a call. Fails with BAD_USER_INPUT for a model whose modalities have no IMAGE.",
+  })
+  parts?: MessagePartInput[] | null;
 
   @Field(() => [ToolCallInput], { nullable: true, description: "For ASSISTANT: the tools that the model called." })
   toolCalls?: ToolCallInput[] | null;

@@ -1,3 +1,5 @@
+import { badInput } from "../errors.ts";
+import { readParts, textOf } from "../guard/images.ts";
 import { checkLabels, checkSampling, readPrompt } from "../guard/input.ts";
 import { readResponseFormat } from "../guard/response-format.ts";
 import { checkToolTurns, readTools } from "../guard/tools.ts";
@@ -60,10 +62,15 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
   };
 }
 
-function toTurn({ role, content, toolCalls, toolCallId }: MessageInput): ChatMessage {
+function toTurn({ role, content, parts: given, toolCalls, toolCallId }: MessageInput): ChatMessage {
+  const parts = given == null ? undefined : readParts(given);
+  if (parts && (role !== "USER" || content !== "")) {
+    throw badInput("Only a USER message has parts, in place of content.", { field: "messages" });
+  }
   return {
     role: roles[role],
-    content,
+    content: parts ? textOf(parts) : content,
+    ...(parts?.some(({ type }) => type === "image") && { parts }),
     ...(toolCalls?.length && { toolCalls: toolCalls.map((call) => ({ ...call })) }),
     ...(toolCallId != null && { toolCallId }),
   };

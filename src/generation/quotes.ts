@@ -6,7 +6,7 @@ import type { Catalogue, Promised, Route } from "../models/catalogue.ts";
 import { cachedCreditsOf, creditsOf, type Tariff } from "../models/price.ts";
 import { mayCall } from "../models/resolution.ts";
 import type { Sealer } from "../sealing.ts";
-import { bidsOf, mostOf } from "./bids.ts";
+import { bidsOf, mostOf, needsOf } from "./bids.ts";
 import type { Order } from "./order.ts";
 import type { Quote } from "./quote-types.ts";
 import { type Standing, standingOf } from "./store.ts";
@@ -35,7 +35,7 @@ export class Quotes {
 
   async quote(key: KeyViewer, order: Order, tariff: Tariff): Promise<Quote> {
     const route = await this.#catalogue.route(order.model);
-    const bids = bidsOf(order, route, key, ["TEXT"]);
+    const bids = bidsOf(order, route, key, needsOf(order));
     const expiresAtMs = (await this.#catalogue.now()) + validMs;
     const priceIds = Object.fromEntries(bids.map(({ model }) => [model.pricedId, model.price.id]));
     const promised: Sealed = { quote: { apiKeyId: key.apiKeyId, modelId: route.id, priceIds, expiresAtMs } };

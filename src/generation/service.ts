@@ -19,7 +19,7 @@ import type { PromptWriter } from "../prompts/writer.ts";
 import { refuseDropped, startLater } from "../usage/horizon.ts";
 import { horizonOf } from "../usage/horizon-store.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
-import { type Bids, bidsOf, toCandidate, totalTokensOf } from "./bids.ts";
+import { type Bids, bidsOf, needsOf, toCandidate, totalTokensOf } from "./bids.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type Order, readOrder } from "./order.ts";
@@ -79,7 +79,8 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   }
 
   open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidGeneration | Answered<Generation>> {
-    return this.openOrder({ context, order: this.#readOrder(args), cost, needs: ["TEXT"] });
+    const order = this.#readOrder(args);
+    return this.openOrder({ context, order, cost, needs: needsOf(order) });
   }
 
   async openStream(
@@ -90,7 +91,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const { leases } = this.#options;
     const { leaseSeconds } = leases;
     const order = { ...this.#readOrder(args), repairable: false };
-    const paid = await this.openOrder({ context, order, cost, needs: ["TEXT"], leaseSeconds });
+    const paid = await this.openOrder({ context, order, cost, needs: needsOf(order), leaseSeconds });
     if ("answer" in paid) return { answer: replayed(paid.answer) };
     return new GenerationStream(paid, leases);
   }

@@ -1,4 +1,5 @@
 import { AppError, badInput } from "../errors.ts";
+import { checkImages, type MessagePart } from "./images.ts";
 
 /**
  * What may go into a model. Sizes are in UTF-8 bytes, because that is what bounds tokens and memory.
@@ -6,6 +7,7 @@ import { AppError, badInput } from "../errors.ts";
 export interface Message {
   role: "system" | "user" | "assistant" | "tool";
   content: string;
+  parts?: MessagePart[];
   toolCalls?: { id: string; name: string; arguments: string }[];
   toolCallId?: string;
 }
@@ -23,7 +25,8 @@ export function readPrompt({ prompt, messages, system }: PromptInput, bytesMax: 
   if ((prompt == null) === (messages == null)) throw badInput("Give either prompt or messages.");
   const turns: Message[] = messages ?? [{ role: "user", content: prompt ?? "" }];
   if (turns.length > messagesMax) throw badInput(`There are at most ${messagesMax} messages.`);
-  if (!turns.some(({ role, content }) => role !== "system" && content.trim() !== ""))
+  checkImages(turns);
+  if (!turns.some(({ role, content, parts }) => role !== "system" && (content.trim() !== "" || parts)))
     throw badInput("The prompt is empty.");
   const conversation: Message[] = system == null ? turns : [{ role: "system", content: system }, ...turns];
   const bytes = conversation.reduce(

@@ -32,6 +32,8 @@ export interface CallableModel {
   retries: number;
   /** Whether an answer without the format that was asked for is asked for once more. */
   repairFormat: boolean;
+  /** What one image counts as at most, in input tokens. */
+  imageTokens: number;
   breaker: Breaker;
   runner: Provider;
 }
@@ -193,6 +195,7 @@ export class Catalogue {
       timeouts: { totalMs: totalMs ?? this.#options.totalMs, ...given({ connectMs, firstByteMs, idleMs }) },
       retries,
       repairFormat,
+      imageTokens: base.imageTokens,
       breaker: this.#breakers.of(base.id, policyOf(base)),
       runner,
     };

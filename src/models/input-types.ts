@@ -125,6 +125,12 @@ export class UpsertModelInput extends ModelTermsInput {
   })
   repairFormat?: boolean | null;
 
+  @Field(() => Int, {
+    nullable: true,
+    description: "The most input tokens that one image counts as, 1 to 100,000; 16,384 for a new model.",
+  })
+  imageTokens?: number | null;
+
   @Field(() => ModelTimeoutsInput, { nullable: true, description: "How long a call may take." })
   timeouts?: ModelTimeoutsInput | null;
 

@@ -19,6 +19,7 @@ export interface GivenModel {
   fallbacks?: string[] | null | undefined;
   timeouts?: GivenTimeouts | null | undefined;
   repairFormat?: boolean | null | undefined;
+  imageTokens?: number | null | undefined;
   retries?: number | null | undefined;
   breaker?: { failures?: number | null | undefined; openSeconds?: number | null | undefined } | null | undefined;
   enabled?: boolean | null | undefined;
@@ -50,6 +51,7 @@ const optionsBytesMax = 16_384;
 const fallbacksMax = 5;
 const scopesMax = 20;
 const retriesMax = 5;
+const imageTokensMax = 100_000;
 const breakerFailuresMax = 1000;
 const waitMsMax = 3_600_000;
 const waitMsMin = 10;
@@ -78,6 +80,7 @@ export const defaultTerms: ModelTerms = {
   idleMs: null,
   totalMs: null,
   repairFormat: false,
+  imageTokens: 16_384,
   retries: 0,
   breakerFailures: 10,
   breakerOpenSeconds: 15,
@@ -96,6 +99,7 @@ export function readModelTerms(change: GivenModel, before: ModelTerms = defaultT
   checkWithin(contextLength, 1, Number.MAX_SAFE_INTEGER, "contextLength");
   checkWithin(change.maxOutputTokens, 1, maxOutputTokensMax, "maxOutputTokens");
   checkWithin(change.retries, 0, retriesMax, "retries");
+  checkWithin(change.imageTokens, 1, imageTokensMax, "imageTokens");
   checkWithin(breaker?.failures, 0, breakerFailuresMax, "breaker.failures");
   checkWithin(breaker?.openSeconds, 1, waitMsMax / 1000, "breaker.openSeconds");
   if (Buffer.byteLength(system ?? "") > systemBytesMax) {
@@ -113,6 +117,7 @@ export function readModelTerms(change: GivenModel, before: ModelTerms = defaultT
     fallbacks: readList(change.fallbacks, fallbacksMax, "fallbacks") ?? before.fallbacks,
     ...readTimeouts(timeouts ?? {}, before),
     repairFormat: change.repairFormat ?? before.repairFormat,
+    imageTokens: change.imageTokens ?? before.imageTokens,
     retries: change.retries ?? before.retries,
     breakerFailures: breaker?.failures ?? before.breakerFailures,
     breakerOpenSeconds: breaker?.openSeconds ?? before.breakerOpenSeconds,

@@ -159,6 +159,11 @@ export class Model {
   })
   repairFormat!: boolean;
 
+  @Field(() => Int, {
+    description: "The most input tokens that one image counts as: what a call reserves for each of its images.",
+  })
+  imageTokens!: number;
+
   @Directive('@role(requires: "OPERATOR")')
   @Field(() => String, { nullable: true, description: "Instructions that go before everything else." })
   system!: string | null;
@@ -241,6 +246,7 @@ export function toModel({ model, base, price, modalities, breaker }: ListedModel
     locked: model.locked,
     fallbacks: model.fallbacks.length > 0 ? model.fallbacks : base.fallbacks,
     repairFormat: base.repairFormat,
+    imageTokens: base.imageTokens,
     system: model.system ?? base.system,
     parameters: { ...noParameters, providerOptions: null, ...base.parameters, ...model.parameters },
     timeouts: { connectMs, firstByteMs, idleMs, totalMs },

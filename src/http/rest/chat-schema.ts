@@ -10,6 +10,11 @@ const parts = z
   .array(z.object({ type: z.literal("text"), text }))
   .transform((all) => all.map((part) => part.text).join(""));
 const content = z.union([text, parts]);
+const imagePart = z
+  .object({ type: z.literal("image_url"), image_url: z.object({ url: text, detail: z.literal("auto").nullish() }) })
+  .transform((part) => ({ image: part.image_url.url }));
+const textPart = z.object({ type: z.literal("text"), text }).transform((part) => ({ text: part.text }));
+const shown = z.array(z.union([textPart, imagePart]));
 const toolCall = z.object({
   id: text,
   type: z.literal("function"),
@@ -18,7 +23,7 @@ const toolCall = z.object({
 
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer"]), content }),
-  z.object({ role: z.literal("user"), content }),
+  z.object({ role: z.literal("user"), content: z.union([text, shown]) }),
   z.object({ role: z.literal("assistant"), content: content.nullish(), tool_calls: z.array(toolCall).nullish() }),
   z.object({ role: z.literal("tool"), content, tool_call_id: text }),
 ]);

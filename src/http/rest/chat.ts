@@ -70,7 +70,9 @@ function toInput(chat: ChatRequest) {
     model,
     messages: chat.messages.map((message) => ({
       role: roles[message.role],
-      content: message.content ?? "",
+      ...(Array.isArray(message.content)
+        ? { content: "", parts: message.content }
+        : { content: message.content ?? "" }),
       ...("tool_calls" in message && {
         toolCalls: message.tool_calls?.map(({ id, function: { name, arguments: given } }) => ({
           id,

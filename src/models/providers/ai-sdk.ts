@@ -1,5 +1,6 @@
 import type { AnthropicProvider as Adapter } from "@ai-sdk/anthropic";
 import { AppError } from "../../errors.ts";
+import type { MessagePart } from "../../guard/images.ts";
 import { type Passage, passageHeader, type Upstream } from "./http.ts";
 import {
   checkUsage,
@@ -35,10 +36,10 @@ const finishReasons: Record<ModelFinish["unified"], FinishReason> = {
 function promptOf({ messages }: ProviderCall): Prompt {
   // The answer of a tool must name the tool, which only the call before it does.
   const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name] as const)));
-  return messages.map(({ role, content, toolCalls = [], toolCallId = "" }) => {
+  return messages.map(({ role, content, parts, toolCalls = [], toolCallId = "" }) => {
     const text = { type: "text" as const, text: content };
     if (role === "system") return { role, content };
-    if (role === "user") return { role, content: [text] };
+    if (role === "user") return { role, content: parts?.map(partOf) ?? [text] };
     if (role === "tool") {
       const output = { type: "text" as const, value: content };
       const toolName = names.get(toolCallId) ?? "";
@@ -52,6 +53,10 @@ function promptOf({ messages }: ProviderCall): Prompt {
     }));
     return { role, content: content === "" && calls.length > 0 ? calls : [text, ...calls] };
   });
+}
+
+function partOf(part: MessagePart) {
+  return part.type === "text" ? part : { type: "file" as const, mediaType: part.mediaType, data: part.data };
 }
 
 function toolsOf({ tools, toolChoice }: ProviderCall): Pick<CallOptions, "tools" | "toolChoice"> {

@@ -28,7 +28,8 @@ function countWords(text: string): number {
 }
 
 function countInput(messages: ChatMessage[]): number {
-  return messages.reduce((tokens, { content }) => tokens + countWords(content), 0);
+  const images = ({ parts = [] }: ChatMessage) => parts.filter(({ type }) => type === "image").length;
+  return messages.reduce((tokens, message) => tokens + countWords(message.content) + images(message), 0);
 }
 
 function cutAtStop(text: string, stop: string[]): string {

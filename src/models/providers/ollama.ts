@@ -62,9 +62,10 @@ const finishReasons: Record<string, FinishReason> = { stop: "STOP", length: "LEN
 
 function messagesOf(messages: ChatMessage[]) {
   const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name] as const)));
-  return messages.map(({ role, content, toolCalls, toolCallId }) => ({
+  return messages.map(({ role, content, parts, toolCalls, toolCallId }) => ({
     role,
     content,
+    ...(parts && { images: parts.flatMap((part) => (part.type === "image" ? part.data : [])) }),
     ...(toolCalls && {
       tool_calls: toolCalls.map(({ id, name, arguments: given }) => ({
         id,

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import type { MessagePart } from "../../guard/images.ts";
 import type { Upstream } from "./http.ts";
 import {
   type ChatMessage,
@@ -50,7 +51,8 @@ const finishReasons: Record<string, FinishReason> = {
   function_call: "TOOL_CALLS",
 };
 
-function messageOf({ role, content, toolCalls, toolCallId }: ChatMessage) {
+function messageOf({ role, content, parts, toolCalls, toolCallId }: ChatMessage) {
+  if (parts) return { role, content: parts.map(partOf) };
   if (role === "tool") return { role, tool_call_id: toolCallId ?? "", content };
   if (!toolCalls || toolCalls.length === 0) return { role, content };
   const calls = toolCalls.map(({ id, name, arguments: given }) => ({
@@ -59,6 +61,12 @@ function messageOf({ role, content, toolCalls, toolCallId }: ChatMessage) {
     function: { name, arguments: given },
   }));
   return { role, content: content === "" ? null : content, tool_calls: calls };
+}
+
+function partOf(part: MessagePart) {
+  return part.type === "text"
+    ? part
+    : { type: "image_url", image_url: { url: `data:${part.mediaType};base64,${part.data}` } };
 }
 
 function formatOf({ responseFormat }: ProviderCall) {

@@ -1,3 +1,5 @@
+import type { MessagePart } from "../../guard/images.ts";
+
 // What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
 // A provider's counts decide what a caller pays, so they are believed only as far as they are plausible.
 
@@ -10,7 +12,10 @@ export interface ToolCall {
 
 export interface ChatMessage {
   role: "system" | "user" | "assistant" | "tool";
+  /** All of its text; where there are `parts`, theirs. */
   content: string;
+  /** Of a user who shows images: these and the texts between them, in their order. */
+  parts?: MessagePart[];
   /** Of an assistant: what it asked for. */
   toolCalls?: ToolCall[];
   /** Of a tool: which call it answers. */
@@ -53,6 +58,8 @@ export interface ProviderCall {
   /** As the provider has them; an admin has set them. */
   providerOptions?: Record<string, unknown>;
   timeouts?: CallTimeouts;
+  /** What one image counts as at most; for a call that has some. */
+  imageTokens?: number;
 }
 
 /** ERROR and CANCELLED name how a call ended for the ledger; a provider throws instead of answering them. */
@@ -144,6 +151,7 @@ export interface Provider {
 const overheadTokensPerMessage = 8;
 const overheadTokensPerCall = 8;
 const overheadTokensPerTool = 32;
+const estimatedImageTokens = 1000;
 // Templates of models add system text of their own (Qwen about 20 tokens, gpt-oss about 70): more than the bound, and true.
 const hiddenInputTokensMax = 1000;
 
@@ -151,16 +159,22 @@ const hiddenInputTokensMax = 1000;
 export interface Enclosed {
   responseFormat?: ResponseFormat | undefined;
   tools?: Tool[] | undefined;
+  imageTokens?: number | undefined;
 }
 
 /** What the input can count at most: no tokenizer makes more tokens of a text than it has UTF-8 bytes. */
-export function inputTokensUpperBound(messages: ChatMessage[], { responseFormat, tools }: Enclosed = {}): number {
-  let tokens = overheadTokensPerCall;
+export function inputTokensUpperBound(messages: ChatMessage[], enclosed: Enclosed = {}): number {
+  const { responseFormat, tools, imageTokens = 0 } = enclosed;
+  let tokens = overheadTokensPerCall + countImages(messages) * imageTokens;
   for (const message of messages) tokens += bytesOf(message) + overheadTokensPerMessage;
   // Services that enforce a schema count its text as input.
   if (responseFormat?.type === "json_schema") tokens += Buffer.byteLength(JSON.stringify(responseFormat.schema) ?? "");
   for (const tool of tools ?? []) tokens += Buffer.byteLength(JSON.stringify(tool)) + overheadTokensPerTool;
   return tokens;
+}
+
+function countImages(messages: ChatMessage[]): number {
+  return messages.reduce((sum, { parts = [] }) => sum + parts.filter(({ type }) => type === "image").length, 0);
 }
 
 function bytesOf({ content, toolCalls, toolCallId }: ChatMessage): number {
@@ -173,9 +187,10 @@ export function estimateTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / 4);
 }
 
-/** As `estimateTokens`, with four tokens a message for what marks its role and its end. */
+/** As `estimateTokens`, with four tokens a message for what marks its role and its end, and a thousand an image. */
 export function estimateInputTokens(messages: ChatMessage[]): number {
-  return messages.reduce((tokens, message) => tokens + Math.ceil(bytesOf(message) / 4) + 4, 0);
+  const images = countImages(messages) * estimatedImageTokens;
+  return messages.reduce((tokens, message) => tokens + Math.ceil(bytesOf(message) / 4) + 4, images);
 }
 
 /** A number of tokens that a service claims for a model; undefined when it is none. */
