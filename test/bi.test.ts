@@ -91,6 +91,16 @@ describe("the Grafana dashboard", () => {
   });
 });
 
+describe("the page for Metabase and Superset", () => {
+  const page = readFileSync(new URL("../docs/guides/metabase.md", import.meta.url), "utf8");
+  const queries = [...page.matchAll(/```sql\n(.*?)```/gs)].map(([, query = ""]) => query);
+
+  it("has queries that the role may run", async () => {
+    expect(queries.length).toBeGreaterThan(3);
+    for (const query of queries) await expect(bi.unsafe(query)).resolves.toBeDefined();
+  });
+});
+
 describe("the role of BI tools", () => {
   it.each([
     ["a table of the ledger", "select * from public.requests"],
