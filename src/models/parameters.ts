@@ -47,7 +47,10 @@ export function checkLocks(
 }
 
 /** The call as it goes to a model with these terms. */
-export function applyTerms({ system, parameters, locked }: Terms, { call, maxOutputTokens }: AskedCall): AskedCall {
+export function applyTerms({ system, parameters, locked }: Terms, asked: AskedCall): AskedCall {
+  const { call, maxOutputTokens } = asked;
+  // Most models say nothing, and every call comes by here.
+  if (system === null && locked.length === 0 && Object.keys(parameters).length === 0) return asked;
   const { maxOutputTokens: outputDefault, providerOptions, ...defaults } = parameters;
   const forced = (lock: Lockable) => locked.includes(lock);
   const own = Object.fromEntries(
