@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --import tsx
 import { Command, CommanderError } from "commander";
+import { addAuditCommands } from "./cli/audit-commands.ts";
 import { connect } from "./cli/connect.ts";
 import { Refused } from "./cli/connection.ts";
 import { addDataCommands } from "./cli/data-commands.ts";
@@ -7,7 +8,8 @@ import { addFinanceCommands } from "./cli/finance-commands.ts";
 import { addKeyCommands } from "./cli/key-commands.ts";
 import { addKeyImport } from "./cli/key-import.ts";
 import { addModelCommands } from "./cli/model-commands.ts";
-import { addCreditCommands, addOperatorCommands, addPeopleCommands, addReportCommands } from "./cli/other-commands.ts";
+import { addCreditCommands, addOperatorCommands, addReportCommands } from "./cli/other-commands.ts";
+import { addPeopleCommands } from "./cli/people-commands.ts";
 import type { Session } from "./cli/session.ts";
 import { ConfigError } from "./config.ts";
 
@@ -49,6 +51,7 @@ addCreditCommands(program, session);
 addPeopleCommands(program, session);
 addModelCommands(program, session);
 addReportCommands(program, session);
+addAuditCommands(program, session);
 addDataCommands(program, session);
 addFinanceCommands(program, session);
 addOperatorCommands(program, session);

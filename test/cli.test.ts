@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -113,6 +113,43 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect(await direct("models", "suggest", "echo")).toMatchObject({ code: 1 });
   });
 
+  it("looks after people, their sessions and the keys that sign their tokens", async () => {
+    const { email, id } = await server.person("ANALYST");
+    const as = async (...args: string[]) => JSON.parse((await remote(server.ownerToken, ...args, "--json")).out);
+    expect(await as("sessions", "list", email)).toHaveLength(1);
+    expect(await as("sessions", "end", email)).toEqual({ ended: 1 });
+    const { password } = JSON.parse((await direct("users", "reset-password", email, "--json")).out);
+    await server.login(email, password);
+    expect((await as("users", "disable", id)).disabledAt).toMatch(/^2/);
+    expect(await as("users", "enable", email.toUpperCase())).toMatchObject({ email, disabledAt: null });
+    const [next, current] = await as("signing-keys", "rotate");
+    expect([next.status, current.status]).toEqual(["NEXT", "CURRENT"]);
+    expect(await remote(server.ownerToken, "users", "unlock", "nobody@example.com")).toEqual({
+      code: 1,
+      out: "",
+      err: "NOT_FOUND: No such person.\n",
+    });
+  });
+
+  it("exports the audit from a server and from the database, and checks the file offline", async () => {
+    await server.customer();
+    const folder = mkdtempSync("/tmp/tollgate-cli-");
+    const file = `${folder}/audit.jsonl`;
+    const { out } = await remote(server.ownerToken, "audit", "export");
+    expect(out.split("\n").length).toBeGreaterThan(3);
+    expect((await direct("audit", "export")).out.startsWith(out)).toBe(true);
+    expect((await remote("nobody", "audit", "export")).code).toBe(1);
+    writeFileSync(file, out);
+    const checked = await tollgate(["audit", "verify", "--file", file, "--json"], {});
+    expect({ ...checked, out: JSON.parse(checked.out) }).toMatchObject({ code: 0, out: { intact: true, fault: null } });
+    const { anchor } = JSON.parse(checked.out);
+    expect((await direct("audit", "verify", "--anchor", anchor)).code).toBe(0);
+    writeFileSync(file, out.replace('"actor":"', '"actor":"x'));
+    const broken = await tollgate(["audit", "verify", "--file", file], {});
+    expect(broken.err).toBe("AUDIT_BROKEN: event 1 was altered\n");
+    rmSync(folder, { recursive: true });
+  });
+
   it("proves the ledger, migrates, and says 2 for wrong usage and 3 for a server that is not there", async () => {
     expect(await direct("doctor")).toMatchObject({ code: 0 });
     expect(await direct("db", "migrate")).toMatchObject({ code: 0 });
@@ -121,10 +158,11 @@ describe("tollgate", { timeout: 120_000 }, () => {
   });
 
   it("has an example in the help of every command", () => {
-    const text = ["data-commands", "key-commands", "other-commands"]
-      .map((file) => readFileSync(`src/cli/${file}.ts`, "utf8"))
+    const text = readdirSync("src/cli")
+      .filter((file) => /-(commands|import)\.ts$/.test(file))
+      .map((file) => readFileSync(`src/cli/${file}`, "utf8"))
       .join("");
     const actions = text.match(/\.action\(/g)?.length;
-    expect(text.match(/Example:/g)).toHaveLength(actions ?? 0);
+    expect(text.match(/Examples?:/g)).toHaveLength(actions ?? 0);
   });
 });

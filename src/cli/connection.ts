@@ -11,6 +11,8 @@ export interface Connection {
   examine: (() => Promise<Finding[]>) | undefined;
   /** Undefined on a server: a role is made by the database's own user. @throws Refused */
   grantBi: ((limits: Partial<BiLimits>) => Promise<BiGrant>) | undefined;
+  /** The chain of the audit from behind an event on, as JSON lines. @throws Refused */
+  exportAudit(after: number): AsyncIterable<string>;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,12 @@ export function connectRemote(url: string, token: string | undefined): Connectio
     },
     examine: undefined,
     grantBi: undefined,
+    async *exportAudit(after) {
+      const url = `${address.replace(/graphql$/, "export/audit.jsonl")}?after=${after}`;
+      const response = await fetch(url, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+      if (!response.ok) dataOf((await response.json()) as Answer);
+      yield* response.body?.pipeThrough(new TextDecoderStream()) ?? [];
+    },
     close: async () => {},
   };
 }

@@ -1,5 +1,6 @@
 import { type ExecutionResult, graphql } from "graphql";
 import { compose } from "../app.ts";
+import { formatLines } from "../audit/export.ts";
 import { operatorContext, systemOrigin } from "../auth/viewer.ts";
 import type { Config } from "../config.ts";
 import { openDatabases } from "../db/open.ts";
@@ -38,6 +39,7 @@ export async function connectDirect(config: Config, log: Logger): Promise<Connec
       ),
     examine: () => parts.doctor.examine(),
     grantBi: (limits) => parts.bi.grant(systemOrigin("cli"), limits).catch(asRefused),
+    exportAudit: (after) => formatLines(parts.audit.pagesAfter(BigInt(after))),
     close,
   };
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { readList } from "./key-commands.ts";
 import { printObject, printRows } from "./print.ts";
@@ -44,25 +43,6 @@ export function addCreditCommands(program: Command, session: Session): void {
     );
 }
 
-export function addPeopleCommands(program: Command, session: Session): void {
-  const users = program.command("users").description("people: create");
-  users
-    .command("create <email>")
-    .description("create a person with a generated password, which is printed this once")
-    .requiredOption("--role <role>", "OWNER, ADMIN, OPERATOR, ANALYST or MEMBER")
-    .option("--name <name>", "a name for people")
-    .option("--account <id>", "the account of a MEMBER")
-    .addHelpText("after", "\nExample:\n  tollgate users create finance@example.com --role ANALYST")
-    .action((email: string, { account, ...rest }: { role: string; name?: string; account?: string }) =>
-      session(async ({ run, output }) => {
-        const password = randomBytes(15).toString("base64url");
-        const create = "mutation ($input: CreateUserInput!) { createUser(input: $input) { id email role } }";
-        const { createUser } = await run(create, { input: { email, password, accountId: account, ...rest } });
-        printObject(output, { ...createUser, password });
-      }),
-    );
-}
-
 export function addReportCommands(program: Command, session: Session): void {
   program
     .command("usage")
@@ -84,19 +64,6 @@ export function addReportCommands(program: Command, session: Session): void {
           ...row.metrics,
         }));
         printRows(output, flat, [...by, ...metrics.split(" ")]);
-      }),
-    );
-  program
-    .command("audit")
-    .description("the audit: verify")
-    .command("verify")
-    .description("recompute the chain of audit events; fails if one was tampered with")
-    .addHelpText("after", "\nExample:\n  tollgate audit verify")
-    .action(() =>
-      session(async ({ run, output, refuse }) => {
-        const { verifyAudit } = await run("{ verifyAudit { intact verified fault } }");
-        printObject(output, verifyAudit);
-        if (!verifyAudit.intact) refuse("AUDIT_BROKEN", verifyAudit.fault);
       }),
     );
 }

@@ -1,0 +1,49 @@
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline";
+import type { Command } from "commander";
+import { writeAnchor } from "../audit/chain.ts";
+import { checkLines } from "../audit/export.ts";
+import { Refused } from "./connection.ts";
+import { readInt } from "./key-commands.ts";
+import { printObject } from "./print.ts";
+import type { Session } from "./session.ts";
+
+export function addAuditCommands(program: Command, session: Session): void {
+  const audit = program.command("audit").description("the audit: verify, export");
+  audit
+    .command("verify")
+    .description("recompute the chain of audit events; fails if one was tampered with")
+    .option("--anchor <seq:hash>", "go on from an anchor that was kept")
+    .option("--file <path>", "check an export instead, without a server or a database")
+    .addHelpText("after", "\nExample:\n  tollgate audit verify --file audit.jsonl")
+    .action(async ({ anchor, file }: { anchor?: string; file?: string }) => {
+      if (file !== undefined) return verifyFile(file, program.opts<{ json?: true }>().json ?? false);
+      await session(async ({ run, output, refuse }) => {
+        const verify = "query ($anchor: String) { verifyAudit(anchor: $anchor) { intact verified fault anchor } }";
+        const { verifyAudit } = await run(verify, { anchor });
+        printObject(output, verifyAudit);
+        if (!verifyAudit.intact) refuse("AUDIT_BROKEN", verifyAudit.fault);
+      });
+    });
+  audit
+    .command("export")
+    .description("write the chain as JSON lines, to be kept elsewhere and checked offline")
+    .option("--after <seq>", "from behind this event on", readInt, 0)
+    .addHelpText("after", "\nExample:\n  tollgate audit export > audit.jsonl")
+    .action(({ after }: { after: number }) =>
+      session(async ({ exportAudit }) => {
+        for await (const text of exportAudit(after)) {
+          if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+        }
+      }),
+    );
+}
+
+async function verifyFile(path: string, json: boolean): Promise<void> {
+  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
+  const { verified, fault, end } = await checkLines(lines);
+  const write = (text: string) => void process.stdout.write(text);
+  const anchor = fault === null && end ? writeAnchor(end) : null;
+  printObject({ json, write }, { intact: fault === null, verified, fault, anchor });
+  if (fault !== null) throw new Refused("AUDIT_BROKEN", fault);
+}
