@@ -119,7 +119,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const bi = new BiAccess(db, record);
   const { archiveDir: folder, retentionMonths: keepMonths } = config;
   const retention = new Retention({ db, record, folder, keepMonths, onError });
-  const finance = openFinance({ db, wallets, record, onError });
+  const finance = openFinance({ db, wallets, usage, record, onError });
   const idempotency = new Idempotency(db, sealer);
   const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;

@@ -250,6 +250,13 @@ const recorded: Record<string, Case> = {
     run: () => server.ok('mutation { setModelPrice(input: { model: "echo", multiplier: "1" }) { version } }'),
     action: "model.setPrice",
   },
+  importProviderInvoice: {
+    action: "invoice.import",
+    run: () =>
+      server.ok("mutation ($input: ImportProviderInvoiceInput!) { importProviderInvoice(input: $input) { id } }", {
+        input: { provider: "echo", number: "audited", csv: "day,model,tokens,cost\n2026-01-01,echo,1,1" },
+      }),
+  },
   restateUsage: {
     action: "usage.restate",
     run: () =>

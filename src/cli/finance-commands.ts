@@ -1,5 +1,6 @@
+import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { printObject } from "./print.ts";
+import { printObject, printRows } from "./print.ts";
 import type { Session } from "./session.ts";
 
 interface RestateOptions {
@@ -12,6 +13,63 @@ interface RestateOptions {
 }
 
 export function addFinanceCommands(program: Command, session: Session): void {
+  addRestate(program, session);
+  addInvoices(program, session);
+}
+
+function addInvoices(program: Command, session: Session): void {
+  const invoices = program.command("invoices").description("providers' invoices: import, list, compare");
+  invoices
+    .command("import <file>")
+    .description("import a CSV of day, model, tokens and cost; the same number again replaces it")
+    .requiredOption("--provider <name>", "who sent it")
+    .requiredOption("--number <text>", "the provider's number of it")
+    .addHelpText("after", "\nExample:\n  tollgate invoices import january.csv --provider openai --number INV-2030-01")
+    .action((file: string, options: { provider: string; number: string }) =>
+      session(async ({ run, output }) => {
+        const importIt = `mutation ($input: ImportProviderInvoiceInput!) {
+          importProviderInvoice(input: $input) { id provider number lines firstDay lastDay tokens costUsd }
+        }`;
+        const input = { ...options, csv: await readFile(file, "utf8") };
+        printObject(output, (await run(importIt, { input })).importProviderInvoice);
+      }),
+    );
+  const columns = ["id", "provider", "number", "firstDay", "lastDay", "tokens", "costUsd"];
+  invoices
+    .command("list")
+    .description("the last 50")
+    .addHelpText("after", "\nExample:\n  tollgate invoices list")
+    .action(() =>
+      session(async ({ run, output }) => {
+        const list = `{ providerInvoices { nodes { ${columns.join(" ")} } } }`;
+        printRows(output, (await run(list)).providerInvoices.nodes, columns);
+      }),
+    );
+  const compared = [
+    "day",
+    "model",
+    "invoicedTokens",
+    "ourTokens",
+    "invoicedCostUsd",
+    "ourCostUsd",
+    "costUsdDifference",
+  ];
+  invoices
+    .command("compare <id>")
+    .description("an invoice beside the ledger, by day and model; the last line is the sum")
+    .addHelpText("after", "\nExample:\n  tollgate invoices compare inv_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c")
+    .action((id: string) =>
+      session(async ({ run, output }) => {
+        const compare = `query ($id: ID!) {
+          compareProviderInvoice(id: $id) { rows { ${compared.join(" ")} } total { ${compared.join(" ")} } }
+        }`;
+        const { rows, total } = (await run(compare, { id })).compareProviderInvoice;
+        printRows(output, [...rows, total], compared);
+      }),
+    );
+}
+
+function addRestate(program: Command, session: Session): void {
   program
     .command("restate <model>")
     .description("show by how much a price would change past calls, or with --apply correct them by adjustments")

@@ -2,6 +2,9 @@ import type { RecordChange } from "../auth/change.ts";
 import type { Database } from "../db/client.ts";
 import { Adjustments } from "../ledger/adjustments.ts";
 import type { Wallets } from "../ledger/wallets.ts";
+import type { UsageService } from "../usage/service.ts";
+import { InvoiceResolver } from "./invoice-resolver.ts";
+import { Invoices } from "./invoices.ts";
 import { RestatementResolver } from "./restatement-resolver.ts";
 import { Restatements } from "./restatements.ts";
 
@@ -9,11 +12,13 @@ import { Restatements } from "./restatements.ts";
 export interface FinanceOptions {
   db: Database;
   wallets: Wallets;
+  usage: UsageService;
   record: RecordChange;
   onError: (error: unknown) => void;
 }
 
-export function openFinance({ db, wallets, record, onError }: FinanceOptions) {
+export function openFinance({ db, wallets, usage, record, onError }: FinanceOptions) {
   const restatements = new Restatements({ db, adjustments: new Adjustments(wallets), record, onError });
-  return { restatements, resolvers: [new RestatementResolver(restatements)] as const };
+  const invoices = new InvoiceResolver(new Invoices(db, usage, record));
+  return { restatements, resolvers: [new RestatementResolver(restatements), invoices] as const };
 }

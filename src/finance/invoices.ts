@@ -1,0 +1,149 @@
+import type { RecordChange } from "../auth/change.ts";
+import type { Origin, Viewer } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { AppError, badInput } from "../errors.ts";
+import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
+import { newId, toWire } from "../ids.ts";
+import { formatUsd } from "../ledger/amount.ts";
+import type { UsageQuestion, UsageRow } from "../usage/question.ts";
+import type { UsageService } from "../usage/service.ts";
+import { type InvoiceLine, readInvoice } from "./invoice-csv.ts";
+import {
+  type InvoiceRow,
+  invoiceById,
+  invoiceLines,
+  listInvoices,
+  providerModels,
+  replaceInvoice,
+} from "./invoice-store.ts";
+
+/**
+ * What providers say we owe them, beside what the ledger says. A file is imported whole or not at all, and importing
+ * the same invoice again replaces it. Ours are the corrected figures of the days in UTC, by the provider's model names.
+ */
+export interface InvoiceImport {
+  provider: string;
+  number: string;
+  csv: string;
+}
+
+export interface ComparedLine {
+  day: string;
+  /** The provider's name of it. */
+  model: string;
+  invoiced: { tokens: bigint; costNanoUsd: bigint };
+  ours: { tokens: bigint; costNanoUsd: bigint };
+}
+
+export interface ComparedInvoice {
+  invoice: InvoiceRow;
+  asOf: Date;
+  lines: ComparedLine[];
+}
+
+const nameForm = /^[\w.:/@+ #-]{1,100}$/;
+const rowsMax = 10_000;
+const dayMs = 86_400_000;
+
+export class Invoices {
+  readonly #db: Database;
+  readonly #usage: UsageService;
+  readonly #record: RecordChange;
+
+  constructor(db: Database, usage: UsageService, record: RecordChange) {
+    this.#db = db;
+    this.#usage = usage;
+    this.#record = record;
+  }
+
+  /** @throws BAD_USER_INPUT with `lines`, what is wrong with each */
+  async import(origin: Origin, { provider, number, csv }: InvoiceImport): Promise<InvoiceRow> {
+    for (const [field, text] of Object.entries({ provider, number })) {
+      if (!nameForm.test(text)) throw badInput(`${field} has 1 to 100 letters, digits and . _ : / @ + # -`, { field });
+    }
+    const { lines, faults } = readInvoice(csv);
+    const [first] = faults;
+    if (first) {
+      const message = `Nothing was imported. Line ${first.line}: ${first.message}`;
+      throw badInput(faults.length > 1 ? `${message} And ${faults.length - 1} more.` : message, { lines: faults });
+    }
+    const days = lines.map(({ day }) => day).toSorted();
+    const invoice = {
+      ...{ id: newId(), provider, number, lines: lines.length, importedBy: origin.actor },
+      ...{ firstDay: days[0] ?? "", lastDay: days.at(-1) ?? "", ...totalOf(lines) },
+    };
+    return this.#db.transaction(async (tx) => {
+      const row = await replaceInvoice(tx, invoice, lines);
+      const after = { provider, number, lines: row.lines, costUsd: formatUsd(row.costNanoUsd) };
+      await this.#record(tx, origin, {
+        action: "invoice.import",
+        object: toWire("inv", row.id),
+        accountId: null,
+        after,
+      });
+      return row;
+    });
+  }
+
+  async list(page: PageRequest): Promise<Page<InvoiceRow>> {
+    return cutPage(await listInvoices(this.#db.orm, page), page.limit);
+  }
+
+  /** @throws NOT_FOUND, or BAD_USER_INPUT for more than 10,000 days and models */
+  async compare(viewer: Viewer, id: string): Promise<ComparedInvoice> {
+    const invoice = await invoiceById(this.#db.orm, id);
+    if (!invoice) throw new AppError("NOT_FOUND");
+    const names = await providerModels(this.#db.orm, invoice.provider);
+    const { rows, asOf, truncated } = await this.#usage.report(viewer, questionFor(invoice));
+    if (truncated) throw badInput(`The days of this invoice have more than ${rowsMax} days and models.`);
+    const found = new Map<string, ComparedLine>();
+    const at = (day: string, model: string) => {
+      const key = `${day} ${names.get(model) ?? model}`;
+      const none = { tokens: 0n, costNanoUsd: 0n };
+      const line = found.get(key) ?? {
+        day,
+        model: names.get(model) ?? model,
+        invoiced: { ...none },
+        ours: { ...none },
+      };
+      found.set(key, line);
+      return line;
+    };
+    for (const line of await invoiceLines(this.#db.orm, id)) addTo(at(line.day, line.model).invoiced, line);
+    for (const row of rows) addTo(at(dayOf(row), row.ids?.[0] ?? "").ours, ourFigures(row));
+    return { invoice, asOf, lines: [...found.values()].sort(inOrder) };
+  }
+}
+
+/** The days from the first line to the last; some of a model's days may be missing from the invoice. */
+function questionFor({ provider, firstDay, lastDay }: InvoiceRow): UsageQuestion {
+  return {
+    from: new Date(`${firstDay}T00:00:00Z`),
+    to: new Date(new Date(`${lastDay}T00:00:00Z`).getTime() + dayMs),
+    ...{ grain: "DAY", timeZone: "UTC", groupBy: ["MODEL"], orderBy: "COST_USD", ascending: false },
+    ...{ limit: rowsMax, timed: false, compare: false, basis: "AS_CORRECTED", providers: [provider] },
+  };
+}
+
+function ourFigures({ inputTokens, outputTokens, costNanoUsd }: UsageRow) {
+  return { tokens: inputTokens + outputTokens, costNanoUsd };
+}
+
+function dayOf({ bucket }: UsageRow): string {
+  return (bucket ?? new Date(0)).toISOString().slice(0, 10);
+}
+
+function addTo(sum: Pick<InvoiceLine, "tokens" | "costNanoUsd">, more: Pick<InvoiceLine, "tokens" | "costNanoUsd">) {
+  sum.tokens += more.tokens;
+  sum.costNanoUsd += more.costNanoUsd;
+}
+
+function totalOf(lines: InvoiceLine[]): { tokens: bigint; costNanoUsd: bigint } {
+  const total = { tokens: 0n, costNanoUsd: 0n };
+  for (const line of lines) addTo(total, line);
+  return total;
+}
+
+function inOrder(a: ComparedLine, b: ComparedLine): number {
+  return a.day === b.day ? (a.model < b.model ? -1 : 1) : a.day < b.day ? -1 : 1;
+}
