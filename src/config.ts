@@ -207,8 +207,10 @@ export class ConfigError extends Error {
   }
 }
 
+export type Variables = Record<string, string | undefined>;
+
 /** A `.env` in the working directory fills in what the environment leaves out. */
-function readEnvironment(): Record<string, string | undefined> {
+export function readEnvironment(): Variables {
   if (existsSync(".env")) process.loadEnvFile(".env");
   return process.env;
 }
@@ -224,7 +226,7 @@ export function loadConfig(env = readEnvironment()): Readonly<Config> {
 }
 
 /** What the command line takes from the environment, so that a token need not be among its arguments. */
-export function loadRemote(env: Record<string, string | undefined> = process.env) {
+export function loadRemote(env: Variables) {
   return { url: env["TOLLGATE_URL"] || undefined, token: env["TOLLGATE_TOKEN"] || undefined };
 }
 

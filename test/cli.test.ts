@@ -2,15 +2,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { tollgate } from "./command-line.ts";
+import { tollgate, tollgateProcess } from "./command-line.ts";
 import { generate, useServer } from "./harness.ts";
 
 const secret = "what the server and the command line share";
 const server = useServer({ SERVER_SECRET: secret });
 
 /** On the database, as its operator. */
-const direct = (...args: string[]) =>
-  tollgate(args, { DATABASE_URL: server.database.url, SERVER_SECRET: secret, DATA_DIR: "/tmp" });
+const onDatabase = () => ({ DATABASE_URL: server.database.url, SERVER_SECRET: secret, DATA_DIR: "/tmp" });
+const direct = (...args: string[]) => tollgate(args, onDatabase());
 /** On the server, with a person's token. */
 const remote = (token: string, ...args: string[]) =>
   tollgate(["--url", server.url, ...args], { TOLLGATE_TOKEN: token });
@@ -19,7 +19,8 @@ const use = (key: string) => server.call(generate, { input: { model: "echo", pro
 
 describe("tollgate", { timeout: 120_000 }, () => {
   it("creates a key in one line and prints id, key and limit; the key works", async () => {
-    const { code, out, err } = await direct("keys", "create", "customer-company-a", "--rpm", "100", "--credits", "5");
+    const line = ["keys", "create", "customer-company-a", "--rpm", "100", "--credits", "5"];
+    const { code, out, err } = await tollgateProcess(line, onDatabase());
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toMatch(/^id +key_[0-9a-f]{32}$/m);
     expect(out).toMatch(/^requestsPerMinute +100$/m);
@@ -154,7 +155,7 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect(await direct("doctor")).toMatchObject({ code: 0 });
     expect(await direct("db", "migrate")).toMatchObject({ code: 0 });
     expect(await direct("keys", "create", "n", "--rpm", "many")).toMatchObject({ code: 2 });
-    expect(await tollgate(["--url", "http://127.0.0.1:9", "keys", "list"], {})).toMatchObject({ code: 3 });
+    expect(await tollgateProcess(["--url", "http://127.0.0.1:9", "keys", "list"], {})).toMatchObject({ code: 3 });
   });
 
   it("has an example in the help of every command", () => {

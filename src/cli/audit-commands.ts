@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
+import type { Writable } from "node:stream";
 import type { Command } from "commander";
 import { writeAnchor } from "../audit/chain.ts";
 import { checkLines } from "../audit/export.ts";
@@ -8,7 +9,7 @@ import { readInt } from "./key-commands.ts";
 import { printObject } from "./print.ts";
 import type { Session } from "./session.ts";
 
-export function addAuditCommands(program: Command, session: Session): void {
+export function addAuditCommands(program: Command, session: Session, out: Writable): void {
   const audit = program.command("audit").description("the audit: verify, export");
   audit
     .command("verify")
@@ -17,7 +18,7 @@ export function addAuditCommands(program: Command, session: Session): void {
     .option("--file <path>", "check an export instead, without a server or a database")
     .addHelpText("after", "\nExample:\n  tollgate audit verify --file audit.jsonl")
     .action(async ({ anchor, file }: { anchor?: string; file?: string }) => {
-      if (file !== undefined) return verifyFile(file, program.opts<{ json?: true }>().json ?? false);
+      if (file !== undefined) return verifyFile(file, program.opts<{ json?: true }>().json ?? false, out);
       await session(async ({ run, output, refuse }) => {
         const verify = "query ($anchor: String) { verifyAudit(anchor: $anchor) { intact verified fault anchor } }";
         const { verifyAudit } = await run(verify, { anchor });
@@ -33,16 +34,16 @@ export function addAuditCommands(program: Command, session: Session): void {
     .action(({ after }: { after: number }) =>
       session(async ({ exportAudit }) => {
         for await (const text of exportAudit(after)) {
-          if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+          if (!out.write(text)) await new Promise((resolve) => out.once("drain", resolve));
         }
       }),
     );
 }
 
-async function verifyFile(path: string, json: boolean): Promise<void> {
+async function verifyFile(path: string, json: boolean, out: Writable): Promise<void> {
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
   const { verified, fault, end } = await checkLines(lines);
-  const write = (text: string) => void process.stdout.write(text);
+  const write = (text: string) => void out.write(text);
   const anchor = fault === null && end ? writeAnchor(end) : null;
   printObject({ json, write }, { intact: fault === null, verified, fault, anchor });
   if (fault !== null) throw new Refused("AUDIT_BROKEN", fault);

@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { type ExecutionResult, graphql } from "graphql";
 import { compose } from "../app.ts";
 import { formatLines } from "../audit/export.ts";
@@ -16,7 +17,7 @@ import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
  * The services on the database alone, without a server, for whoever operates it. Operations run with every right, and
  * the audit names `system:cli`.
  */
-export async function connectDirect(config: Config, log: Logger): Promise<Connection> {
+export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<Connection> {
   const { db, reports, close: closeDatabase } = await openDatabases(config, log, undefined);
   const parts = compose(config, loadSecrets(config), db, log, { reports });
   const close = async () => {
@@ -29,7 +30,7 @@ export async function connectDirect(config: Config, log: Logger): Promise<Connec
     throw error;
   });
   // Not among the output of the command, which a script may read.
-  if (firstRun) process.stderr.write(describeFirstRun(firstRun, config.publicUrl ?? `http://localhost:${config.port}`));
+  if (firstRun) err.write(describeFirstRun(firstRun, config.publicUrl ?? `http://localhost:${config.port}`));
   const contextOf = () => ({ ...operatorContext(newId()), loaders: new Loaders() });
   const { schema } = parts;
   return {

@@ -1,0 +1,100 @@
+import type { Writable } from "node:stream";
+import { Command, CommanderError } from "commander";
+import { ConfigError, type Variables } from "../config.ts";
+import { addAuditCommands } from "./audit-commands.ts";
+import { connect } from "./connect.ts";
+import { Refused } from "./connection.ts";
+import { addDataCommands } from "./data-commands.ts";
+import { addFinanceCommands } from "./finance-commands.ts";
+import { addKeyCommands } from "./key-commands.ts";
+import { addKeyImport } from "./key-import.ts";
+import { addModelCommands } from "./model-commands.ts";
+import { addCreditCommands, addOperatorCommands, addReportCommands } from "./other-commands.ts";
+import { addPeopleCommands } from "./people-commands.ts";
+import type { Session } from "./session.ts";
+
+/** Operations of the schema from a terminal: on the database directly, or on a server with `--url`. */
+const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3 } as const;
+
+interface GlobalOptions {
+  url?: string;
+  token?: string;
+  json?: true;
+}
+
+/** Where a command reads its settings and writes what it tells. */
+export interface Terminal {
+  env: Variables;
+  out: Writable;
+  err: Writable;
+}
+
+/** Runs one command to its end, and answers its exit code. */
+export async function runCommand(args: string[], terminal: Terminal): Promise<number> {
+  const program = buildProgram(terminal);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitCodes.done;
+  } catch (error) {
+    return exitCodeOf(error, terminal.err);
+  }
+}
+
+function buildProgram(terminal: Terminal): Command {
+  const program = new Command("tollgate")
+    .description("Manages a Tollgate: on the database of its configuration, or on a server with --url.")
+    .option("--url <url>", "a server to talk to, e.g. https://tollgate.example.com (or TOLLGATE_URL)")
+    .option("--token <token>", "an access token of a person (better: TOLLGATE_TOKEN)")
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExit codes: 0 done, 1 refused, 2 wrong usage, 3 not reachable or not configured.")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void terminal.out.write(text),
+      writeErr: (text) => void terminal.err.write(text),
+    })
+    .exitOverride();
+  const session = sessionOf(program, terminal);
+  const keys = addKeyCommands(program, session);
+  addKeyImport(keys, session);
+  addCreditCommands(program, session);
+  addPeopleCommands(program, session);
+  addModelCommands(program, session);
+  addReportCommands(program, session);
+  addAuditCommands(program, session, terminal.out);
+  addDataCommands(program, session);
+  addFinanceCommands(program, session);
+  addOperatorCommands(program, session);
+  return program;
+}
+
+function sessionOf(program: Command, terminal: Terminal): Session {
+  return async (work) => {
+    const { json = false, ...where } = program.opts<GlobalOptions>();
+    const connection = await connect(where, terminal);
+    const output = { json, write: (text: string) => void terminal.out.write(text) };
+    const refuse = (code: string, message: string): never => {
+      throw new Refused(code, message);
+    };
+    try {
+      await work({ ...connection, output, refuse });
+    } finally {
+      await connection.close();
+    }
+  };
+}
+
+function exitCodeOf(error: unknown, err: Writable): number {
+  // Commander has said by then what is wrong; help that was asked for is no fault.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  if (error instanceof Refused) {
+    err.write(`${error.code}: ${error.message}\n`);
+    for (const { line, field, message } of error.lines) {
+      err.write(`  line ${line}${field ? `, ${field}` : ""}: ${message}\n`);
+    }
+    return exitCodes.refused;
+  }
+  const expected = error instanceof ConfigError || (error instanceof Error && error.name === "DataDirInUse");
+  const hint = expected ? "" : " (is the server or the database running?)";
+  err.write(`${error instanceof Error ? error.message : String(error)}${hint}\n`);
+  return exitCodes.unreachable;
+}
