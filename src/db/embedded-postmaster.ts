@@ -88,6 +88,9 @@ function commandLine({ directory }: Cluster, port: number, settings: Record<stri
   const all = {
     max_connections: "100",
     shared_buffers: "128MB",
+    // A young cluster has no old files of its log to use again. Filling each new one with zeros holds up every commit
+    // for about 50 ms, and makes none of them safer.
+    wal_init_zero: "off",
     synchronous_commit: "on",
     timezone: "UTC",
     log_timezone: "UTC",
