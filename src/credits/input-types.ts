@@ -42,7 +42,8 @@ export enum RefillPeriod {
 }
 registerEnumType(RefillPeriod, {
   name: "RefillPeriod",
-  description: "How often a wallet is refilled, counted in UTC from its first refill.",
+  description:
+    "How often a wallet is refilled, counted in UTC from the refill before. A month from the 31st ends on the last day of a shorter month, and goes on from there.",
   valuesConfig: {
     DAY: { description: "Every day." },
     WEEK: { description: "Every seven days." },
