@@ -12,11 +12,11 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A database of one test file's own, migrated. */
-export async function createDatabase(): Promise<TestDatabase> {
+/** A database of one test file's own, migrated unless another template is named. */
+export async function createDatabase(template = inject("template")): Promise<TestDatabase> {
   const adminUrl = inject("adminUrl");
   const name = `tollgate_test_${randomBytes(6).toString("hex")}`;
-  await withAdmin(adminUrl, (sql) => sql.unsafe(`create database ${name} template ${inject("template")}`));
+  await withAdmin(adminUrl, (sql) => sql.unsafe(`create database ${name} template ${template}`));
   const url = databaseUrl(adminUrl, name);
   const sql = postgres(url, { max: 2, onnotice: () => {}, types: { bigint: postgres.BigInt } });
   return {

@@ -77,6 +77,28 @@ describe("the migrations", () => {
     expect(after).toEqual(before);
     expect(before?.["count"]).toBe(readMeta("_journal.json").entries.length);
   });
+
+  it("leave nothing behind when they are killed half-way, and succeed after that", async () => {
+    const empty = await createDatabase("template0");
+    const { sql } = empty;
+    const rival = await sql.reserve();
+    await rival`begin`;
+    // Whoever makes the table of another transaction waits for its end.
+    await rival`create table denials_minutely ()`;
+    const killed = expect(migrateDatabase(empty.url)).rejects.toThrow();
+    const waiting = () => sql`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`;
+    await expect.poll(async () => (await waiting()).length).toBe(1);
+    await killed;
+    await rival`rollback`;
+    rival.release();
+    expect(await sql`select relname from pg_class where relnamespace = 'public'::regnamespace`).toHaveLength(0);
+    await migrateDatabase(empty.url);
+    const [{ count }] = await sql<[{ count: number }]>`select count(*)::int as count from drizzle.__drizzle_migrations`;
+    expect(count).toBe(readMeta("_journal.json").entries.length);
+    await empty.drop();
+  });
 });
 
 function byName(a: { name: string }, b: { name: string }): number {
