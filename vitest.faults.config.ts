@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Kills, restarts and broken connections: `npm run test:faults`. Its figures are printed at the end of each test. */
+/** Kills, restarts, broken connections, and the life of whole processes: `npm run test:faults`. Its figures are printed at the end of each test. */
 export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: "graphql/index.js" }] },
   test: {

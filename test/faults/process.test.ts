@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { databaseUrl } from "./cluster.ts";
-import { type Build, build, isAlive, makeFolder, type ServerProcess, Servers } from "./server-process.ts";
+import { databaseUrl } from "../cluster.ts";
+import { type Build, build, isAlive, makeFolder, type ServerProcess, Servers } from "../server-process.ts";
 
 /** What the README says, in its order, with the built server; then what happens to it when things go wrong. */
 let built: Build;
@@ -164,7 +164,7 @@ describe("a signal during the start", () => {
 describe("in production", () => {
   it("starts with the secrets that the README's commands make, and shows its schema to nobody", async (context) => {
     if (!(await inShell("command -v openssl").catch(() => ""))) return context.skip("there is no openssl");
-    const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
     const [, commands = ""] = /```sh\n(umask 077\n[\s\S]+?)```/.exec(readme) ?? [];
     const folder = await servers.folder("secrets");
     await inShell(commands, folder);
@@ -236,7 +236,7 @@ describe("on a PostgreSQL of one's own", () => {
         (select count(*)::int from users) as users, (select count(*)::int from users where role = 'OWNER') as owners,
         (select count(*)::int from api_keys) as keys, (select count(*)::int from key_secrets) as secrets,
         (select count(*)::int from credit_entries) as entries, (select count(*)::int from model_prices) as prices`;
-    const journal = new URL("../schema/migrations/meta/_journal.json", import.meta.url);
+    const journal = new URL("../../schema/migrations/meta/_journal.json", import.meta.url);
     const migrations = JSON.parse(await readFile(journal, "utf8")).entries.length;
     const one = { accounts: 1, defaults: 1, users: 1, owners: 1, keys: 1, secrets: 1, entries: 1, prices: 1 };
     expect({ ...counts }).toEqual({ migrations, ...one });
