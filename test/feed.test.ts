@@ -183,6 +183,8 @@ describe("generationFeed refuses", () => {
     const { key: reader } = await server.customer();
     const wrong = new Listening(server.url, { key: reader }, { accountId: "acc_1" });
     await expect(wrong.ended).resolves.toEqual({ code: "NOT_FOUND" });
+    const nameless = new Listening(server.url, { token: server.ownerToken }, { accountId: "" });
+    await expect(nameless.ended).resolves.toEqual({ code: "NOT_FOUND" });
   });
 });
 

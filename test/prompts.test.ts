@@ -156,6 +156,7 @@ describe("the log of prompts refuses", () => {
     const customer = await server.customer();
     const nobody = "acc_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c";
     await server.refused("NOT_FOUND", setPromptLog, { input: { accountId: nobody, days: 1 } });
+    await server.refused("NOT_FOUND", promptRecords, { filter: { accountId: customer.accountId, apiKeyId: "" } });
     await server.refused("NOT_FOUND", promptText, { id: await say(customer, "x") });
     await server.refused("NOT_FOUND", "mutation ($id: ID!) { deleteAccountPrompts(accountId: $id) { prompts } }", {
       id: nobody,

@@ -26,8 +26,8 @@ export class GenerationFeedFilter {
 
 export function toFeedFilter({ accountId, apiKeyId, model, status, tag, endUser }: GenerationFeedFilter): FeedFilter {
   return {
-    accountId: accountId ? fromWire("acc", accountId) : undefined,
-    apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
+    accountId: accountId == null ? undefined : fromWire("acc", accountId),
+    apiKeyId: apiKeyId == null ? undefined : fromWire("key", apiKeyId),
     model: model ?? undefined,
     status: status ?? undefined,
     tag: tag ?? undefined,

@@ -1,14 +1,14 @@
-import { Field, Float, ID, InputType, Int } from "type-graphql";
+import { Field, ID, InputType, Int } from "type-graphql";
 import { badInput } from "../errors.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
-import { fromWire } from "../ids.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
-import { GenerationStatus } from "../ledger/types.ts";
+import { SamplingInput } from "../models/input-types.ts";
+import { GenerationFeedFilter, toFeedFilter } from "./feed-types.ts";
 import { MessageInput, ToolInput } from "./message-types.ts";
 import type { GenerationSearch } from "./store.ts";
 
 @InputType({ description: "A call of a model." })
-export class GenerateInput {
+export class GenerateInput extends SamplingInput {
   @Field(() => String, { description: "The name of a model, as `models` lists it." })
   model!: string;
 
@@ -29,21 +29,6 @@ export class GenerateInput {
     description: "At least 1; cut to the model's limit and to what the credits pay for.",
   })
   maxOutputTokens?: number | null;
-
-  @Field(() => Float, { nullable: true, description: "0 to 2." })
-  temperature?: number | null;
-
-  @Field(() => Float, { nullable: true, description: "0 to 1." })
-  topP?: number | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: "Texts that end the answer: at most 4, of at most 100 characters.",
-  })
-  stop?: string[] | null;
-
-  @Field(() => Int, { nullable: true, description: "For providers that can repeat an answer." })
-  seed?: number | null;
 
   @Field(() => GraphQLAnyJson, {
     nullable: true,
@@ -86,25 +71,7 @@ export class GenerateInput {
 }
 
 @InputType({ description: "Which generations to list." })
-export class GenerationFilter {
-  @Field(() => ID, { nullable: true, description: "Of this account only." })
-  accountId?: string | null;
-
-  @Field(() => ID, { nullable: true, description: "Of this key only." })
-  apiKeyId?: string | null;
-
-  @Field(() => String, { nullable: true, description: "Of this model only, by its name." })
-  model?: string | null;
-
-  @Field(() => GenerationStatus, { nullable: true, description: "That ended like this only." })
-  status?: `${GenerationStatus}` | null;
-
-  @Field(() => String, { nullable: true, description: "With this tag only." })
-  tag?: string | null;
-
-  @Field(() => String, { nullable: true, description: "For this end user only." })
-  endUser?: string | null;
-
+export class GenerationFilter extends GenerationFeedFilter {
   @Field(() => GraphQLDecimal, {
     nullable: true,
     description: "That were charged at least this, in credits. Needs `from`.",
@@ -125,16 +92,11 @@ export class GenerationFilter {
 }
 
 export function toSearch(filter: GenerationFilter): GenerationSearch {
-  const { accountId, apiKeyId, model, status, tag, endUser, minCredits, minCostUsd, minLatencyMs, from, to } = filter;
+  const { minCredits, minCostUsd, minLatencyMs, from, to } = filter;
   // No index holds these, so how much is looked through must be said.
   if ((minCredits ?? minCostUsd ?? minLatencyMs) != null && !from) throw badInput("from is required with a minimum.");
   return {
-    accountId: accountId == null ? undefined : fromWire("acc", accountId),
-    apiKeyId: apiKeyId == null ? undefined : fromWire("key", apiKeyId),
-    model: model ?? undefined,
-    status: status ?? undefined,
-    tag: tag ?? undefined,
-    endUser: endUser ?? undefined,
+    ...toFeedFilter(filter),
     minCharged: minCredits == null ? undefined : parseCredits(minCredits, "minCredits"),
     minCostNanoUsd: minCostUsd == null ? undefined : parseUsd(minCostUsd, "minCostUsd"),
     minLatencyMs: minLatencyMs ?? undefined,

@@ -2,18 +2,13 @@ import { Field, Float, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { Modality, ModelParameter } from "./types.ts";
 
-@InputType({
-  description: "What goes with each call unless the caller says otherwise. It takes the place of what was there.",
-})
-export class ModelParametersInput {
+@InputType({ description: "How a model chooses its words." })
+export abstract class SamplingInput {
   @Field(() => Float, { nullable: true, description: "0 to 2." })
   temperature?: number | null;
 
   @Field(() => Float, { nullable: true, description: "0 to 1." })
   topP?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "When the caller names none; at least 1." })
-  maxOutputTokens?: number | null;
 
   @Field(() => [String], {
     nullable: true,
@@ -23,6 +18,14 @@ export class ModelParametersInput {
 
   @Field(() => Int, { nullable: true, description: "For providers that can repeat an answer." })
   seed?: number | null;
+}
+
+@InputType({
+  description: "What goes with each call unless the caller says otherwise. It takes the place of what was there.",
+})
+export class ModelParametersInput extends SamplingInput {
+  @Field(() => Int, { nullable: true, description: "When the caller names none; at least 1." })
+  maxOutputTokens?: number | null;
 
   @Field(() => GraphQLAnyJson, {
     nullable: true,

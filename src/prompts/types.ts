@@ -101,7 +101,7 @@ export function toRecord<T extends PromptHeader>(row: T) {
 export function toPromptSearch({ accountId, apiKeyId, endUser }: PromptRecordFilter): PromptSearch {
   return {
     accountId: fromWire("acc", accountId),
-    apiKeyId: apiKeyId ? fromWire("key", apiKeyId) : undefined,
+    apiKeyId: apiKeyId == null ? undefined : fromWire("key", apiKeyId),
     endUser: endUser ?? undefined,
   };
 }
