@@ -62,6 +62,8 @@ import { Retention } from "./retention/service.ts";
 import { Sealer } from "./sealing.ts";
 import { loadSecrets, type Secrets } from "./secrets.ts";
 import { BiAccess } from "./usage/bi.ts";
+import { DenialReports } from "./usage/denials.ts";
+import { DenialReportsResolver } from "./usage/denials-resolver.ts";
 import { ExportService } from "./usage/export-service.ts";
 import { ForecastService } from "./usage/forecast-service.ts";
 import { Reconciler } from "./usage/reconcile.ts";
@@ -138,6 +140,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     new AuditResolver(audit),
     new RetentionResolver(retention),
     new UsageResolver(usage),
+    new DenialReportsResolver(new DenialReports(reports)),
     new ReconcileResolver(new Reconciler(db)),
     new UsageViewsResolver(usage, new ForecastService(reports)),
     ...finance.resolvers,

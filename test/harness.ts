@@ -136,20 +136,22 @@ export class TestServer {
     return { ...answer, message: error?.message ?? "", extensions };
   }
 
-  /** An account with one key, for one test alone. */
+  /** An account with one key, for one test alone; a further key of an account that is named. */
   async customer(key: Record<string, unknown> = {}): Promise<Customer> {
-    const { createAccount } = await this.ok(
-      "mutation ($input: CreateAccountInput!) { createAccount(input: $input) { id } }",
-      { input: { name: "A customer" } },
-    );
+    const accountId = (key["accountId"] as string | undefined) ?? (await this.#account());
     const { createApiKey } = await this.ok(
       `mutation ($input: CreateApiKeyInput!) {
         createApiKey(input: $input) { secret apiKey { id wallet { id } } }
       }`,
-      { input: { name: "a key", credits: "100", accountId: createAccount.id, ...key } },
+      { input: { name: "a key", credits: "100", ...key, accountId } },
     );
     const { secret, apiKey } = createApiKey;
-    return { accountId: createAccount.id, apiKeyId: apiKey.id, walletId: apiKey.wallet.id, key: secret };
+    return { accountId, apiKeyId: apiKey.id, walletId: apiKey.wallet.id, key: secret };
+  }
+
+  async #account(): Promise<string> {
+    const create = "mutation ($input: CreateAccountInput!) { createAccount(input: $input) { id } }";
+    return (await this.ok(create, { input: { name: "A customer" } })).createAccount.id;
   }
 
   /** A person of that role, signed in. */

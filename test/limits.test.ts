@@ -162,6 +162,12 @@ describe("denials", () => {
       return Object.fromEntries(found.map(({ code, count }) => [code, count]));
     };
     await expect.poll(read, { timeout: 5000 }).toEqual({ FORBIDDEN: 1, MODEL_NOT_ALLOWED: 3 });
+    const input = { from: new Date(Date.now() - 600_000), to: new Date(Date.now() + 60_000) };
+    const report = "query ($input: DenialsInput!) { denials(input: $input) { rows { dimensions { id } refused } } }";
+    expect((await server.ok(report, { input }, { key })).denials.rows).toEqual([
+      { dimensions: [{ id: "MODEL_NOT_ALLOWED" }], refused: 3 },
+      { dimensions: [{ id: "FORBIDDEN" }], refused: 1 },
+    ]);
   });
 
   it("do not count a request that was merely wrong", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { generate, useServer } from "./harness.ts";
-import { settlePast } from "./traffic.ts";
+import { type Customer, generate, useServer } from "./harness.ts";
+import { settlePast, uuidOf } from "./traffic.ts";
 
 const server = useServer();
 
@@ -148,3 +148,104 @@ describe("the search of generations", () => {
     await server.refused("BAD_USER_INPUT", generations, { filter: { minLatencyMs: 2 ** 31, from: day.from } });
   });
 });
+
+describe("denials", () => {
+  const denials = `query ($input: DenialsInput!) { denials(input: $input) {
+    asOf truncated totals { refused shadowed }
+    rows { bucket others dimensions { id label } refused shadowed }
+  } }`;
+  type Refusal = [minute: string, code: string, count: number, shadow?: boolean];
+
+  async function refusedBefore({ accountId, apiKeyId }: Customer, refusals: Refusal[]): Promise<void> {
+    for (const [minute, code, count, shadow = false] of refusals) {
+      await server.database.sql`insert into denials_minutely (account_id, api_key_id, minute, code, shadow, count)
+        values (${uuidOf(accountId)}, ${uuidOf(apiKeyId)}, ${minute}, ${code}, ${shadow}, ${count})`;
+    }
+  }
+
+  const read = async (input: object, as: object) =>
+    (await server.ok(denials, { input: { ...day, ...input } }, as)).denials;
+
+  it("count what was refused by code, bucket and key, the most first and the others as one", async () => {
+    const customer = await server.customer({ name: "the refused one" });
+    await refusedBefore(customer, [
+      ["2026-01-30T23:59Z", "FORBIDDEN", 50],
+      ["2026-01-31T00:00Z", "FORBIDDEN", 2],
+      ["2026-01-31T10:30Z", "RATE_LIMITED", 4],
+      ["2026-01-31T10:30Z", "RATE_LIMITED", 9, true],
+      ["2026-01-31T22:59Z", "RATE_LIMITED", 1],
+      ["2026-01-31T23:01Z", "OUT_OF_CREDITS", 3],
+      ["2026-02-01T00:00Z", "FORBIDDEN", 60],
+    ]);
+    const as = { key: customer.key };
+    const byCode = await read({}, as);
+    expect(byCode).toMatchObject({ truncated: false, totals: { refused: 10, shadowed: 9 } });
+    const shown = byCode.rows.map(({ dimensions, refused }: Row) => [dimensions[0]?.id, refused]);
+    expect(shown).toEqual([
+      ["RATE_LIMITED", 5],
+      ["OUT_OF_CREDITS", 3],
+      ["FORBIDDEN", 2],
+    ]);
+    const top = await read({ groupBy: ["API_KEY", "CODE"], top: 1 }, as);
+    expect(top.rows).toMatchObject([
+      { others: false, refused: 5, shadowed: 9, dimensions: [{ label: "the refused one" }, { id: "RATE_LIMITED" }] },
+      { others: true, refused: 5, shadowed: 0, dimensions: [] },
+    ]);
+    const days = await read({ groupBy: [], grain: "DAY", timeZone: "Europe/Berlin" }, as);
+    expect(days.rows).toMatchObject([
+      { bucket: "2026-01-30T23:00:00.000Z", refused: 7, dimensions: [] },
+      { bucket: "2026-01-31T23:00:00.000Z", refused: 3 },
+    ]);
+    expect(await read({ limit: 1, filter: { codes: ["FORBIDDEN", "OUT_OF_CREDITS"] } }, as)).toMatchObject({
+      ...{ truncated: true, totals: { refused: 5 }, rows: [{ refused: 3 }] },
+    });
+    expect((await read({ filter: { codes: [] } }, as)).rows).toEqual([]);
+    const { me } = await server.ok(
+      "query ($input: DenialsInput!) { me { denials(input: $input) { totals { refused } } } }",
+      { input: day },
+      as,
+    );
+    expect(me.denials.totals.refused).toBe(10);
+  });
+
+  it("show a key itself, a MEMBER one account and an ANALYST all, whatever is asked", async () => {
+    const mine = await server.customer();
+    const [sibling, stranger] = [await server.customer({ accountId: mine.accountId }), await server.customer()];
+    for (const [i, customer] of [mine, sibling, stranger].entries()) {
+      await refusedBefore(customer, [["2026-01-31T10:30Z", "FORBIDDEN", 10 ** i]]);
+    }
+    const { token } = await server.person("MEMBER", mine.accountId);
+    const analyst = await server.staff("ANALYST");
+    const refusals = async (filter: object, as: object) => (await read({ filter }, as)).totals.refused;
+    const theirs = { accountIds: [stranger.accountId] };
+    expect(await refusals({}, { key: mine.key })).toBe(1);
+    expect(await refusals({ apiKeyIds: [sibling.apiKeyId] }, { key: mine.key })).toBe(0);
+    expect(await refusals({}, { token })).toBe(11);
+    expect(await refusals(theirs, { token })).toBe(0);
+    expect(await refusals(theirs, { key: mine.key })).toBe(0);
+    expect(await refusals(theirs, { token: analyst.token })).toBe(100);
+    expect(await refusals({ accountIds: ["acc_1", "' OR 1=1--"] }, { token: analyst.token })).toBe(0);
+    const { key } = await server.customer({ scopes: ["generate"] });
+    await server.refused("FORBIDDEN", denials, { input: day }, { key });
+    await server.refused("UNAUTHENTICATED", denials, { input: day }, {});
+  });
+
+  it.each([
+    ["a span that ends before it begins", { from: day.to, to: day.from }],
+    ["a thousand years", { from: "1026-01-31T00:00:00Z" }],
+    ["an unknown dimension", { groupBy: ["MODEL"] }],
+    ["a limit of 0", { limit: 0 }],
+    ["a limit of 10^9", { limit: 1_000_000_000 }],
+    ["a top of nothing", { groupBy: [], top: 3 }],
+    ["SQL in a time zone", { grain: "DAY", timeZone: "UTC'; drop table requests;--" }],
+    ["1,001 codes", { filter: { codes: Array.from({ length: 1001 }, (_, i) => `c${i}`) } }],
+    ["a code with a NUL", { filter: { codes: ["a\0"] } }],
+  ])("refuse %s", async (_name, change) => {
+    await server.refused("BAD_USER_INPUT", denials, { input: { ...day, ...change } });
+  });
+});
+
+interface Row {
+  dimensions: { id: string }[];
+  refused: number;
+}

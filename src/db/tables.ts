@@ -183,7 +183,10 @@ export const denialsMinutely = pgTable(
     shadow: boolean("shadow").notNull().default(false),
     count: integer("count").notNull(),
   },
-  (t) => [primaryKey({ columns: [t.accountId, t.apiKeyId, t.minute, t.code, t.shadow] })],
+  (t) => [
+    primaryKey({ columns: [t.accountId, t.apiKeyId, t.minute, t.code, t.shadow] }),
+    index("denials_minutely_minute").on(t.minute),
+  ],
 );
 
 /** Rows are only ever added: a trigger refuses anything else. Each hash covers its row and the hash before it. */

@@ -16,17 +16,30 @@ const latest = Date.UTC(2200, 0, 1);
 
 /** @throws BAD_USER_INPUT */
 export function checkQuestion(question: UsageQuestion): void {
-  const { limit, top, groupBy, grain, timeZone, compare } = question;
+  const { grain, compare } = question;
   checkSpan(question);
+  checkBreakdown(question);
+  if (compare && grain !== "NONE") throw badInput("compare works with the grain NONE.", { field: "compare" });
+  checkFilter(question);
+}
+
+/** How a report is split, whatever it counts. */
+interface Split {
+  groupBy: readonly string[];
+  timeZone: string;
+  top?: number | undefined;
+  limit: number;
+}
+
+/** @throws BAD_USER_INPUT */
+export function checkBreakdown({ limit, top, groupBy, timeZone }: Split): void {
   if (limit < 1 || limit > rowsMax) throw badInput(`limit is 1 to ${rowsMax}.`, { field: "limit" });
   if (top !== undefined && (top < 1 || top > topMax)) throw badInput(`top is 1 to ${topMax}.`, { field: "top" });
   if (groupBy.length > dimensionsMax || new Set(groupBy).size < groupBy.length) {
     throw badInput(`groupBy has at most ${dimensionsMax} dimensions, each once.`, { field: "groupBy" });
   }
   if (top !== undefined && groupBy.length === 0) throw badInput("top needs groupBy.", { field: "top" });
-  if (compare && grain !== "NONE") throw badInput("compare works with the grain NONE.", { field: "compare" });
   checkTimeZone(timeZone);
-  checkFilter(question);
 }
 
 /** @throws BAD_USER_INPUT */
@@ -39,7 +52,12 @@ export function checkSpan({ from, to }: Range): void {
 
 /** @throws BAD_USER_INPUT */
 export function checkFilter({ accountIds, apiKeyIds, models, providers, statuses, tags, endUsers }: Filter): void {
-  for (const list of [accountIds, apiKeyIds, models, providers, statuses, tags, endUsers]) {
+  checkLists(accountIds, apiKeyIds, models, providers, statuses, tags, endUsers);
+}
+
+/** @throws BAD_USER_INPUT */
+export function checkLists(...lists: (readonly string[] | undefined)[]): void {
+  for (const list of lists) {
     if (list === undefined) continue;
     if (list.length > filterLengthMax) throw badInput(`A filter has at most ${filterLengthMax} items.`);
     if (list.some((item) => item.length > labelLengthMax)) {

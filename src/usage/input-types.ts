@@ -161,6 +161,6 @@ export function toFilter(filter: UsageFilter | null | undefined): Filter {
 }
 
 /** An id of the wrong form is one that nothing has. */
-function toIds(prefix: "acc" | "key", ids: string[] | null | undefined): string[] | undefined {
+export function toIds(prefix: "acc" | "key", ids: string[] | null | undefined): string[] | undefined {
   return ids?.flatMap((id) => readWire(prefix, id) ?? []);
 }

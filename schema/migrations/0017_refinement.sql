@@ -1,0 +1,1 @@
+CREATE INDEX "denials_minutely_minute" ON "denials_minutely" USING btree ("minute");
