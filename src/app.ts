@@ -34,6 +34,7 @@ import { createApollo } from "./http/apollo.ts";
 import { addAuditExport } from "./http/audit-export.ts";
 import { Callers } from "./http/context.ts";
 import { addExportRoutes } from "./http/export-routes.ts";
+import { ExposedKeys } from "./http/exposed-keys.ts";
 import { limitAnswers } from "./http/limit-answers.ts";
 import { addMetricsRoute, Metrics } from "./http/metrics.ts";
 import { Operations } from "./http/operations.ts";
@@ -113,7 +114,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
   const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
-  const { accounts, identity, keys, running, reminders, resolvers: keyResolvers } = openKeys(ofKeys);
+  const { accounts, identity, keys, running, exposures, reminders, resolvers: keyResolvers } = openKeys(ofKeys);
   const ofModels = openModels({ config, secrets, db, record, onError });
   const { models, catalogue, providers } = ofModels;
   const usage = new UsageService(reports);
@@ -151,8 +152,9 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const workers = [sweeper, doctor, ageing, people.upkeep, reminders, retention, finance.restatements];
   const background = { workers, doctor, running, limiting, leases, feed, retention, prompts };
   const { auth } = people;
-  const features = { auth, people, accounts, keys, models, catalogue, providers, identity, exports, bi, audit };
-  return { ...features, meters, metrics, ...background, schema };
+  const callersOf = { people, identity, exposures };
+  const features = { auth, accounts, keys, models, catalogue, providers, exports, bi, audit };
+  return { ...features, ...callersOf, meters, metrics, ...background, schema };
 }
 
 function creditsResolvers(db: Database, wallets: Wallets, record: RecordChange) {
@@ -226,6 +228,8 @@ async function assemble(
   const { workers, running, limiting, leases, feed, prompts } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
   const server = createServer({ log, trustProxy, corsOrigins });
+  const exposedKeys = new ExposedKeys(parts.exposures);
+  exposedKeys.attach(server);
   const sandbox = introspection;
   const onDenied = ({ identity: { viewer, refusedKey } }: Context, code: ErrorCode) => {
     const key = viewer?.kind === "API_KEY" ? viewer : refusedKey;
@@ -238,7 +242,7 @@ async function assemble(
   const executor = new Executor(schema);
   const operations = new Operations({ schema, executor, log, introspection, onDenied });
   const requests = new RunningRequests();
-  const sockets = new Sockets({ operations, callers });
+  const sockets = new Sockets({ operations, callers, exposedKeys });
   const apollo = createApollo({ schema, executor, operations, log, introspection, sandbox, plugins });
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import { Database } from "../src/db/client.ts";
+import { keyTakingFields } from "../src/http/exposed-keys.ts";
 import { RotationReminders } from "../src/keys/reminders.ts";
 import { mintKey } from "../src/keys/secret.ts";
 import { generate, someAddress, useServer } from "./harness.ts";
@@ -79,6 +81,193 @@ describe("a leaked key that is reported", () => {
       expect(status).toBe(429);
     }
     await server.ok(generate, prompt, { key });
+  });
+});
+
+describe("a key whose text comes where others may read it (A4)", () => {
+  const exposures = `query ($id: ID!) {
+    apiKey(id: $id) { secrets { last4 exposedAt } }
+    auditEvents(filter: { object: $id, action: "key.exposed" }) { nodes { actor ip after } }
+  }`;
+  const found = "query ($filter: ApiKeyFilter) { apiKeys(filter: $filter) { nodes { id } } }";
+  const json = { "content-type": "application/json" };
+  const operation = JSON.stringify({ query: "{ me { kind } }" });
+
+  async function isMarked(id: string, where: string, times = 1): Promise<void> {
+    const { apiKey, auditEvents } = await server.ok(exposures, { id });
+    const [{ last4, exposedAt }] = apiKey.secrets;
+    expect(Date.parse(exposedAt)).toBeLessThanOrEqual(Date.now() + 1_000);
+    expect(auditEvents.nodes).toMatchObject(Array(times).fill({ actor: "system:exposure", after: { last4, where } }));
+    expect(await alertsOf(id)).toMatchObject(Array(times).fill({ kind: "key.exposed", details: { last4, where } }));
+  }
+
+  const inUrls: [string, (key: string) => Promise<{ status: number }>][] = [
+    [
+      "a parameter",
+      (key) => fetch(`${server.url}/graphql?x-api-key=${key}`, { method: "POST", headers: json, body: operation }),
+    ],
+    [
+      "any parameter, beside a good header",
+      (key) =>
+        fetch(`${server.url}/graphql?q=${key}`, {
+          method: "POST",
+          headers: { ...json, "x-api-key": key },
+          body: operation,
+        }),
+    ],
+    ["a path that is none", (key) => fetch(`${server.url}/keys/${key}`)],
+    ["a path of a REST door", (key) => fetch(`${server.url}/v1/models/${key}`)],
+    [
+      "an event stream",
+      (key) =>
+        fetch(`${server.url}/graphql/stream?token=Bearer%20${key}`, { method: "POST", headers: json, body: operation }),
+    ],
+    [
+      "a WebSocket",
+      (key) =>
+        new Promise((resolve) => {
+          const socket = new WebSocket(
+            `${server.url.replace("http", "ws")}/graphql?api_key=${key}`,
+            "graphql-transport-ws",
+          );
+          socket
+            .on("error", () => {})
+            .on("unexpected-response", (_request, { statusCode: status = 0 }) => resolve({ status }));
+        }),
+    ],
+  ];
+  it.each(inUrls)("is refused in the URL of %s, marked once, and not logged", async (_what, send) => {
+    const { key, apiKeyId: id } = await server.customer();
+    expect([(await send(key)).status, (await send(key)).status]).toEqual([400, 400]);
+    await isMarked(id, "URL");
+    expect(server.logLines.filter((line) => line.includes(key))).toEqual([]);
+    // It is marked and works on: to stop a customer is for its owner to decide.
+    await server.ok(generate, prompt, { key });
+  });
+
+  it("is found by the names of parameters if it is a text of the customer's own; other texts are let be", async () => {
+    const own = `a-text-of-our-own-${someAddress()}`;
+    const { apiKeyId: id } = await server.customer({ key: own });
+    const send = (url: string) => fetch(`${server.url}${url}`, { headers: { "x-forwarded-for": someAddress() } });
+    expect((await send(`/healthz?api_key=${encodeURIComponent(own)}`)).status).toBe(400);
+    await isMarked(id, "URL");
+    // By its form: who has none cannot learn from the answer which texts are keys.
+    expect((await send(`/healthz?api_key=${mintKey("live")}`)).status).toBe(400);
+    expect((await send(`/healthz?access_token=${server.ownerToken}`)).status).toBe(400);
+    expect((await send("/healthz?key=short&q=tg_live_is_how_they_start")).status).toBe(200);
+  });
+
+  const inOperations: [string, (key: string) => Promise<unknown>][] = [
+    [
+      "variables that no field takes",
+      (key) => server.refused("BAD_USER_INPUT", "{ me { kind } }", { apiKey: key }, {}),
+    ],
+    ["a literal", (key) => server.refused("BAD_USER_INPUT", `{ me(apiKey: "${key}") { kind } }`, {}, {})],
+    [
+      "a prompt, before the model is called",
+      (key) =>
+        server.refused(
+          "BAD_USER_INPUT",
+          generate,
+          { input: { model: "echo", prompt: `export TOLLGATE_KEY=${key} # mine` } },
+          { key },
+        ),
+    ],
+    [
+      "a prompt at a REST door",
+      async (key) => {
+        const body = JSON.stringify({
+          model: "echo",
+          messages: [{ role: "user", content: [{ type: "text", text: key }] }],
+        });
+        const response = await fetch(`${server.url}/v1/chat/completions`, {
+          method: "POST",
+          headers: { ...json, "x-api-key": key },
+          body,
+        });
+        expect(response.status).toBe(400);
+      },
+    ],
+    ["a search", (key) => server.refused("BAD_USER_INPUT", found, { filter: { prefix: key } })],
+    [
+      "a socket",
+      (key) =>
+        new Promise<void>((resolve) => {
+          const socket = new WebSocket(`${server.url.replace("http", "ws")}/graphql`, "graphql-transport-ws");
+          socket.on("open", () => socket.send(JSON.stringify({ type: "connection_init", payload: { apiKey: key } })));
+          socket.on("message", (text) => {
+            const { type, payload } = JSON.parse(String(text));
+            if (type === "connection_ack")
+              socket.send(
+                JSON.stringify({
+                  id: "1",
+                  type: "subscribe",
+                  payload: { query: generate, variables: { input: { model: "echo", prompt: key } } },
+                }),
+              );
+            else {
+              expect([type, payload[0].extensions.code]).toEqual(["error", "BAD_USER_INPUT"]);
+              socket.close();
+              resolve();
+            }
+          });
+        }),
+    ],
+  ];
+  it.each(inOperations)("is refused in %s, and marked", async (_what, send) => {
+    const { key, apiKeyId: id, walletId } = await server.customer();
+    await send(key);
+    await isMarked(id, "OPERATION");
+    expect(server.logLines.filter((line) => line.includes(key))).toEqual([]);
+    expect(await server.wallet(walletId)).toEqual({ balance: 100_000_000n, held: 0n });
+  });
+
+  it("is let be where it is what the field is for, where it opens nothing, and where it is no key", async () => {
+    const { key, apiKeyId: id } = await server.customer();
+    const { secret } = (await server.ok(rotate, { id, overlap: 0 })).rotateApiKey;
+    const say = (text: string) => ({ input: { model: "echo", prompt: `Is ${text} a key?` } });
+    for (const text of [key, mintKey("live"), `${secret.slice(0, -1)}~`])
+      await server.ok(generate, say(text), { key: secret });
+    const { message } = await server.refused(
+      "BAD_USER_INPUT",
+      "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }",
+      { input: { name: "again", key: secret } },
+    );
+    expect(message).toBe("A key of your own cannot start with tg_.");
+    expect((await server.ok(exposures, { id })).apiKey.secrets).toMatchObject([
+      { exposedAt: null },
+      { exposedAt: null },
+    ]);
+    await server.ok(report, { secret }, { ip: someAddress() });
+    await server.refused("KEY_REVOKED", generate, prompt, { key: secret });
+  });
+
+  it("is found among the others until it is rotated away", async () => {
+    const { key, apiKeyId: id, accountId } = await server.customer();
+    const listed = async (exposed: boolean) =>
+      (await server.ok(found, { filter: { accountId, exposed } })).apiKeys.nodes.map((one: { id: string }) => one.id);
+    expect([await listed(true), await listed(false)]).toEqual([[], [id]]);
+    await fetch(`${server.url}/?key=${key}`);
+    expect([await listed(true), await listed(false)]).toEqual([[id], []]);
+    await server.ok(rotate, { id, overlap: 0 });
+    expect([await listed(true), await listed(false)]).toEqual([[], [id]]);
+  });
+
+  it("costs an operation nothing that holds none: not a statement more", async () => {
+    const { key } = await server.customer();
+    const say = (text: string) => server.ok(generate, { input: { model: "echo", prompt: text } }, { key });
+    await say("Hello");
+    const [plain, marked] = [
+      await server.statementsOf(() => say("Hello")),
+      await server.statementsOf(() => say("tg_live_…")),
+    ];
+    expect(marked.length).toBe(plain.length);
+  });
+
+  it("and the fields that take one are there", async () => {
+    const { __type } = await server.ok(`{ __type(name: "Mutation") { fields { name } } }`);
+    const names = __type.fields.map((field: { name: string }) => field.name);
+    expect(names).toEqual(expect.arrayContaining(keyTakingFields));
   });
 });
 

@@ -163,18 +163,6 @@ describe("the use of a key protects", () => {
       expect([status, withoutRequestId(text)]).toEqual([401, withoutRequestId(plain.text)]);
     }
   });
-
-  it("against a key in a URL", async () => {
-    const { key } = await server.customer();
-    const body = JSON.stringify({ query: me });
-    const headers = { "content-type": "application/json", "x-forwarded-for": someAddress() };
-    const response = await fetch(`${server.url}/graphql?api_key=${key}&x-api-key=${key}`, {
-      method: "POST",
-      headers,
-      body,
-    });
-    expect(response.status).toBe(401);
-  });
 });
 
 describe("hours of use", () => {

@@ -37,6 +37,7 @@ interface ListOptions {
   tag?: string;
   last4?: string;
   dueForRotation?: true;
+  exposed?: true;
 }
 
 export function addKeyCommands(program: Command, session: Session): Command {
@@ -116,6 +117,7 @@ function addReading(keys: Command, session: Session): void {
     .option("--tag <tag>", "with this tag")
     .option("--last4 <text>", "with these last four characters, now or earlier")
     .option("--due-for-rotation", "whose newest secret is older than its account wants")
+    .option("--exposed", "with a secret whose text came in a URL or an operation")
     .option("--first <count>", "how many, 1 to 100", readInt, 50)
     .addHelpText("after", "\nExample:\n  tollgate keys list --status ACTIVE --json")
     .action(({ account, first, ...rest }: ListOptions) =>
@@ -132,7 +134,7 @@ function addReading(keys: Command, session: Session): void {
     .action((id: string) =>
       session(async ({ run, output, refuse }) => {
         const more = "scopes models allowedIps account { id } wallet { id balance held available }";
-        const secrets = "secrets { id last4 validFrom validTo lastUsedAt }";
+        const secrets = "secrets { id last4 validFrom validTo lastUsedAt exposedAt }";
         const { apiKey } = await run(`query ($id: ID!) { apiKey(id: $id) { ${shown} ${more} ${secrets} } }`, { id });
         if (!apiKey) return refuse("NOT_FOUND", "No such key.");
         printObject(output, apiKey);

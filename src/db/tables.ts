@@ -164,6 +164,8 @@ export const keySecrets = pgTable(
     lastUsedAt: instant("last_used_at"),
     /** When somebody was reminded to rotate it. */
     remindedAt: instant("reminded_at"),
+    /** When its text first came where it may be read by others. */
+    exposedAt: instant("exposed_at"),
   },
   (t) => [
     unique("key_secrets_digest").on(t.digest),

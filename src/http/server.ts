@@ -115,6 +115,9 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
   sockets.attach(server, "/graphql", (request, socket) => {
     const response = new ServerResponse(request);
     response.assignSocket(socket as Socket);
+    // What is answered instead of becoming a socket is the last word on this connection.
+    response.shouldKeepAlive = false;
+    response.once("finish", () => socket.end());
     server.routing(request, response);
   });
   server.get("/healthz", async () => ({ status: "ok" }));

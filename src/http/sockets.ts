@@ -1,15 +1,16 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { ExecutionArgs } from "graphql";
+import type { ExecutionArgs, GraphQLError } from "graphql";
 import { handleProtocols, makeServer, type Server, type ServerOptions } from "graphql-ws";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Context } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../ids.ts";
 import type { Callers } from "./context.ts";
+import type { ExposedKeys } from "./exposed-keys.ts";
 import { OpenSocket } from "./open-socket.ts";
-import type { Operations } from "./operations.ts";
+import type { OperationRequest, Operations } from "./operations.ts";
 import { drainMs, stopping } from "./running-requests.ts";
 
 /**
@@ -29,6 +30,7 @@ interface Extra {
 interface SocketsOptions {
   operations: Operations;
   callers: Callers;
+  exposedKeys: ExposedKeys;
 }
 
 export class Sockets {
@@ -100,28 +102,37 @@ export class Sockets {
   }
 
   #protocol(): ServerOptions<Record<string, unknown>, Extra> {
-    const { operations, callers } = this.#options;
+    const { operations } = this.#options;
     const contextOf = ({ contextValue }: { contextValue?: unknown }) => contextValue as Context;
     return {
       onConnect: ({ connectionParams, extra: { open } }) => this.#connect(open, connectionParams ?? {}),
-      onSubscribe: async ({ extra: { open } }, id, payload) => {
-        const requestId = newId();
-        const identity = await callers.identify(() => open.credential, open.ip);
-        if (open.isFull()) {
-          const message = "There are too many operations on this socket.";
-          return [operations.asError(new AppError("RATE_LIMITED", { message, details: { retryAfter: 1 } }))];
-        }
-        const context = callers.contextOf(identity, { requestId, ip: open.ip, signal: open.begin(id) });
-        const prepared = operations.prepare(payload, context);
-        if (!("schema" in prepared)) open.completed(id);
-        return prepared as ExecutionArgs;
-      },
+      onSubscribe: ({ extra: { open } }, id, payload) =>
+        this.#prepare(open, id, payload).catch((error: unknown) => [operations.asError(error)]),
       execute: (args) => operations.run(args) as never,
       subscribe: (args) => operations.run(args) as never,
       onNext: (_socket, _id, _payload, args, result) => operations.format(result, contextOf(args)),
       onError: (_socket, _id, _payload, errors) => operations.formatErrors(errors, { requestId: newId() }),
       onComplete: ({ extra: { open } }, id) => open.completed(id),
     };
+  }
+
+  async #prepare(open: OpenSocket, id: string, payload: OperationRequest): Promise<ExecutionArgs | GraphQLError[]> {
+    const { operations, callers, exposedKeys } = this.#options;
+    const { ip } = open;
+    const requestId = newId();
+    await exposedKeys.check(payload, { ip, id: requestId });
+    const identity = await callers.identify(() => open.credential, ip);
+    if (open.isFull()) {
+      const message = "There are too many operations on this socket.";
+      throw new AppError("RATE_LIMITED", { message, details: { retryAfter: 1 } });
+    }
+    const prepared = operations.prepare(
+      payload,
+      callers.contextOf(identity, { requestId, ip, signal: open.begin(id) }),
+    );
+    if ("schema" in prepared) return prepared;
+    open.completed(id);
+    return [...prepared];
   }
 
   /** A socket without a caller has nothing to do here: what is public is answered over HTTP. */

@@ -222,6 +222,13 @@ export class ApiKeyFilter {
       "Whether the newest secret is older than `rotateKeysAfterDays` of its account. Revoked and expired keys are not due.",
   })
   dueForRotation?: boolean | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      "Whether a secret that still works was exposed, as `ApiKeySecret.exposedAt` says. Not of revoked keys.",
+  })
+  exposed?: boolean | null;
 }
 
 export function toKeyOrder({ accountId, ...input }: CreateApiKeyInput) {
@@ -249,5 +256,6 @@ export function toKeyFilter({ accountId, planId, ...filter }: ApiKeyFilter): Key
     status: filter.status ?? undefined,
     tag: filter.tag ?? undefined,
     dueForRotation: filter.dueForRotation ?? undefined,
+    exposed: filter.exposed ?? undefined,
   };
 }

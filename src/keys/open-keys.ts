@@ -5,6 +5,7 @@ import type { Database } from "../db/client.ts";
 import type { Wallets } from "../ledger/wallets.ts";
 import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./care-resolver.ts";
 import { Closing } from "./closing.ts";
+import { Exposures } from "./exposures.ts";
 import { type Guesses, KeyIdentity } from "./identity.ts";
 import { KeyImport } from "./import.ts";
 import { ImportResolver } from "./import-resolver.ts";
@@ -57,5 +58,7 @@ export function openKeys({ db, wallets, peppers, environment, guesses, record, o
     new AccountPlanResolver(plans),
   ];
   const reminders = new RotationReminders(db, onError);
-  return { accounts, identity, keys, running: new RunningCalls(db, onError), reminders, resolvers };
+  const exposures = new Exposures({ db, peppers, guesses, record });
+  const running = new RunningCalls(db, onError);
+  return { accounts, identity, keys, running, exposures, reminders, resolvers };
 }

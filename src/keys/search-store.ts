@@ -16,6 +16,8 @@ export interface KeyFilter {
   /** The key's own plan. */
   planId?: string | undefined;
   dueForRotation?: boolean | undefined;
+  /** Whether the text of a secret that works came where others may read it. */
+  exposed?: boolean | undefined;
 }
 
 interface SearchPage {
@@ -69,13 +71,14 @@ function indexed({ accountId, last4, tag, planId }: KeyFilter, { beforeId }: Sea
   );
 }
 
-function looked({ name, prefix, status, dueForRotation }: KeyFilter): SQL[] {
+function looked({ name, prefix, status, dueForRotation, exposed }: KeyFilter): SQL[] {
   return [
     // Not LIKE: to `strpos` a percent sign is a percent sign.
     name === undefined ? undefined : sql`strpos(lower(${apiKeys.name}), lower(${name})) > 0`,
     prefix === undefined ? undefined : sql`starts_with(${apiKeys.prefix}, ${prefix})`,
     hasStatus(status),
     dueForRotation === undefined ? undefined : sql`${isDue} = ${dueForRotation}`,
+    exposed === undefined ? undefined : sql`${isExposed} = ${exposed}`,
   ].filter((condition) => condition !== undefined);
 }
 
@@ -85,6 +88,10 @@ const isDue = sql`(${apiKeys.status} <> 'REVOKED' and not ${expired} and coalesc
   from ${accounts} a join ${keySecrets} s on s.account_id = a.id
   where a.id = ${apiKeys.accountId} and s.api_key_id = ${apiKeys.id}
   group by a.rotate_keys_after_days), false))`;
+
+const isExposed = sql`(${apiKeys.status} <> 'REVOKED' and exists (
+  select from ${keySecrets} s
+  where s.api_key_id = ${apiKeys.id} and s.exposed_at is not null and coalesce(s.valid_to > now(), true)))`;
 
 function hasStatus(status: KeyFilter["status"]): SQL | undefined {
   if (status === undefined) return undefined;

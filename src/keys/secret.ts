@@ -15,6 +15,8 @@ const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const bodyLength = 43;
 const checksumLength = 6;
 const minted = /^(tg_(?:live|test)_)([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
+const mark = "tg_";
+const mintedAnywhere = /tg_(?:live|test)_[0-9A-Za-z]{49}/g;
 const broughtLengthMin = 20;
 const broughtLengthMax = 200;
 const brought = /^[\x21-\x7e]+$/;
@@ -26,16 +28,21 @@ export function mintKey(environment: KeyEnvironment): string {
 
 /** Whether a text can be a key at all. False for a minted key that was mistyped, so it costs no look-up. */
 export function isKeyText(text: string): boolean {
-  if (text.startsWith("tg_")) {
+  if (text.startsWith(mark)) {
     const [, prefix, body, sum] = minted.exec(text) ?? [];
     return prefix !== undefined && checksum(`${prefix}${body}`) === sum;
   }
   return text.length >= broughtLengthMin && text.length <= broughtLengthMax && brought.test(text);
 }
 
+/** The minted keys that stand in a text. Of a text without any, no more than a search for three letters is asked. */
+export function mintedKeysIn(text: string): string[] {
+  return text.includes(mark) ? (text.match(mintedAnywhere) ?? []).filter(isKeyText) : [];
+}
+
 /** @throws BAD_USER_INPUT for a key text that a customer may not bring */
 export function checkBroughtKey(text: string): void {
-  if (text.startsWith("tg_")) throw badInput("A key of your own cannot start with tg_.");
+  if (text.startsWith(mark)) throw badInput("A key of your own cannot start with tg_.");
   if (isAccessToken(text)) throw badInput("A key of your own cannot have the form of an access token.");
   if (text.length < broughtLengthMin || text.length > broughtLengthMax || !brought.test(text)) {
     throw badInput(

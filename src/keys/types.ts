@@ -156,6 +156,13 @@ export class ApiKeySecret {
 
   @Field(() => Date, { nullable: true, description: "The last use, to the minute." })
   lastUsedAt!: Date | null;
+
+  @Field(() => Date, {
+    nullable: true,
+    description:
+      "When its text first came in a URL or among what an operation says, where others may read it: then it should be rotated. Null for never.",
+  })
+  exposedAt!: Date | null;
 }
 
 @ObjectType({ description: "A key with its secret, which is shown this once and never stored.", simpleResolvers: true })
@@ -181,6 +188,6 @@ export function toApiKey(row: KeyRow): ApiKey {
   };
 }
 
-export function toApiKeySecret({ id, last4, validFrom, validTo, lastUsedAt }: SecretRow): ApiKeySecret {
-  return { id: toWire("sec", id), last4, validFrom, validTo, lastUsedAt };
+export function toApiKeySecret({ id, last4, validFrom, validTo, lastUsedAt, exposedAt }: SecretRow): ApiKeySecret {
+  return { id: toWire("sec", id), last4, validFrom, validTo, lastUsedAt, exposedAt };
 }

@@ -1,0 +1,103 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { type DocumentNode, Kind, parse } from "graphql";
+import { isAccessToken } from "../auth/tokens.ts";
+import { badInput } from "../errors.ts";
+import { limits } from "../graphql/hardening.ts";
+import type { Exposures } from "../keys/exposures.ts";
+import { isKeyText, mintedKeysIn } from "../keys/secret.ts";
+
+/**
+ * Refuses credentials in a URL, by their form, and keys that work among what an operation says: they would stand in
+ * histories and logs, or be told to a model's provider. What is found is marked as exposed.
+ */
+type From = Pick<FastifyRequest, "ip" | "id">;
+
+/** What may be given the text of a key, because that is what it is for. */
+export const keyTakingFields = ["createApiKey", "rotateApiKey", "importApiKeys", "reportLeakedKey"];
+/** By which clients of other servers send theirs. */
+const credentialNames = /^(?:x[-_])?api[-_]?key$|^(?:access_|auth_)?token$|^(?:key|authorization)$/i;
+
+const advice = "Send it in the header x-api-key or Authorization, and rotate this one: it is marked as exposed.";
+
+export class ExposedKeys {
+  readonly #exposures: Exposures;
+
+  constructor(exposures: Exposures) {
+    this.#exposures = exposures;
+  }
+
+  /** Before any route is added. */
+  attach(server: FastifyInstance): void {
+    server.addHook("onRequest", (request, _reply, done) => {
+      const texts = credentialsInUrl(request.url);
+      if (texts.length === 0) return done();
+      this.#refuseUrl(texts, request).catch(done);
+    });
+    server.addHook("preHandler", (request, _reply, done) => {
+      const texts = keysIn(request.body);
+      if (texts.length === 0) return done();
+      this.#check(request.body, texts, request).then(() => done(), done);
+    });
+  }
+
+  /** Of an operation that came through no request of its own. @throws BAD_USER_INPUT */
+  async check(operation: unknown, from: From): Promise<void> {
+    const texts = keysIn(operation);
+    if (texts.length > 0) await this.#check(operation, texts, from);
+  }
+
+  async #check(operation: unknown, texts: string[], { ip, id: requestId }: From): Promise<void> {
+    if (takesKeys(operation)) return;
+    const isKey = await this.#exposures.mark({ texts, where: "OPERATION", ip, requestId });
+    if (isKey) throw badInput(`An operation must not hold the text of an API key. ${advice}`);
+  }
+
+  /** Whether there is such a key is not told. */
+  async #refuseUrl(texts: string[], { ip, id: requestId }: From): Promise<never> {
+    await this.#exposures.mark({ texts: texts.filter(isKeyText), where: "URL", ip, requestId });
+    throw badInput(`A credential must not stand in a URL. ${advice}`);
+  }
+}
+
+function credentialsInUrl(url: string): string[] {
+  const minted = mintedKeysIn(url);
+  const queryAt = url.indexOf("?");
+  if (queryAt < 0) return minted;
+  const named = [...new URLSearchParams(url.slice(queryAt))].flatMap(([name, value]) => {
+    const text = value.replace(/^Bearer /i, "");
+    return credentialNames.test(name) && (isKeyText(text) || isAccessToken(text)) ? [text] : [];
+  });
+  return [...new Set([...minted, ...named])];
+}
+
+/** As deep as an operation's values may be; what is deeper is refused as such. */
+function keysIn(value: unknown, depth = 0): string[] {
+  if (typeof value === "string") return mintedKeysIn(value);
+  if (typeof value !== "object" || value === null || depth > limits.valueDepthMax) return none;
+  let found = none;
+  for (const name in value) {
+    const inside = keysIn((value as Record<string, unknown>)[name], depth + 1);
+    if (inside.length > 0) found = [...found, ...inside];
+  }
+  return found;
+}
+
+const none: string[] = [];
+
+function takesKeys(operation: unknown): boolean {
+  const { query } = operation as { query?: unknown };
+  if (typeof query !== "string") return false;
+  let document: DocumentNode;
+  try {
+    document = parse(query, { maxTokens: limits.tokensMax });
+  } catch {
+    return false;
+  }
+  return document.definitions.some(
+    (definition) =>
+      definition.kind === Kind.OPERATION_DEFINITION &&
+      definition.selectionSet.selections.some(
+        (selection) => selection.kind === Kind.FIELD && keyTakingFields.includes(selection.name.value),
+      ),
+  );
+}
