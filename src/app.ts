@@ -32,6 +32,7 @@ import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { Executor } from "./graphql/execution.ts";
 import { createApollo } from "./http/apollo.ts";
 import { addAuditExport } from "./http/audit-export.ts";
+import { BytesInFlight } from "./http/bytes-in-flight.ts";
 import { Callers } from "./http/context.ts";
 import { addExportRoutes } from "./http/export-routes.ts";
 import { ExposedKeys } from "./http/exposed-keys.ts";
@@ -227,7 +228,8 @@ async function assemble(
   const { auth, people, accounts, keys, models, providers, identity, exports, metrics } = parts;
   const { workers, running, limiting, leases, feed, prompts } = parts;
   const { trustProxy, corsOrigins, introspection } = config;
-  const server = createServer({ log, trustProxy, corsOrigins });
+  const inFlight = new BytesInFlight(config.bytesInFlightMax);
+  const server = createServer({ log, trustProxy, corsOrigins, inFlight });
   const exposedKeys = new ExposedKeys(parts.exposures);
   exposedKeys.attach(server);
   const sandbox = introspection;
@@ -242,7 +244,7 @@ async function assemble(
   const executor = new Executor(schema);
   const operations = new Operations({ schema, executor, log, introspection, onDenied });
   const requests = new RunningRequests();
-  const sockets = new Sockets({ operations, callers, exposedKeys });
+  const sockets = new Sockets({ operations, callers, exposedKeys, inFlight });
   const apollo = createApollo({ schema, executor, operations, log, introspection, sandbox, plugins });
   await apollo.start();
   const checkReady = async () => void (await db.sql`select 1`);

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
+import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
 import { type Failpoint, parseFailpoint } from "./failpoint.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
@@ -17,6 +18,7 @@ const list = z.string().transform((text) =>
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const url = z.url({ protocol: /^https?$/ });
+const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, "must start with postgres://");
 
 const services = z
   .string()
@@ -50,24 +52,15 @@ const environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: wholeNumber(0, 65_535).default(4000),
   PUBLIC_URL: url.optional(),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
-    .optional(),
-  DATABASE_DIRECT_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
-    .optional(),
+  DATABASE_URL: postgresUrl.optional(),
+  DATABASE_DIRECT_URL: postgresUrl.optional(),
   DATABASE_POOL_SIZE: wholeNumber(2, 200).default(10),
   REDIS_URL: z
     .string()
     .regex(/^rediss?:\/\//, "must start with redis:// or rediss://")
     .optional(),
   REPLICAS: wholeNumber(1, 1000).default(1),
-  ANALYTICS_DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, "must start with postgres://")
-    .optional(),
+  ANALYTICS_DATABASE_URL: postgresUrl.optional(),
   ANALYTICS_POOL_SIZE: wholeNumber(1, 50).default(3),
   ANALYTICS_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(30),
   RETENTION_MONTHS: wholeNumber(1, 1200).optional(),
@@ -95,6 +88,7 @@ const environment = z.object({
     .refine((all) => all.every(isHostAndPort), "takes host:port, such as 10.0.0.5:8000")
     .prefault(""),
   INPUT_BYTES_MAX: wholeNumber(1, 1_000_000).default(262_144),
+  BYTES_IN_FLIGHT_MAX: wholeNumber(1_048_576, 2 ** 40).optional(),
   PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
   TOLLGATE_FAILPOINT: failpoint.optional(),
 });
@@ -189,6 +183,8 @@ export interface Config {
   replicas: number;
   /** UTF-8 bytes of one prompt with all its messages. */
   inputBytesMax: number;
+  /** Of all large requests that are being answered. */
+  bytesInFlightMax: number;
   providerTimeoutMs: number;
   /** Where the fault suite lets the process die; never in production. */
   failpoint: Failpoint | undefined;
@@ -244,6 +240,14 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
   return faults;
 }
 
+/** Each byte of a request can take up to eight while it is answered, and half of the heap is for all the rest. */
+const heapShare = 1 / 16;
+const bytesInFlightMin = 1_048_576;
+
+function shareOfHeap(): number {
+  return Math.max(bytesInFlightMin, Math.floor(getHeapStatistics().heap_size_limit * heapShare));
+}
+
 function toConfig(env: Environment, raw: Record<string, string | undefined>): Config {
   const production = env.NODE_ENV === "production";
   return {
@@ -286,6 +290,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     redisUrl: env.REDIS_URL,
     replicas: env.REPLICAS,
     inputBytesMax: env.INPUT_BYTES_MAX,
+    bytesInFlightMax: env.BYTES_IN_FLIGHT_MAX ?? shareOfHeap(),
     providerTimeoutMs: env.PROVIDER_TIMEOUT_SECONDS * 1000,
     failpoint: env.TOLLGATE_FAILPOINT,
   };

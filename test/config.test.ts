@@ -161,6 +161,7 @@ describe("a configuration", () => {
     ["OPENAI_COMPATIBLE_SERVICES", "echo=https://api.openai.com/v1"],
     ["OPENAI_COMPATIBLE_SERVICES", "a=https://one.example.com,a=https://two.example.com"],
     ["INPUT_BYTES_MAX", "0"],
+    ["BYTES_IN_FLIGHT_MAX", "1000"],
     ["PROVIDER_TIMEOUT_SECONDS", "-1"],
     ["JWT_PRIVATE_KEY", "not a key"],
     ["SIGNING_KEY_DAYS", "-1"],

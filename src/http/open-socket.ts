@@ -2,9 +2,19 @@ import type { FastifyRequest } from "fastify";
 import type { WebSocket as ProtocolSocket } from "graphql-ws";
 import type { WebSocket } from "ws";
 import { AppError } from "../errors.ts";
+import type { BytesInFlight } from "./bytes-in-flight.ts";
 import { readCredential } from "./context.ts";
 
 /** One socket: who opened it, what runs on it, and whether its other end is still there. */
+/** Close codes of WebSocket, and of HTTP's meaning where it has none. */
+export const closeCodes = {
+  goingAway: 1001,
+  internal: 1011,
+  tryAgainLater: 1013,
+  unauthorized: 4401,
+  tooMany: 4429,
+} as const;
+
 const operationsMax = 100;
 const messagesPerSecondMax = 200;
 const pingEveryMs = 12_000;
@@ -99,7 +109,7 @@ export class OpenSocket {
   }
 
   /** The socket as the protocol's library wants it. Its promise of `send` is what holds a fast model back. */
-  forProtocol(tooManyCode: number): ProtocolSocket {
+  forProtocol(inFlight: BytesInFlight): ProtocolSocket {
     const socket = this.#socket;
     return {
       protocol: socket.protocol,
@@ -110,10 +120,15 @@ export class OpenSocket {
         }),
       close: (code = 1000, reason = "") => this.close(code, reason),
       onMessage: (receive) => {
-        socket.on("message", (data) => {
+        socket.on("message", (data: Buffer) => {
           this.#messages += 1;
-          if (this.#messages > messagesPerSecondMax) socket.close(tooManyCode, "Too many messages");
-          else receive(String(data)).catch(() => socket.close(1011, "Internal error"));
+          if (this.#messages > messagesPerSecondMax) return socket.close(closeCodes.tooMany, "Too many messages");
+          const share = inFlight.take(data.length);
+          if (!share) return socket.close(closeCodes.tryAgainLater, "Too many large messages");
+          // What the message asks for is answered when this is over.
+          receive(String(data))
+            .catch(() => socket.close(closeCodes.internal, "Internal error"))
+            .finally(share.release);
         });
       },
     };

@@ -17,6 +17,7 @@ import type { Context } from "../auth/viewer.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
+import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { answerWithEvents } from "./event-stream.ts";
 import { formatFault, headersOf, type PublicFault, toPublicFault } from "./format-error.ts";
@@ -35,10 +36,11 @@ export interface ServerOptions {
   log: Logger;
   trustProxy: string[];
   corsOrigins: string[];
+  inFlight: BytesInFlight;
 }
 
 /** Without its routes, which need what is made in between. */
-export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): FastifyInstance {
+export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerOptions): FastifyInstance {
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -59,6 +61,7 @@ export function createServer({ log, trustProxy, corsOrigins }: ServerOptions): F
     reply.header("x-request-id", request.id);
     done();
   });
+  server.addHook("preParsing", boundBytes(inFlight, bodyBytesMax));
   if (log.isLevelEnabled("debug")) server.addHook("onResponse", logRequest(log));
   server.setErrorHandler((error, request, reply) => sendFault(error, request, reply, log));
   server.setNotFoundHandler((request, reply) =>

@@ -7,9 +7,10 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { Context } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../ids.ts";
+import type { BytesInFlight } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import type { ExposedKeys } from "./exposed-keys.ts";
-import { OpenSocket } from "./open-socket.ts";
+import { closeCodes, OpenSocket } from "./open-socket.ts";
 import type { OperationRequest, Operations } from "./operations.ts";
 import { drainMs, stopping } from "./running-requests.ts";
 
@@ -20,8 +21,6 @@ import { drainMs, stopping } from "./running-requests.ts";
 const messageBytesMax = 1_048_576;
 const socketsMax = 10_000;
 const socketsPerAddressMax = 1_000;
-/** Close codes of the protocol, and of HTTP's meaning where it has none. */
-const codes = { goingAway: 1001, unauthorized: 4401, tooMany: 4429 } as const;
 
 interface Extra {
   open: OpenSocket;
@@ -31,6 +30,7 @@ interface SocketsOptions {
   operations: Operations;
   callers: Callers;
   exposedKeys: ExposedKeys;
+  inFlight: BytesInFlight;
 }
 
 export class Sockets {
@@ -80,7 +80,9 @@ export class Sockets {
     const stop = setTimeout(() => {
       for (const open of this.#open) open.stopAll(stopping());
     }, drainMs);
-    await Promise.all([...this.#open].map((open) => open.closeWhenIdle(codes.goingAway, "The server is stopping.")));
+    await Promise.all(
+      [...this.#open].map((open) => open.closeWhenIdle(closeCodes.goingAway, "The server is stopping.")),
+    );
     clearTimeout(stop);
   }
 
@@ -89,11 +91,11 @@ export class Sockets {
     const { ip } = request;
     const sameAddress = [...this.#open].filter((other) => other.ip === ip).length;
     if (this.#open.size >= socketsMax || sameAddress >= socketsPerAddressMax) {
-      socket.close(codes.tooMany, "Too many sockets");
+      socket.close(closeCodes.tooMany, "Too many sockets");
       return;
     }
     this.#open.add(open);
-    const closed = this.#server.opened(open.forProtocol(codes.tooMany), { open });
+    const closed = this.#server.opened(open.forProtocol(this.#options.inFlight), { open });
     socket.once("close", (code, reason) => {
       this.#open.delete(open);
       open.ended();
@@ -140,7 +142,7 @@ export class Sockets {
     const { callers } = this.#options;
     const { viewer, refusal } = await callers.identify(() => open.readCredential(params), open.ip);
     if (!viewer) {
-      open.close(codes.unauthorized, (refusal ?? new AppError("UNAUTHENTICATED")).code);
+      open.close(closeCodes.unauthorized, (refusal ?? new AppError("UNAUTHENTICATED")).code);
       return false;
     }
     const unwatch = callers.watch(
@@ -148,7 +150,7 @@ export class Sockets {
       open.ip,
       (ended) => {
         open.stopAll(ended);
-        void open.closeWhenIdle(codes.unauthorized, ended.code);
+        void open.closeWhenIdle(closeCodes.unauthorized, ended.code);
       },
     );
     open.onEnd(unwatch);
