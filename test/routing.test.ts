@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { Breaker } from "../src/models/breaker.ts";
@@ -9,7 +10,19 @@ import { startOpenAiStandin } from "./standins/openai.ts";
 const standin = await startOpenAiStandin();
 afterAll(() => standin.close());
 
-const server = useServer({ OPENAI_COMPATIBLE_SERVICES: `cloud=${standin.url},away=http://127.0.0.1:9/v1` });
+/** Takes connections and never says a word, so that no TLS comes about. */
+const silent = createServer();
+const greeted: Socket[] = [];
+silent.on("connection", (socket) => void greeted.push(socket));
+await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+afterAll(() => {
+  for (const socket of greeted) socket.destroy();
+  silent.close();
+});
+
+const deaf = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/v1`;
+const services = `cloud=${standin.url},away=http://127.0.0.1:9/v1,deaf=${deaf}`;
+const server = useServer({ OPENAI_COMPATIBLE_SERVICES: services });
 
 const upsert = `mutation ($input: UpsertModelInput!) {
   upsertModel(input: $input) { fallbacks retries timeouts { totalMs } circuit { state failures opensAfter } }
@@ -25,7 +38,7 @@ const modelsAsked = (prompt: string) => callsWith(prompt).map(({ body }) => body
 
 /** A model that fails as its name says, and whoever takes its place. */
 async function chain(how: string, policy: object, ...fallbacks: string[]): Promise<string> {
-  const name = await server.model(how === "away" ? "away" : "cloud", how);
+  const name = await server.model(["away", "deaf"].includes(how) ? how : "cloud", how);
   await server.ok(upsert, { input: { name, fallbacks, ...policy } });
   return name;
 }
@@ -324,6 +337,7 @@ describe("timeouts of a model", () => {
     ["hang", { totalMs: 150 }, "total"],
     ["drip", { totalMs: 150 }, "total"],
     ["stall-after-2", { idleMs: 150 }, "idle"],
+    ["deaf", { connectMs: 150 }, "connect"],
   ])("end a call that does this: %s, by %o", async (how, timeouts, timeout) => {
     const model = await chain(how, { timeouts });
     const { key } = await server.customer();
@@ -335,7 +349,10 @@ describe("timeouts of a model", () => {
       { key },
     );
     expect(extensions["timeout"]).toBe(timeout);
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // The server's own are 5 seconds to connect, and more for all else.
+    expect(performance.now() - began).toBeLessThan(4_000);
+    const { generations } = await server.ok(rows, {}, { key });
+    expect(generations.nodes[0]).toMatchObject({ status: "FAILED", charge: { credits: "0" } });
   });
 
   it("end a stream that does not begin, and leave time for a fallback", async () => {
@@ -350,6 +367,44 @@ describe("timeouts of a model", () => {
   it.each([{ totalMs: 5 }, { idleMs: 3_600_001 }, { connectMs: -1 }])("cannot be %o", async (timeouts) => {
     const name = await server.model("cloud", "ok");
     await server.refused("BAD_USER_INPUT", upsert, { input: { name, timeouts } });
+  });
+});
+
+describe("the size of an answer", () => {
+  it("is bounded for each model: a call that gets more fails for nothing, and lets its provider go", async () => {
+    const { key } = await server.customer();
+    const [small, whole] = [await chain("huge-body", { maxResponseBytes: 4096 }), await chain("huge-body", {})];
+    const took = async (model: string) => {
+      const prompt = newPrompt();
+      await server.refused("PROVIDER_FAILED", generate, { input: { model, prompt } }, { key });
+      const [call] = callsWith(prompt);
+      await call?.closed;
+      return call?.bytesSent() ?? 0;
+    };
+    // What the two kernels hold between them was sent and never read.
+    expect(await took(small)).toBeLessThan(8 * 1024 * 1024);
+    expect(await took(whole)).toBeGreaterThan(16 * 1024 * 1024);
+    expect(await lastRow(key)).toMatchObject({ status: "FAILED", charge: { credits: "0" } });
+  });
+
+  it("ends a stream that grows past it, which is charged for what was delivered", async () => {
+    const { key } = await server.customer();
+    const model = await chain("endless", { maxResponseBytes: 300_000, maxOutputTokens: 100_000 });
+    const { text, generation } = await stream(key, { model, prompt: newPrompt() });
+    expect(text).toMatch(/^(Hello)+$/);
+    expect(generation).toMatchObject({ status: "PARTIAL", charge: { credits: "1" } });
+  });
+
+  it("is kept until it is taken away, and has bounds of its own", async () => {
+    const name = await chain("ok", { maxResponseBytes: 4096 });
+    const shown = async (input: object) => {
+      const change = "mutation ($input: UpsertModelInput!) { upsertModel(input: $input) { maxResponseBytes } }";
+      return (await server.ok(change, { input: { name, ...input } })).upsertModel.maxResponseBytes;
+    };
+    expect([await shown({}), await shown({ maxResponseBytes: 0 })]).toEqual([4096, null]);
+    for (const maxResponseBytes of [1023, 268_435_457, -1]) {
+      await server.refused("BAD_USER_INPUT", upsert, { input: { name, maxResponseBytes } });
+    }
   });
 });
 

@@ -44,6 +44,8 @@ export const models = pgTable(
     firstByteMs: integer("first_byte_ms"),
     idleMs: integer("idle_ms"),
     totalMs: integer("total_ms"),
+    /** Of one answer, as the provider sends it; null is as the server has it. */
+    maxResponseBytes: integer("max_response_bytes"),
     /** Whether an answer without the format that was asked for is asked for once more. */
     repairFormat: boolean("repair_format").notNull().default(false),
     /** What one image counts as at most, in input tokens. */

@@ -64,7 +64,7 @@ export class AnswerCache {
 }
 
 /** Of everything that the provider is told, by the model that runs it; prices, tags and users change no answer. */
-function digestOf({ model: { id, provider }, call: { timeouts: _timeouts, ...call }, most }: Bid): Buffer {
+function digestOf({ model: { id, provider }, call: { limits: _limits, ...call }, most }: Bid): Buffer {
   const asked = { id, provider, maxOutputTokens: most.answerTokens, call };
   return createHash("sha256").update(JSON.stringify(asked)).digest();
 }

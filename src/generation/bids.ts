@@ -58,14 +58,14 @@ function can({ modalities, runner }: CallableModel, modality: Modality): boolean
 }
 
 function bidOf(order: Order, model: CallableModel, needs: readonly Modality[]): Bid {
-  const { terms, providerModel, timeouts, maxOutputTokens: limit } = model;
+  const { terms, providerModel, limits, maxOutputTokens: limit } = model;
   // Texts that become vectors are nobody's conversation: no system text goes with them.
   const { call, maxOutputTokens = limit } = needs.includes("EMBEDDING")
     ? applyTerms({ ...terms, system: null, locked: [] }, order)
     : applyTerms(terms, order);
   const repairs = order.repairable && model.repairFormat && call.responseFormat !== undefined;
   const images = needs.includes("IMAGE") && { imageTokens: model.imageTokens };
-  const asked = { ...call, model: providerModel, timeouts, ...images };
+  const asked = { ...call, model: providerModel, limits, ...images };
   return { model, call: asked, most: mostTokensOf(asked, Math.min(maxOutputTokens, limit), repairs) };
 }
 

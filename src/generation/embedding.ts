@@ -25,10 +25,10 @@ export class PaidEmbedding implements PaidCall {
 
   ask(): Promise<EmbedAnswer> {
     const { attempts, signal } = this.#paid;
-    return attempts.run(async ({ model: { runner }, call: { model, providerOptions, timeouts } }) => {
+    return attempts.run(async ({ model: { runner }, call: { model, providerOptions, limits } }) => {
       // Only models that have embeddings are among those that are asked.
       if (!runner.embed) throw new AppError("INTERNAL");
-      const options = { ...(providerOptions && { providerOptions }), ...(timeouts && { timeouts }) };
+      const options = { ...(providerOptions && { providerOptions }), ...(limits && { limits }) };
       return runner.embed({ ...this.#call, model, ...options }, signal);
     }, signal);
   }

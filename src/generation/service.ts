@@ -112,7 +112,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   /** A hold of a call that gives no sign of life must outlive all that may be asked for it, one after the other. */
   #leaseSeconds(bids: Bids): number {
-    const longestMs = bids.reduce((sum, { model }) => sum + model.timeouts.totalMs, 0);
+    const longestMs = bids.reduce((sum, { model }) => sum + model.limits.totalMs, 0);
     return Math.ceil(longestMs / 1000) + this.#options.leaseGraceSeconds;
   }
 

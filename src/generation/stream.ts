@@ -89,7 +89,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
   async #room(): Promise<void> {
     const room = this.#channel.room();
     if (!room) return;
-    const { totalMs = lagMsMax } = this.call.call.timeouts ?? {};
+    const { totalMs = lagMsMax } = this.call.call.limits ?? {};
     const leftMs = totalMs - (this.call.elapsedMs() - (this.#firstTokenMs ?? 0));
     const late = setTimeout(() => this.#channel.wakeWriter(), Math.max(leftMs, lagMsMin));
     await room;

@@ -14,7 +14,7 @@ export interface Candidate<C = ProviderCall> {
   call: C;
 }
 
-type Timed = Pick<ProviderCall, "timeouts">;
+type Timed = Pick<ProviderCall, "limits">;
 
 const pauseMsMin = 250;
 const pauseMsMax = 8_000;
@@ -66,8 +66,8 @@ export class Attempts<C extends Timed = ProviderCall> {
     ask: (candidate: Candidate<C>) => Promise<T>,
     signal: AbortSignal,
   ): Promise<{ value: T } | { error: unknown }> {
-    const { breaker, retries, timeouts } = candidate.model;
-    const endsAtMs = performance.now() + timeouts.totalMs;
+    const { breaker, retries, limits } = candidate.model;
+    const endsAtMs = performance.now() + limits.totalMs;
     for (let tries = 0; ; tries++) {
       this.served = tries === 0 ? candidate : within(candidate, endsAtMs);
       try {
@@ -150,7 +150,7 @@ function retryAfterMs({ details }: AppError): number {
 /** What is left of the model's time. */
 function within<C extends Timed>({ model, call }: Candidate<C>, endsAtMs: number): Candidate<C> {
   const totalMs = Math.max(1, Math.floor(endsAtMs - performance.now()));
-  return { model, call: { ...call, timeouts: { ...call.timeouts, totalMs } } };
+  return { model, call: { ...call, limits: { ...call.limits, totalMs } } };
 }
 
 function circuitOpen(waitMs: number): AppError {

@@ -3,7 +3,7 @@ import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { type Breaker, type BreakerPolicy, Breakers } from "./breaker.ts";
 import type { Terms } from "./parameters.ts";
-import type { CallTimeouts, Provider } from "./providers/provider.ts";
+import type { CallLimits, Provider } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { type BaseModel, CatalogueView, mayCall, pickByWeight } from "./resolution.ts";
 import { type AliasRow, type ModelRow, type PriceRow, readCatalogue } from "./store.ts";
@@ -28,7 +28,7 @@ export interface CallableModel {
   /** Whose price that is: of the model, or of the preset that runs on it. */
   pricedId: string;
   terms: Terms;
-  timeouts: CallTimeouts;
+  limits: CallLimits;
   retries: number;
   /** Whether an answer without the format that was asked for is asked for once more. */
   repairFormat: boolean;
@@ -181,7 +181,8 @@ export class Catalogue {
     const base = view.baseOf(entry);
     const runner = this.#options.providers.get(base.provider);
     if (!runner) throw new AppError("UNAVAILABLE", { message: "The provider of this model is not configured." });
-    const { id, name, provider, providerModel, retries, repairFormat, connectMs, firstByteMs, idleMs, totalMs } = base;
+    const { id, name, provider, providerModel, retries, repairFormat } = base;
+    const { connectMs, firstByteMs, idleMs, totalMs, maxResponseBytes } = base;
     return {
       id,
       name,
@@ -192,7 +193,10 @@ export class Catalogue {
       price,
       pricedId: price.modelId,
       terms: termsOf(base, terms),
-      timeouts: { totalMs: totalMs ?? this.#options.totalMs, ...given({ connectMs, firstByteMs, idleMs }) },
+      limits: {
+        totalMs: totalMs ?? this.#options.totalMs,
+        ...given({ connectMs, firstByteMs, idleMs, maxResponseBytes }),
+      },
       retries,
       repairFormat,
       imageTokens: base.imageTokens,

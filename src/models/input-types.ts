@@ -139,6 +139,12 @@ export class UpsertModelInput extends ModelTermsInput {
 
   @Field(() => Int, {
     nullable: true,
+    description: "As `Model.maxResponseBytes`, 1,024 to 268,435,456; 0 leaves it to the server.",
+  })
+  maxResponseBytes?: number | null;
+
+  @Field(() => Int, {
+    nullable: true,
     description:
       "How often a call that failed before its first byte is tried again, 0 to 5, within `totalMs`; 0 for a new model. Waits in between grow, and respect `Retry-After`.",
   })

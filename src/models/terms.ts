@@ -18,6 +18,7 @@ export interface GivenModel {
   locked?: string[] | null | undefined;
   fallbacks?: string[] | null | undefined;
   timeouts?: GivenTimeouts | null | undefined;
+  maxResponseBytes?: number | null | undefined;
   repairFormat?: boolean | null | undefined;
   imageTokens?: number | null | undefined;
   retries?: number | null | undefined;
@@ -53,6 +54,8 @@ const scopesMax = 20;
 const retriesMax = 5;
 const imageTokensMax = 100_000;
 const breakerFailuresMax = 1000;
+const responseBytesMin = 1024;
+const responseBytesMax = 268_435_456;
 const waitMsMax = 3_600_000;
 const waitMsMin = 10;
 
@@ -79,6 +82,7 @@ export const defaultTerms: ModelTerms = {
   firstByteMs: null,
   idleMs: null,
   totalMs: null,
+  maxResponseBytes: null,
   repairFormat: false,
   imageTokens: 16_384,
   retries: 0,
@@ -88,8 +92,8 @@ export const defaultTerms: ModelTerms = {
 };
 
 /**
- * The terms after a change; what is left out stays as it was. An empty text or list, and a timeout of 0, take a
- * value away.
+ * The terms after a change; what is left out stays as it was. An empty text or list, and a timeout or size of 0, take
+ * a value away.
  * @throws BAD_USER_INPUT naming what is wrong
  */
 export function readModelTerms(change: GivenModel, before: ModelTerms = defaultTerms): ModelTerms {
@@ -116,6 +120,9 @@ export function readModelTerms(change: GivenModel, before: ModelTerms = defaultT
     locked: readList(change.locked, 10, "locked") ?? before.locked,
     fallbacks: readList(change.fallbacks, fallbacksMax, "fallbacks") ?? before.fallbacks,
     ...readTimeouts(timeouts ?? {}, before),
+    maxResponseBytes: orNone(change.maxResponseBytes, before.maxResponseBytes, (bytes) =>
+      checkWithin(bytes, responseBytesMin, responseBytesMax, "maxResponseBytes"),
+    ),
     repairFormat: change.repairFormat ?? before.repairFormat,
     imageTokens: change.imageTokens ?? before.imageTokens,
     retries: change.retries ?? before.retries,
@@ -126,17 +133,21 @@ export function readModelTerms(change: GivenModel, before: ModelTerms = defaultT
 }
 
 function readTimeouts(given: GivenTimeouts, before: Pick<ModelTerms, keyof GivenTimeouts>) {
-  const read = (field: keyof GivenTimeouts) => {
-    if (given[field] === 0) return null;
-    checkWithin(given[field], waitMsMin, waitMsMax, `timeouts.${field}`);
-    return given[field] ?? before[field];
-  };
+  const read = (field: keyof GivenTimeouts) =>
+    orNone(given[field], before[field], (ms) => checkWithin(ms, waitMsMin, waitMsMax, `timeouts.${field}`));
   return {
     connectMs: read("connectMs"),
     firstByteMs: read("firstByteMs"),
     idleMs: read("idleMs"),
     totalMs: read("totalMs"),
   };
+}
+
+function orNone(given: number | null | undefined, before: number | null, check: (given: number) => void) {
+  if (given == null) return before;
+  if (given === 0) return null;
+  check(given);
+  return given;
 }
 
 function readParameters(given: GivenParameters): ModelParameters {

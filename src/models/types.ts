@@ -182,6 +182,14 @@ export class Model {
   @Directive('@role(requires: "OPERATOR")')
   @Field(() => Int, {
     nullable: true,
+    description:
+      "How many bytes its provider may send for one call; more fails, or ends a stream. Null is as the server has it: 16,777,216. Of a preset, as its base.",
+  })
+  maxResponseBytes!: number | null;
+
+  @Directive('@role(requires: "OPERATOR")')
+  @Field(() => Int, {
+    nullable: true,
     description: "How often a call that failed before its first byte is tried again here, before a fallback is asked.",
   })
   retries!: number | null;
@@ -231,7 +239,7 @@ export class ModelAlias {
 const noParameters = { temperature: null, topP: null, maxOutputTokens: null, stop: null, seed: null };
 
 export function toModel({ model, base, price, modalities, breaker }: ListedModel): Model {
-  const { connectMs, firstByteMs, idleMs, totalMs, retries } = base;
+  const { connectMs, firstByteMs, idleMs, totalMs, maxResponseBytes, retries } = base;
   return {
     id: toWire("mod", model.id),
     name: model.name,
@@ -250,6 +258,7 @@ export function toModel({ model, base, price, modalities, breaker }: ListedModel
     system: model.system ?? base.system,
     parameters: { ...noParameters, providerOptions: null, ...base.parameters, ...model.parameters },
     timeouts: { connectMs, firstByteMs, idleMs, totalMs },
+    maxResponseBytes,
     retries,
     circuit: {
       state: breaker.state,

@@ -78,7 +78,7 @@ function optionsOf(
   streams: boolean,
   abortSignal: AbortSignal,
 ): CallOptions {
-  const { maxOutputTokens, temperature, topP, stop, seed, responseFormat, providerOptions, timeouts } = call;
+  const { maxOutputTokens, temperature, topP, stop, seed, responseFormat, providerOptions, limits } = call;
   const format: JsonFormat = { type: "json" };
   if (responseFormat?.type === "json_schema")
     format.schema = responseFormat.schema as NonNullable<JsonFormat["schema"]>;
@@ -91,7 +91,7 @@ function optionsOf(
     ...(stop !== undefined && { stopSequences: stop }),
     ...(seed !== undefined && { seed }),
     ...(responseFormat && { responseFormat: format }),
-    headers: { [passageHeader]: JSON.stringify({ streams, timeouts } satisfies Passage) },
+    headers: { [passageHeader]: JSON.stringify({ streams, limits } satisfies Passage) },
     ...(providerOptions && { providerOptions: { [optionsKey]: providerOptions as ProviderOptions } }),
     ...toolsOf(call),
   };

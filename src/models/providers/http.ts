@@ -3,7 +3,7 @@ import { AppError } from "../../errors.ts";
 import { type Chunks, lineBlocks, readText } from "./chunks.ts";
 import { deadline } from "./deadline.ts";
 import type { NetworkGuard } from "./network-guard.ts";
-import type { CallTimeouts, Closing } from "./provider.ts";
+import type { CallLimits, Closing } from "./provider.ts";
 
 // The only place that talks HTTP to providers. An upstream is not trusted: everything it may make us wait for or hold
 // is bounded, it is asked once, it cannot send us elsewhere, and what it says never reaches a caller.
@@ -58,12 +58,12 @@ interface UpstreamRequest {
   body?: string;
   /** Whether the answer comes while it is made. */
   streams?: boolean;
-  timeouts?: CallTimeouts | undefined;
+  limits?: CallLimits | undefined;
 }
 
 /** Carries what a client library does not know through it to `asFetch`, which takes it off again. */
 export const passageHeader = "x-tollgate-passage";
-export type Passage = Pick<UpstreamRequest, "streams" | "timeouts">;
+export type Passage = Pick<UpstreamRequest, "streams" | "limits">;
 /** Distinct connect timeouts have pools of their own, because undici knows only one for all connections of a pool. */
 const poolsMax = 8;
 
@@ -109,21 +109,16 @@ export class Upstream {
     path: string,
     body: unknown,
     signal: AbortSignal,
-    { headers = {}, timeouts }: { headers?: Record<string, string>; timeouts?: CallTimeouts | undefined } = {},
+    { headers = {}, limits }: { headers?: Record<string, string>; limits?: CallLimits | undefined } = {},
   ): Promise<unknown> {
     const request = this.#jsonRequest(path, body);
-    const { chunks } = await this.#open({ ...request, headers: { ...request.headers, ...headers }, timeouts }, signal);
+    const { chunks } = await this.#open({ ...request, headers: { ...request.headers, ...headers }, limits }, signal);
     return this.parse(await readText(chunks));
   }
 
   /** The lines of a POST's answer, as they come; empty ones left out. */
-  async *requestLines(
-    path: string,
-    body: unknown,
-    signal: AbortSignal,
-    timeouts?: CallTimeouts,
-  ): AsyncGenerator<string> {
-    const { chunks } = await this.#open({ ...this.#jsonRequest(path, body), streams: true, timeouts }, signal);
+  async *requestLines(path: string, body: unknown, signal: AbortSignal, limits?: CallLimits): AsyncGenerator<string> {
+    const { chunks } = await this.#open({ ...this.#jsonRequest(path, body), streams: true, limits }, signal);
     for await (const block of lineBlocks(chunks)) {
       for (const line of block.split("\n")) if (line.trim() !== "") yield line;
     }
@@ -178,7 +173,6 @@ export class Upstream {
     if (this.#pools.size >= poolsMax || this.#isClosed) return this.#pool([...this.#pools.keys()][0] ?? connectMs);
     const pool = new Pool(this.#base.origin, {
       connect: this.#guard?.connector(connectMs) ?? { timeout: connectMs },
-      maxResponseSize: this.#limits.maxResponseBytes,
     });
     this.#pools.set(connectMs, pool);
     return pool;
@@ -196,24 +190,24 @@ export class Upstream {
     return this.#apiKey ? masked.replaceAll(this.#apiKey, "***") : masked;
   }
 
-  async #open({ streams, timeouts, ...request }: UpstreamRequest, signal: AbortSignal) {
+  async #open({ streams, limits, ...request }: UpstreamRequest, signal: AbortSignal) {
     signal.throwIfAborted();
-    const { connectMs, headersMs, idleMs, totalMs } = this.#limits;
-    const limit = deadline(signal, timeouts?.totalMs ?? totalMs);
+    const { connectMs, headersMs, idleMs, totalMs, maxResponseBytes } = this.#limits;
+    const limit = deadline(signal, limits?.totalMs ?? totalMs);
     try {
       const headers = { "accept-encoding": "identity", ...request.headers };
       Object.assign(headers, this.#credential);
-      const sent = this.#pool(timeouts?.connectMs ?? connectMs).request({
+      const sent = this.#pool(limits?.connectMs ?? connectMs).request({
         ...request,
         headers,
-        headersTimeout: (streams ? timeouts?.firstByteMs : timeouts?.totalMs) ?? headersMs,
-        bodyTimeout: timeouts?.idleMs ?? idleMs,
+        headersTimeout: (streams ? limits?.firstByteMs : limits?.totalMs) ?? headersMs,
+        bodyTimeout: limits?.idleMs ?? idleMs,
         signal: limit.signal,
       });
       // undici heeds an abort only once it is connected: who waits for a connection must not wait for that.
       const answer = await Promise.race([sent, limit.passed]);
       const header = (wanted: string) => answer.headers[wanted]?.toString();
-      const chunks = this.#chunks(answer.body, limit);
+      const chunks = this.#chunks(answer.body, limit, limits?.maxResponseBytes ?? maxResponseBytes);
       if (answer.statusCode !== 200) throw await this.#refusal(answer.statusCode, header("retry-after"), chunks);
       // Encodings were not asked for; unpacking one unasked is how a small answer becomes a huge one.
       if ((header("content-encoding") ?? "identity") !== "identity") {
@@ -236,9 +230,14 @@ export class Upstream {
     return this.failure(`answered ${status}`, quote, details);
   }
 
-  async *#chunks(body: Chunks, limit: ReturnType<typeof deadline>): AsyncGenerator<Uint8Array> {
+  async *#chunks(body: Chunks, limit: ReturnType<typeof deadline>, bytesMax: number): AsyncGenerator<Uint8Array> {
+    let bytes = 0;
     try {
-      yield* body;
+      for await (const chunk of body) {
+        bytes += chunk.length;
+        if (bytes > bytesMax) throw this.failure(`answered more than ${bytesMax} bytes`);
+        yield chunk;
+      }
     } catch (error) {
       throw this.#translate(error, limit.signal);
     } finally {

@@ -161,7 +161,7 @@ export class OllamaProvider implements Provider {
     let thinking = "";
     const toolCalls: ToolCall[] = [];
     let last: Part | undefined;
-    for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal, call.timeouts)) {
+    for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal, call.limits)) {
       signal.throwIfAborted();
       // One look past the end lets the connection be kept; more than that is not owed.
       if (last) break;

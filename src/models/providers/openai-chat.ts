@@ -180,7 +180,7 @@ export class OpenAiChat {
   async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
     const collected = new Collected();
     const body = { ...bodyOf(call), stream: true, stream_options: { include_usage: true } };
-    for await (const line of this.#upstream.requestLines(path, body, signal, call.timeouts)) {
+    for await (const line of this.#upstream.requestLines(path, body, signal, call.limits)) {
       signal.throwIfAborted();
       const data = line.startsWith("data:") ? line.slice(5).trim() : "";
       if (data === "" || data === "[DONE]") continue;

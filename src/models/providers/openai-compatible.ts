@@ -61,11 +61,11 @@ export class OpenAICompatibleProvider implements Provider {
     return this.#chat.stream(call, signal);
   }
 
-  async embed({ model, inputs, dimensions, providerOptions, timeouts }: EmbedCall, signal: AbortSignal) {
+  async embed({ model, inputs, dimensions, providerOptions, limits }: EmbedCall, signal: AbortSignal) {
     const asked = { model, input: inputs, encoding_format: "float", ...(dimensions && { dimensions }) };
     const body = { ...providerOptions, ...asked };
     const answer = embeddingsSchema.safeParse(
-      await this.#upstream.requestJson("/embeddings", body, signal, { timeouts }),
+      await this.#upstream.requestJson("/embeddings", body, signal, { limits }),
     );
     if (!answer.success) throw this.#upstream.failure("did not answer embeddings");
     const { data, usage } = answer.data;

@@ -32,14 +32,16 @@ export type ToolChoice = "auto" | "none" | "required" | { name: string };
 
 export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
 
-/** How long to wait for what, in milliseconds; what is left out is as the provider's connections have it. */
-export interface CallTimeouts {
+/** How long to wait for what, in milliseconds, and how much; what is left out is as the provider's connections have it. */
+export interface CallLimits {
   connectMs?: number;
   /** Of a stream: until it begins. An answer in one piece begins only when it is finished. */
   firstByteMs?: number;
   /** The longest pause within an answer. */
   idleMs?: number;
   totalMs: number;
+  /** Of an answer or a stream, as it is sent. */
+  maxResponseBytes?: number;
 }
 
 export interface ProviderCall {
@@ -57,7 +59,7 @@ export interface ProviderCall {
   toolChoice?: ToolChoice;
   /** As the provider has them; an admin has set them. */
   providerOptions?: Record<string, unknown>;
-  timeouts?: CallTimeouts;
+  limits?: CallLimits;
   /** What one image counts as at most; for a call that has some. */
   imageTokens?: number;
 }
@@ -101,7 +103,7 @@ export interface EmbedCall {
   inputs: string[];
   dimensions?: number;
   providerOptions?: Record<string, unknown>;
-  timeouts?: CallTimeouts;
+  limits?: CallLimits;
 }
 
 export interface EmbedAnswer {
