@@ -2,8 +2,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { connectRemote, Refused } from "../src/cli/connection.ts";
+import { changedMonths } from "../src/cli/retention-commands.ts";
 import { tollgate, tollgateProcess } from "./command-line.ts";
 import { generate, useServer } from "./harness.ts";
+import { settlePast } from "./traffic.ts";
 
 const secret = "what the server and the command line share";
 const server = useServer({ SERVER_SECRET: secret });
@@ -149,6 +152,80 @@ describe("tollgate", { timeout: 120_000 }, () => {
     const broken = await tollgate(["audit", "verify", "--file", file], {});
     expect(broken.err).toBe("AUDIT_BROKEN: event 1 was altered\n");
     rmSync(folder, { recursive: true });
+  });
+
+  it("previews a restatement, applies it, and shows how far it is", async () => {
+    const customer = await server.customer();
+    const model = await server.model("echo", "echo", {});
+    await settlePast(server, customer, [{ at: new Date("2026-01-10T10:30:00Z"), model, charge: 1_000_000n }]);
+    await server.ok("mutation ($input: SetModelPriceInput!) { setModelPrice(input: $input) { version } }", {
+      input: { model, multiplier: "0.5" },
+    });
+    const span = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z"];
+    const order = ["restate", model, ...span, "--price-version", "2"];
+    const preview = await remote(server.ownerToken, ...order);
+    expect(preview).toMatchObject({ code: 0, err: "" });
+    expect(preview.out).toMatch(/^dryRun +true$/m);
+    expect(preview.out).toMatch(/^creditsDifference +-0.5$/m);
+    const applied = JSON.parse((await direct(...order, "--apply", "--reason", "a typo", "--json")).out);
+    expect(applied).toMatchObject({ state: "DONE", dryRun: false, calls: "1", creditsGivenBack: "0.5" });
+    const { out } = await direct("restatements");
+    expect(out.split("\n").filter((line) => line.includes(model))).toHaveLength(2);
+    expect(out).toContain(applied.id);
+    expect(await direct(...order.slice(0, -1), "nine")).toMatchObject({ code: 2, out: "" });
+    const unknown = await direct("restate", "none", ...span, "--price-version", "2");
+    expect(unknown).toMatchObject({ code: 1, err: "NOT_FOUND: No such model, or no such version of its price.\n" });
+  });
+
+  it("imports a provider's invoice and compares it, or says line by line what is wrong with it", async () => {
+    const file = join(tmpdir(), `invoice-${crypto.randomUUID()}.csv`);
+    const number = `INV ${crypto.randomUUID().slice(0, 8)}`;
+    const imported = ["invoices", "import", file, "--provider", "echo", "--number", number];
+    writeFileSync(file, "day,model,tokens,cost\n2026-01-01,m,ten,1\n2026-02-30,m,1,1\n");
+    const wrong = await direct(...imported);
+    expect(wrong).toMatchObject({ code: 1, out: "" });
+    expect(wrong.err).toContain("tokens must be a whole number");
+    expect(wrong.err).toContain("day must be a day");
+    writeFileSync(file, "day,model,tokens,cost\n2020-01-01,m,10,1.5\n");
+    const { id } = JSON.parse((await remote(server.ownerToken, ...imported, "--json")).out);
+    expect((await direct("invoices", "list")).out).toMatch(new RegExp(`${id} +echo +${number}`));
+    const compared = (await direct("invoices", "compare", id)).out.split("\n");
+    expect(compared[1]).toMatch(/^2020-01-01 +m +10 +0 +1.5 +0 +1.5$/);
+    rmSync(file);
+  });
+
+  it("waits for a month that takes longer than a connection lasts", async () => {
+    const { run } = connectRemote(server.url, server.ownerToken);
+    const refuse = (code: string, message: string): never => {
+      throw new Refused(code, message);
+    };
+    const customer = await server.customer();
+    await settlePast(server, customer, [{ at: new Date("2026-01-10T10:30:00Z") }]);
+    const archive = 'mutation { archiveMonth(month: "2026-01") { month } }';
+    const cut = async () => {
+      await run(archive);
+      throw new DOMException("The operation was aborted due to timeout", "TimeoutError");
+    };
+    const busy: boolean[] = [];
+    const watch: typeof run = async (query, variables) => {
+      const data = await run(query, variables);
+      busy.push(data.retention.busy);
+      return data;
+    };
+    const done = changedMonths({ run: watch, refuse }, cut, 10);
+    await expect(done).resolves.toMatchObject([{ month: "2026-01", state: "ARCHIVED" }]);
+    const inVain = async () => {
+      throw new TypeError("fetch failed");
+    };
+    // As another server would hold it.
+    const lock = await server.database.sql.reserve();
+    await lock`select pg_advisory_lock(7461009)`;
+    busy.length = 0;
+    const waiting = changedMonths({ run: watch, refuse }, inVain, 10);
+    await expect.poll(() => busy.filter(Boolean).length).toBeGreaterThan(2);
+    await lock`select pg_advisory_unlock(7461009)`;
+    lock.release();
+    await expect(waiting).rejects.toThrow("The server gave up");
   });
 
   it("proves the ledger, migrates, and says 2 for wrong usage and 3 for a server that is not there", async () => {

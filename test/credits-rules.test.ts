@@ -169,6 +169,39 @@ describe("setLowBalance", () => {
       select details from alerts where kind = 'wallet.low_balance' and subject = ${`wallet:${uuid(walletId)}`}`;
     expect(alerts).toEqual([{ details: { balance: "1000000", threshold: "1500000" } }]);
   });
+
+  it("raises one as well when credits are taken back or expire, and none when a refill makes up for it", async () => {
+    const { walletId } = await server.customer({ credits: "1" });
+    const { sql } = server.database;
+    const wallet = uuid(walletId);
+    const alerts = async () =>
+      (await sql`select details from alerts where subject = ${`wallet:${wallet}`}`).map(
+        ({ details }) => details.balance,
+      );
+    await server.ok('mutation ($id: ID!) { setLowBalance(walletId: $id, credits: "3") { id } }', { id: walletId });
+    const grant = "mutation ($input: GrantCreditsInput!) { grantCredits(input: $input) { id } }";
+    await server.ok(grant, { input: { walletId, credits: "4" } });
+    const [entry] = await sql`select id from credit_entries where wallet_id = ${wallet} order by id desc limit 1`;
+    const takeBack = "mutation ($input: TakeBackCreditsInput!) { takeBackCredits(input: $input) { id } }";
+    const entryId = `ent_${String(entry?.["id"]).replaceAll("-", "")}`;
+    await server.ok(takeBack, { input: { entryId, credits: "3" } });
+    expect(await alerts()).toEqual(["2000000"]);
+
+    const expiresAt = new Date(Date.now() + 3_600_000);
+    await server.ok(grant, { input: { walletId, credits: "5", expiresAt } });
+    const expire = () =>
+      sql`update credit_lots set expires_at = now() where wallet_id = ${wallet} and expires_at > now()`;
+    await expire();
+    await server.ok(setRefill, { input: { walletId, every: "DAY", mode: "REPLACE", credits: "9" } });
+    expect(await alerts()).toEqual(["2000000", "2000000"]);
+    await expire();
+    await sql`update refill_rules set next_at = now() where wallet_id = ${wallet}`;
+    await server.ok(grant, { input: { walletId, credits: "1" } });
+    const [moved] = await sql`select array_agg(kind || amount order by id desc) as last from credit_entries
+      where wallet_id = ${wallet} and amount in (-9000000, 9000000)`;
+    expect(moved?.["last"]).toEqual(["GRANT9000000", "EXPIRY-9000000", "GRANT9000000"]);
+    expect(await alerts()).toHaveLength(2);
+  });
 });
 
 describe("setAccountBudgets", () => {

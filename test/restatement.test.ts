@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { callTariff, repriced, type SettledCall } from "../src/finance/repriced-call.ts";
 import { creditsOf } from "../src/models/price.ts";
 import { type Customer, generate, useServer } from "./harness.ts";
-import { type PastCall, settlePast } from "./traffic.ts";
+import { closePast, openPast, type PastCall, settlePast, uuidOf } from "./traffic.ts";
 
 const server = useServer();
 
@@ -152,6 +152,52 @@ describe("restateUsage works", () => {
     await server.ok(setPrice, { input: { model, multiplier: "2" } });
     const found = await restateOk({ model, from, to: new Date() });
     expect(found).toMatchObject({ state: "SETTLING", callsChanged: "1", creditsTaken: "1" });
+  });
+
+  it("is done when the calls have ended that were running meanwhile, and has corrected them too", async () => {
+    const customer = await server.customer();
+    const model = await repricedModel({ multiplier: "2" });
+    await settleCalls(customer, model, [{}]);
+    // One was asked for by another name, so nobody could know that this model would answer it.
+    const late = { at, charge: 1_000_000n, costNanoUsd: 0n };
+    const running = await openPast(server, customer, [
+      { ...late, model },
+      { ...late, model: "another", pricedBy: model },
+    ]);
+    const order = { model, idempotencyKey: `late ${model}` };
+    expect(await restateOk(order)).toMatchObject({ state: "SETTLING", calls: "1", callsChanged: "1" });
+    await closePast(server, customer, running.slice(0, 1));
+    expect((await restateOk(order)).state).toBe("SETTLING");
+    await closePast(server, customer, running.slice(1));
+    const done = await restateOk(order);
+    expect(done).toMatchObject({ state: "DONE", calls: "3", callsChanged: "3", creditsTaken: "3" });
+    expect(await totals(customer, "AS_CORRECTED")).toMatchObject({ credits: "6" });
+    expect(await restateOk(order)).toEqual(done);
+  });
+
+  it("is of the calls that the price charged, whatever name they were asked for by", async () => {
+    const customer = await server.customer();
+    const [model, other] = [await repricedModel({ multiplier: "3" }), await server.model("echo", "echo", {})];
+    await settleCalls(customer, "a preset on it, or what it stood in for", [{ pricedBy: model }]);
+    await settleCalls(customer, model, [{ pricedBy: other }]);
+    expect(await restateOk({ model })).toMatchObject({ calls: "1", callsChanged: "1", creditsTaken: "2" });
+    const by = `query ($input: UsageInput!) { usage(input: $input) { rows { dimensions { id } metrics { credits } } } }`;
+    const input = { ...span, groupBy: ["MODEL"], basis: "AS_CORRECTED" };
+    const { rows } = (await server.ok(by, { input }, { key: customer.key })).usage;
+    expect(rows.map(({ metrics }: { metrics: { credits: string } }) => metrics.credits)).toEqual(["3", "1"]);
+  });
+
+  it("alerts once where it takes a wallet below its mark", async () => {
+    const customer = await server.customer({ credits: "3" });
+    const model = await repricedModel({ multiplier: "2" });
+    await settleCalls(customer, model, [{}, {}]);
+    const mark = 'mutation ($id: ID!) { setLowBalance(walletId: $id, credits: "1.5") { id } }';
+    await server.ok(mark, { id: customer.walletId });
+    await restateOk({ model });
+    await restateOk({ model, priceVersion: 1 });
+    const alerts = await server.database.sql`
+      select details from alerts where subject = ${`wallet:${uuidOf(customer.walletId)}`}`;
+    expect(alerts).toEqual([{ details: { balance: "1000000", threshold: "1500000" } }]);
   });
 
   it("has the cost of calls in every label that they carry", async () => {

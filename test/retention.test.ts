@@ -141,6 +141,19 @@ describe("a month of calls", { timeout: 120_000 }, () => {
     await server.refused("CONFLICT", dropMonth, { month: "2026-02" });
   });
 
+  it("is not dropped while a restatement has not been through it", async () => {
+    const { sql } = server.database;
+    const [running] = await sql`
+      insert into restatements (id, model, price_id, from_at, to_at, dry_run, actor, state, late_from)
+      select gen_random_uuid(), 'echo', id, '2026-01-31T23:00Z', now(), false, 'test', 'SETTLING', '2026-01-31'
+      from model_prices limit 1 returning id`;
+    const { message } = await server.refused("CONFLICT", dropMonth, { month: january });
+    expect(message).toContain("restatement");
+    const [kept] = await sql`select count(*)::int as calls from requests where created_at < ${horizon}`;
+    expect(kept?.["calls"]).toBeGreaterThan(0);
+    await sql`update restatements set state = 'DONE' where id = ${running?.["id"]}`;
+  });
+
   it("is dropped without holding up a call, even while somebody reads", async () => {
     const slowestOfMs = async (calls: number) => {
       let slowestMs = 0;
@@ -218,6 +231,9 @@ describe("a month of calls", { timeout: 120_000 }, () => {
       await exported(`entries.jsonl?from=2026-01-01&to=2030-01-01&accountId=${ann.accountId}`)
     ).text();
     expect(entries.trimEnd().split("\n").length).toBeGreaterThan(100);
+    const restate = "mutation ($input: RestateUsageInput!) { restateUsage(input: $input) { id } }";
+    const order = { model: "echo", priceVersion: 1, from: "2026-01-15T00:00:00Z", to: "2026-03-01T00:00:00Z" };
+    await server.refused("BAD_USER_INPUT", restate, { input: order });
   });
 
   it("leaves the money alone: its charges stand in the entries, and a retry or a refund says what is gone", async () => {

@@ -7,6 +7,8 @@ import type { Customer, TestServer } from "./harness.ts";
 export interface PastCall {
   at: Date;
   model?: string;
+  /** Whose first price it has, if that is not the model's own. */
+  pricedBy?: string;
   provider?: string;
   status?: RequestStatus;
   charge?: bigint;
@@ -26,6 +28,15 @@ const holdMicro = 1_000_000n;
 
 /** Answers the ids of the calls as the ledger knows them. */
 export async function settlePast(server: TestServer, customer: Customer, calls: PastCall[]): Promise<string[]> {
+  const open = await openPast(server, customer, calls);
+  await closePast(server, customer, open);
+  return open.map(({ id }) => id);
+}
+
+export type OpenCall = PastCall & { id: string };
+
+/** Calls that have begun and are still running. What they hold is put into the wallet first. */
+export async function openPast(server: TestServer, customer: Customer, calls: PastCall[]): Promise<OpenCall[]> {
   const { sql } = server.database;
   const accountId = uuidOf(customer.accountId);
   const walletId = uuidOf(customer.walletId);
@@ -40,18 +51,24 @@ export async function settlePast(server: TestServer, customer: Customer, calls: 
     )
     insert into credit_lots (account_id, id, wallet_id, granted, remaining, priority)
     select ${accountId}, id, ${walletId}, ${paid}, ${paid}, 100 from entry`;
-  for (const { id, at, model = "echo", provider = "echo", tags = [], endUser = null } of holds) {
+  for (const { id, at, model = "echo", provider = "echo", pricedBy = model, tags = [], endUser = null } of holds) {
     await sql`insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, end_user, tags,
         http_request_id, created_at, lease_expires_at)
       values (${accountId}, ${id}, ${walletId}, ${uuidOf(customer.apiKeyId)}, ${holdMicro}, 0, ${model}, ${provider},
-        ${newId()}, ${endUser}, ${sql.array(tags)}, 'test', ${at}, now() + interval '1 hour')`;
+        coalesce((
+          select p.id from model_prices p join models m on m.id = p.model_id where m.name = ${pricedBy} order by version limit 1
+        ), ${newId()}), ${endUser}, ${sql.array(tags)}, 'test', ${at}, now() + interval '1 hour')`;
   }
-  const entries = holds.map((call) => ({ ...toSettlement({ accountId, walletId }, call), entryId: newId() }));
-  for (let i = 0; i < entries.length; i += 64) await closeHolds(sql, entries.slice(i, i + 64));
-  return holds.map(({ id }) => id);
+  return holds;
 }
 
-function toSettlement(wallet: { accountId: string; walletId: string }, call: PastCall & { id: string }): Settlement {
+export async function closePast(server: TestServer, customer: Customer, calls: OpenCall[]): Promise<void> {
+  const wallet = { accountId: uuidOf(customer.accountId), walletId: uuidOf(customer.walletId) };
+  const entries = calls.map((call) => ({ ...toSettlement(wallet, call), entryId: newId() }));
+  for (let i = 0; i < entries.length; i += 64) await closeHolds(server.database.sql, entries.slice(i, i + 64));
+}
+
+function toSettlement(wallet: { accountId: string; walletId: string }, call: OpenCall): Settlement {
   return {
     ...wallet,
     holdId: call.id,

@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { readInt } from "./key-commands.ts";
 import { printObject, printRows } from "./print.ts";
 import type { Session } from "./session.ts";
 
 interface RestateOptions {
   from: string;
   to: string;
-  priceVersion: string;
+  priceVersion: number;
   apply?: boolean;
   reason?: string;
   idempotencyKey?: string;
@@ -14,6 +15,7 @@ interface RestateOptions {
 
 export function addFinanceCommands(program: Command, session: Session): void {
   addRestate(program, session);
+  addRestatements(program, session);
   addInvoices(program, session);
 }
 
@@ -69,13 +71,27 @@ function addInvoices(program: Command, session: Session): void {
     );
 }
 
+function addRestatements(program: Command, session: Session): void {
+  const columns = ["id", "state", "dryRun", "model", "priceVersion", "from", "to", "calls", "creditsDifference"];
+  program
+    .command("restatements")
+    .description("list the last 50 restatements and previews, and how far they are")
+    .addHelpText("after", "\nExample:\n  tollgate restatements")
+    .action(() =>
+      session(async ({ run, output }) => {
+        const list = `{ restatements { nodes { ${columns.join(" ")} } } }`;
+        printRows(output, (await run(list)).restatements.nodes, columns);
+      }),
+    );
+}
+
 function addRestate(program: Command, session: Session): void {
   program
     .command("restate <model>")
     .description("show by how much a price would change past calls, or with --apply correct them by adjustments")
     .requiredOption("--from <time>", "calls that began at or after this instant, e.g. 2030-01-01T00:00:00Z")
     .requiredOption("--to <time>", "calls that began before this instant")
-    .requiredOption("--price-version <number>", "the version of the model's price that they should have had")
+    .requiredOption("--price-version <number>", "the version of the model's price that they should have had", readInt)
     .option("--apply", "correct them; without it nothing changes")
     .option("--reason <text>", "a note for the entries")
     .option("--idempotency-key <text>", "makes it safe to repeat")
@@ -91,7 +107,7 @@ function addRestate(program: Command, session: Session): void {
             costUsdBefore costUsdDifference
           }
         }`;
-        const input = { model, priceVersion: Number(priceVersion), dryRun: !apply, ...options };
+        const input = { model, priceVersion, dryRun: !apply, ...options };
         printObject(output, (await run(restate, { input })).restateUsage);
       }),
     );

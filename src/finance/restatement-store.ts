@@ -76,14 +76,17 @@ export interface NewRestatement {
   idempotencyKey: string | null;
 }
 
-/** Calls that are not in the ledger yet cannot be older than `late_from`: what was open, or just opening, at this moment. */
+/**
+ * Calls that are not in the ledger yet cannot be older than `late_from`: what was open, or just opening, at this moment.
+ * Of any model, because who answers in the end, and at whose price, is only known when a call is settled.
+ */
 export async function insertRestatement(tx: Executor, row: NewRestatement): Promise<void> {
   const { id, model, priceId, from, to, dryRun, reason, actor, idempotencyKey } = row;
   await tx.execute(sql`
     insert into restatements (id, model, price_id, from_at, to_at, dry_run, reason, actor, idempotency_key, late_from)
     values (${id}, ${model}, ${priceId}, ${from.toISOString()}, ${to.toISOString()}, ${dryRun}, ${reason}, ${actor},
       ${idempotencyKey}, least(now() - ${openingMargin},
-        (select min(created_at) from holds where state = 'open' and model = ${model})))`);
+        (select min(created_at) from holds where state = 'open')))`);
 }
 
 /**
@@ -94,7 +97,7 @@ export async function claimRestatement(tx: Executor): Promise<RestatementRow | u
   const [row] = await restatementsWhere(
     tx,
     sql`where r.state = 'RUNNING' or (r.state = 'SETTLING' and r.to_at + ${openingMargin} <= now() and not exists (
-        select from holds h where h.state = 'open' and h.model = r.model and h.created_at < r.to_at
+        select from holds h where h.state = 'open' and h.created_at < r.to_at
       ))
     order by r.id limit 1 for update of r skip locked`,
   );
@@ -108,9 +111,12 @@ interface CallKey {
   createdAt: string;
 }
 
-/** The next calls in the order of time. A second look leaves out those that this restatement has changed. */
+/**
+ * The next calls that were priced by the model, in the order of time: also those of presets on it, and those that it
+ * answered in the place of another. A second look leaves out those that this restatement has changed.
+ */
 export async function callsAfterCursor(tx: Executor, job: RestatementRow, limit: number): Promise<CallKey[]> {
-  const { id, model, from, to, cursorAt, cursorId, state } = job;
+  const { id, priceId, from, to, cursorAt, cursorId, state } = job;
   const after =
     cursorAt === null ? sql`` : sql` and (created_at, id) > (${cursorAt}::timestamptz, ${cursorId ?? nobody}::uuid)`;
   const since = cursorAt ?? from.toISOString();
@@ -118,9 +124,10 @@ export async function callsAfterCursor(tx: Executor, job: RestatementRow, limit:
     where a.account_id = r.account_id and a.request_id = r.id and a.restatement_id = ${id})`;
   const rows = await tx.execute(sql`
     select account_id as "accountId", wallet_id as "walletId", id, created_at::text as "createdAt" from requests r
-    where model = ${model} and created_at >= ${since}::timestamptz and created_at < ${to.toISOString()}::timestamptz${after}${
-      state === "SETTLING" ? unseen : sql``
-    } order by created_at, id limit ${limit}`);
+    where price_id in (select p.id from model_prices p join model_prices named using (model_id) where named.id = ${priceId})
+      and created_at >= ${since}::timestamptz and created_at < ${to.toISOString()}::timestamptz${after}${
+        state === "SETTLING" ? unseen : sql``
+      } order by created_at, id limit ${limit}`);
   return rows as unknown as CallKey[];
 }
 

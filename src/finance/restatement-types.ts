@@ -26,7 +26,10 @@ registerEnumType(RestatementState, {
 
 @InputType({ description: "A correction of a model's price for calls of the past." })
 export class RestateUsageInput {
-  @Field(() => String, { description: "The name of the model." })
+  @Field(() => String, {
+    description:
+      "Whose price it is: a model, or a preset with prices of its own. It is that of every call that was charged by it, under whatever name it was asked for.",
+  })
   model!: string;
 
   @Field(() => Date, { description: "Calls that began at or after this instant, from 2000 on." })

@@ -10,7 +10,7 @@ import type { Adjustments } from "../ledger/adjustments.ts";
 import { Repeated } from "../repeated.ts";
 import { checkSpan } from "../usage/checks.ts";
 import { refuseDropped, startLater } from "../usage/horizon.ts";
-import { horizonOf } from "../usage/horizon-store.ts";
+import { horizonOf, keepCalls } from "../usage/horizon-store.ts";
 import { databaseNow } from "../usage/store.ts";
 import { repriced, type SettledCall } from "./repriced-call.ts";
 import {
@@ -72,7 +72,6 @@ export class Restatements {
     checkNotes(order);
     const price = (await priceVersions(db.orm, order.model)).find(({ version }) => version === order.priceVersion);
     if (!price) throw new AppError("NOT_FOUND", { message: "No such model, or no such version of its price." });
-    refuseDropped(order.from, await horizonOf(db.orm), startLater);
     if (order.to > (await databaseNow(db.orm))) throw badInput("to lies in the future.", { field: "to" });
     const id = (await this.#earlier(order)) ?? (await this.#begin(origin, order, price));
     await this.#advance(performance.now() + patienceMs, id);
@@ -121,6 +120,9 @@ export class Restatements {
     const { dryRun, ...after } = order;
     try {
       await db.transaction(async (tx) => {
+        // Under this lock no month is dropped, and what is then unfinished keeps its months.
+        await keepCalls(tx);
+        refuseDropped(order.from, await horizonOf(tx), startLater);
         await insertRestatement(tx, { ...order, id, priceId: price.id, actor: origin.actor });
         const action = dryRun ? "usage.previewRestatement" : "usage.restate";
         await record(tx, origin, { action, object: toWire("rst", id), accountId: null, after });

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
+import { lowBalanceAlert } from "./alert-store.ts";
 import { toJson } from "./batch-json.ts";
 import { cubeNames, cubes } from "./cubes.ts";
 import { startOf } from "./fold-store.ts";
@@ -71,7 +72,8 @@ export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotP
         select account_id, wallet_id, sum(charged)::bigint as charged, sum(greatest(charged, 0))::bigint as taken
         from item where charged <> 0 group by 1, 2
       ) t where w.account_id = t.account_id and w.id = t.wallet_id
-    ), lot as (
+      returning w.account_id, w.id, w.balance, w.low_balance, t.charged as taken
+    ), alerted as (${lowBalanceAlert}), lot as (
       insert into credit_lots (account_id, id, wallet_id, granted, remaining, priority)
       select account_id, min("entryId"::text)::uuid, wallet_id, -sum(charged), -sum(charged), ${lotPriority}::int
       from item where charged < 0 group by account_id, wallet_id

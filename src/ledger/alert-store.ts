@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { alerts } from "../db/tables.ts";
 
@@ -6,4 +7,25 @@ export async function insertAlert(
   alert: { id: string; kind: string; accountId?: string; subject: string; details: unknown },
 ): Promise<void> {
   await tx.insert(alerts).values(alert);
+}
+
+/** Of wallets that have just fallen below their marks: those of `moved`, which says what was taken of each. */
+export const lowBalanceAlert = sql`
+  insert into alerts (id, kind, account_id, subject, details)
+  select gen_random_uuid(), 'wallet.low_balance', account_id, 'wallet:' || id,
+    json_build_object('balance', balance::text, 'threshold', low_balance::text)
+  from moved where low_balance is not null and balance < low_balance and balance + taken >= low_balance`;
+
+/** Once a wallet is so many micro-credits poorer than it was. */
+export async function alertIfLow(
+  tx: Executor,
+  { accountId, id }: { accountId: string; id: string },
+  taken: bigint,
+): Promise<void> {
+  if (taken <= 0n) return;
+  await tx.execute(sql`
+    with moved as (
+      select account_id, id, balance, low_balance, ${taken}::bigint as taken from wallets
+      where account_id = ${accountId} and id = ${id}
+    ) ${lowBalanceAlert}`);
 }

@@ -1,6 +1,7 @@
 import type { Database, Executor } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
+import { alertIfLow } from "./alert-store.ts";
 import { formatCredits } from "./amount.ts";
 import { chargedRequest, entryById, refundedOf, takeFromLot, takenBackOf, walletFree } from "./correction-store.ts";
 import { addEntry, entryByIdempotencyKey, type WalletRow } from "./store.ts";
@@ -70,6 +71,7 @@ export class Corrections {
       const change = { id, accountId, walletId, kind: "ADJUSTMENT", amount: -amount, actor, reason } as const;
       await addEntry(tx, { ...change, idempotencyKey, correctsId: entry.id });
       await takeFromLot(tx, entry, amount);
+      await alertIfLow(tx, { accountId, id: walletId }, amount);
       await within(tx, { accountId, walletId, amount });
     });
   }

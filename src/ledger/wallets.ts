@@ -2,6 +2,7 @@ import type { Database, Executor } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
+import { alertIfLow } from "./alert-store.ts";
 import { bringUpToDate, type RefillRule } from "./lots.ts";
 import {
   addEntry,
@@ -149,6 +150,7 @@ export class Wallets {
       const lot = { id, accountId, walletId, granted: refill, priority: defaultPriority, expiresAt: refillExpiresAt };
       await insertLot(tx, { ...lot, isRefill: true });
     }
+    await alertIfLow(tx, wallet, expired.reduce((sum, { amount }) => sum + amount, 0n) - refill);
     if (state.rule && nextRefillAt && nextRefillAt > state.rule.nextAt) await setNextRefill(tx, wallet, nextRefillAt);
     await markUpToDate(tx, wallet, dueAt);
   }

@@ -14,8 +14,8 @@ export class RetentionResolver {
   @Directive('@role(requires: "ANALYST")')
   @Query(() => RetentionStatus, { description: "How long calls are kept one by one, and which months were archived." })
   async retention(): Promise<RetentionStatus> {
-    const months = await this.#retention.months();
-    return { keepMonths: this.#retention.keepMonths ?? null, months: months.map(toLedgerMonth) };
+    const [busy, months] = await Promise.all([this.#retention.isBusy(), this.#retention.months()]);
+    return { busy, keepMonths: this.#retention.keepMonths ?? null, months: months.map(toLedgerMonth) };
   }
 
   @Directive('@role(requires: "ADMIN")')

@@ -13,6 +13,8 @@ import {
   dropMonth,
   ensurePartition,
   findArchive,
+  isBeingRestated,
+  isRetentionLocked,
   listArchives,
   lockRetention,
   type MonthState,
@@ -67,6 +69,11 @@ export class Retention {
 
   get keepMonths(): number | undefined {
     return this.#options.keepMonths;
+  }
+
+  /** Whether this server or another is at it. */
+  isBusy(): Promise<boolean> {
+    return isRetentionLocked(this.#options.db.orm);
   }
 
   async months(): Promise<MonthState[]> {
@@ -189,6 +196,9 @@ export class Retention {
       const before = { requests: requests.toString() };
       await record(tx, origin, { action: "retention.drop", ...subject(month), before, after: { file } });
       await dropMonth(tx, month);
+      if (!(await isBeingRestated(tx, month))) return;
+      const message = `A restatement still corrects calls of ${month}: wait until it is done (tollgate restatements).`;
+      throw new AppError("CONFLICT", { message });
     });
     return this.#state(month);
   }

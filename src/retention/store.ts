@@ -22,6 +22,15 @@ export async function lockRetention(tx: Executor): Promise<boolean> {
   return (row as { locked: boolean }).locked;
 }
 
+export async function isRetentionLocked(tx: Executor): Promise<boolean> {
+  const [row] = await tx.execute(sql`
+    select exists (
+      select from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
+      where l.locktype = 'advisory' and l.classid = 0 and l.objid = ${lockKey} and l.objsubid = 1 and l.granted
+    ) as locked`);
+  return (row as { locked: boolean }).locked;
+}
+
 export interface StoredMonth {
   month: string;
   /** On the disk, indexes included. */
@@ -140,6 +149,13 @@ export async function saveArchive(
     insert into request_archive_days (day, account_id, requests, charged, cost_nano_usd)
     select date_trunc('day', created_at, 'UTC'), account_id, count(*), sum(charged), sum(cost_nano_usd)
     from ${partition(month)} group by 1, 2`);
+}
+
+/** Whether a correction of prices has not been through the month; to be asked when nobody can begin another. */
+export async function isBeingRestated(tx: Executor, month: string): Promise<boolean> {
+  const [row] = await tx.execute(sql`
+    select exists (select from restatements where state <> 'DONE' and from_at < ${to(month)}) as found`);
+  return (row as { found: boolean }).found;
 }
 
 /**

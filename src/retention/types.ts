@@ -71,6 +71,9 @@ export class RetentionStatus {
   })
   keepMonths!: number | null;
 
+  @Field(() => Boolean, { description: "Whether a server is archiving or dropping a month now." })
+  busy!: boolean;
+
   @Field(() => [LedgerMonth], { description: "Every month that has calls or an archive, the oldest first." })
   months!: LedgerMonth[];
 }
