@@ -131,7 +131,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const prompts = openPrompts({ db, promptKey: secrets.promptKey, record, onError, onLost });
   const ledger = { journal, limits, idempotency, sealer, cache, running, prompts: prompts.writer };
   const { onSettled } = metrics;
-  const spine = openSpine({ db, catalogue, keys, ...ledger, inputBytesMax, onSettled, onError });
+  const spine = openSpine({ db, reports, catalogue, keys, ...ledger, inputBytesMax, onSettled, onError });
   const { meters, leases, feed } = spine;
   const resolvers = [
     ...people.resolvers,

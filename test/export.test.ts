@@ -128,6 +128,7 @@ describe("exports refuse", () => {
     ["a forged cursor of usage", `usage.csv?${january}&after=e30`, 400],
     ["a cursor of other dimensions", `usage.csv?${january}&after=WyIyMDI2IixbXV0`, 400],
     ["an unknown dimension", `usage.csv?${january}&groupBy=PLANET`, 400],
+    ["a time zone that only JavaScript knows", `usage.csv?${january}&timeZone=US/Pacific-New`, 400],
     ["an unknown status", `generations.csv?${january}&status=FINE`, 400],
     ["an unknown table", `users.csv?${january}`, 404],
     ["an unknown format", `usage.xls?${january}`, 404],

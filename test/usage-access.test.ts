@@ -80,6 +80,59 @@ describe("access to usage refuses", () => {
     expect(status).toBe(400);
   });
 
+  it("numbers that are none, wherever a report, a search or a correction takes one (I6)", async () => {
+    const from = "2026-01-01T00:00:00Z";
+    const to = "2026-02-01T00:00:00Z";
+    const whole: [field: string, input: string, before: object][] = [
+      ["limit", "query ($input: UsageInput!) { usage(input: $input) { asOf } }", { from, to }],
+      ["top", "query ($input: UsageInput!) { usage(input: $input) { asOf } }", { from, to, groupBy: ["MODEL"] }],
+      ["top", "query ($input: UsageTopInput!) { topKeys(input: $input) { asOf } }", { from, to }],
+      ["top", "query ($input: UsageTopInput!) { topModels(input: $input) { asOf } }", { from, to }],
+      [
+        "top",
+        "query ($input: UsageTimelineInput!) { usageTimeline(input: $input) { asOf } }",
+        { from, to, grain: "DAY", splitBy: "TAG" },
+      ],
+      ["limit", "query ($input: DenialsInput!) { denials(input: $input) { asOf } }", { from, to }],
+      ["top", "query ($input: DenialsInput!) { denials(input: $input) { asOf } }", { from, to }],
+      [
+        "priceVersion",
+        "mutation ($input: RestateUsageInput!) { restateUsage(input: $input) { id } }",
+        { model: "none", from: to, to: from },
+      ],
+    ];
+    const money: [field: string, input: string, before: object][] = [
+      ["minCredits", "query ($input: GenerationFilter) { generations(filter: $input) { nodes { id } } }", { from }],
+      ["minCostUsd", "query ($input: GenerationFilter) { generations(filter: $input) { nodes { id } } }", { from }],
+      [
+        "credits",
+        "mutation ($input: GrantCreditsInput!) { grantCredits(input: $input) { id } }",
+        { walletId: "wal_1" },
+      ],
+      [
+        "credits",
+        "mutation ($input: RefundCreditsInput!) { refundCredits(input: $input) { id } }",
+        { generationId: "gen_1" },
+      ],
+      [
+        "inputUsdPerMillion",
+        "mutation ($input: SetModelPriceInput!) { setModelPrice(input: $input) { version } }",
+        { model: "echo" },
+      ],
+    ];
+    // As text, because JSON.stringify has no way to write most of them.
+    const wrong = ["1e400", "2147483648", "9007199254740993", "-0", '"0x10"', '""', "true", "0.5", '"-0"', '"1e3"'];
+    for (const [field, query, before] of [...whole, ...money]) {
+      for (const value of wrong) {
+        const input = `${JSON.stringify(before).slice(0, -1)},"${field}":${value}}`;
+        const body = `{"query":${JSON.stringify(query)},"variables":{"input":${input}}}`;
+        const response = await server.post(body, { authorization: `Bearer ${server.ownerToken}` });
+        const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] };
+        expect([response.status, errors?.[0]?.extensions.code], body).toEqual([400, "BAD_USER_INPUT"]);
+      }
+    }
+  });
+
   it("a key without the scope, also within `me`", async () => {
     const { key } = await server.customer({ scopes: ["generate"] });
     await server.refused("FORBIDDEN", usage, { input: span() }, { key });
@@ -109,6 +162,49 @@ describe("access to usage protects", () => {
     }
     expect(await counted({ key: me.key }, { filter: { apiKeyIds: [sibling.apiKeyId] } })).toBe(0);
     expect(await counted({ token }, { filter: { apiKeyIds: [sibling.apiKeyId] } })).toBe(2);
+  });
+
+  it("what is somebody else's: on every report and export its ids answer as ids that nothing has", async () => {
+    const [me, stranger] = [await caller(1), await caller(2)];
+    const { token } = await server.person("MEMBER", me.accountId);
+    const nobody = "0190b6f0c7e87d5e8d7a4b6c2f1e0d9c";
+    const { from, to } = span();
+    const totals = "{ totals { requests credits costUsd } rows { dimensions { id } } truncated }";
+    const reports = {
+      usage: ["UsageInput", totals, { groupBy: ["API_KEY"] }],
+      topKeys: ["UsageTopInput", totals, {}],
+      topModels: ["UsageTopInput", totals, {}],
+      usageTimeline: ["UsageTimelineInput", "{ series { points { metrics { requests } } } }", { grain: "DAY" }],
+      denials: ["DenialsInput", "{ totals { refused } rows { refused } }", {}],
+    } as const;
+    const ask = async (as: { key?: string; token?: string }, accountId: string, apiKeyId: string) => {
+      const told: unknown[] = [];
+      for (const [name, [type, fields, more]] of Object.entries(reports)) {
+        for (const filter of [{ accountIds: [accountId] }, { apiKeyIds: [apiKeyId] }]) {
+          const query = `query ($input: ${type}!) { ${name}(input: $input) ${fields} }`;
+          told.push(await server.ok(query, { input: { from, to, ...more, filter } }, as));
+        }
+      }
+      for (const filter of [{ accountId }, { apiKeyId }]) {
+        const query = "query ($filter: GenerationFilter) { generations(filter: $filter) { nodes { id } } }";
+        told.push(await server.ok(query, { filter }, as));
+      }
+      const headers = {
+        ...(as.key && { "x-api-key": as.key }),
+        ...(as.token && { authorization: `Bearer ${as.token}` }),
+      };
+      for (const path of ["usage.csv", "generations.jsonl", "entries.jsonl"]) {
+        const query = `from=${from}&to=${to}&accountId=${accountId}`;
+        const response = await fetch(`${server.url}/export/${path}?${query}`, { headers });
+        told.push(response.status === 200 && (await response.text()));
+      }
+      return JSON.stringify(told);
+    };
+    for (const as of [{ key: me.key }, { token }]) {
+      const theirs = await ask(as, stranger.accountId, stranger.apiKeyId);
+      expect(theirs).toBe(await ask(as, `acc_${nobody}`, `key_${nobody}`));
+      expect(theirs).not.toBe(await ask(as, me.accountId, me.apiKeyId));
+    }
   });
 
   it("what ids mean: one of the wrong form is one that nothing has", async () => {

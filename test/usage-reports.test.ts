@@ -87,6 +87,7 @@ describe("usage", () => {
       ["a top of nothing", { top: 3 }],
       ["a comparison by day", { compare: true, grain: "DAY" }],
       ["an unknown time zone", { grain: "DAY", timeZone: "Mars/Base" }],
+      ["a time zone that only JavaScript knows", { grain: "DAY", timeZone: "US/Pacific-New" }],
       ["a POSIX offset", { grain: "DAY", timeZone: "ABC+5" }],
       ["SQL in a time zone", { grain: "DAY", timeZone: "UTC'; drop table requests;--" }],
       ["a filter of 1,001 items", { filter: { models: Array.from({ length: 1001 }, (_, i) => `m${i}`) } }],

@@ -17,11 +17,18 @@ describe("a report that takes too long", () => {
       const reports = ["MODEL", "STATUS", "ACCOUNT"].map((dimension) =>
         server.refused("UNAVAILABLE", usage, { input: { ...input, groupBy: [dimension] } }),
       );
+      // The search of calls stands in the same line, and in that of no call.
+      const list = "{ generations(first: 1) { nodes { id } } }";
+      const order: string[] = [];
+      const searching = server.ok(list, {}, { key }).then(() => order.push("search"));
       for (const prompt of ["1", "2", "3"]) await server.ok(generate, { input: { model: "echo", prompt } }, { key });
       for (const { status, message } of await Promise.all(reports)) {
         expect(status).toBe(503);
         expect(message).toMatch(/took too long/);
       }
+      order.push("reports");
+      await searching;
+      expect(order).toEqual(["reports", "search"]);
     });
     const { usage: after } = await server.ok(usage, { input }, { key });
     expect(after.totals.requests).toBe(4);

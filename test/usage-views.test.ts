@@ -140,6 +140,42 @@ describe("the search of generations", () => {
     expect((await find({ minCostUsd: "0.000000005" }, first.pageInfo.endCursor)).nodes).toHaveLength(1);
   });
 
+  it("takes every text for what it is, never for a pattern", async () => {
+    const customer = await server.customer();
+    await settlePast(server, customer, [{ at: at(1), model: "100%_sure", tags: ["%"], endUser: "_" }]);
+    const found = async (filter: object) =>
+      (await server.ok(generations, { filter }, { key: customer.key })).generations.nodes.length;
+    const startedAtMs = performance.now();
+    for (const text of ["%", "_", "%_%_%", "%_%_%".repeat(200), "100%", "\\"]) {
+      const [model, tag, endUser] = [{ model: text }, { tag: text }, { endUser: text }];
+      expect([await found(model), await found(tag), await found(endUser)]).toEqual([
+        0,
+        text === "%" ? 1 : 0,
+        text === "_" ? 1 : 0,
+      ]);
+      const as = { key: customer.key };
+      const usage = "query ($input: UsageInput!) { usage(input: $input) { totals { requests } } }";
+      const input = { ...day, filter: { models: [text] } };
+      if (text.length <= 256) expect((await server.ok(usage, { input }, as)).usage.totals.requests).toBe(0);
+      else await server.refused("BAD_USER_INPUT", usage, { input }, as);
+    }
+    // 24 answers, each of them far from what walking a pattern would take.
+    expect(performance.now() - startedAtMs).toBeLessThan(24 * 250);
+  });
+
+  it.each([
+    ["a span that ends before it begins", { filter: { from: day.to, to: day.from } }],
+    ["a span of a thousand years", { filter: { from: "1026-01-31T00:00:00Z", to: day.to } }],
+    ["a minimum below nothing", { filter: { minCostUsd: "-0.1", from: day.from } }],
+    ["a time below nothing", { filter: { minLatencyMs: -1, from: day.from } }],
+    ["an empty cursor", { after: "" }],
+    ["a cursor of another list", { after: "gen_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c" }],
+    ["a cursor that is a pattern", { after: Buffer.from("%_%").toString("base64url") }],
+    ["a long cursor", { after: "a".repeat(10_000) }],
+  ])("refuses %s", async (_name, variables) => {
+    await server.refused("BAD_USER_INPUT", generations, variables);
+  });
+
   it("refuses a minimum without a beginning, and amounts that are none", async () => {
     await server.refused("BAD_USER_INPUT", generations, { filter: { minLatencyMs: 1 } });
     for (const minCredits of ["1e400", "0x10", "", "-", "9223372036855"]) {

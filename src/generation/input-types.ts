@@ -74,20 +74,23 @@ export class GenerateInput extends SamplingInput {
 export class GenerationFilter extends GenerationFeedFilter {
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "That were charged at least this, in credits. Needs `from`.",
+    description: "That were charged at least this, in credits, from 0. Needs `from`.",
   })
   minCredits?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "That cost at least this, in USD. Needs `from`." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "That cost at least this, in USD, from 0. Needs `from`.",
+  })
   minCostUsd?: string | null;
 
   @Field(() => Int, { nullable: true, description: "That took at least this, in milliseconds, from 0. Needs `from`." })
   minLatencyMs?: number | null;
 
-  @Field(() => Date, { nullable: true, description: "Not before this." })
+  @Field(() => Date, { nullable: true, description: "Not before this; with `to`, from 2000 on." })
   from?: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "Before this." })
+  @Field(() => Date, { nullable: true, description: "Before this; after `from`, at most ten years." })
   to?: Date | null;
 }
 
@@ -95,11 +98,16 @@ export function toSearch(filter: GenerationFilter): GenerationSearch {
   const { minCredits, minCostUsd, minLatencyMs, from, to } = filter;
   // No index holds these, so how much is looked through must be said.
   if ((minCredits ?? minCostUsd ?? minLatencyMs) != null && !from) throw badInput("from is required with a minimum.");
-  return {
-    ...toFeedFilter(filter),
+  const minima = {
     minCharged: minCredits == null ? undefined : parseCredits(minCredits, "minCredits"),
     minCostNanoUsd: minCostUsd == null ? undefined : parseUsd(minCostUsd, "minCostUsd"),
     minLatencyMs: minLatencyMs ?? undefined,
+  };
+  if (Object.values(minima).some((least) => least !== undefined && least < 0))
+    throw badInput("A minimum is 0 or more.");
+  return {
+    ...toFeedFilter(filter),
+    ...minima,
     from: from ?? undefined,
     to: to ?? undefined,
   };

@@ -7,6 +7,7 @@ import type { KeysService } from "../keys/service.ts";
 import { ApiKey, toApiKey } from "../keys/types.ts";
 import { GenerateInput, GenerationFilter, toSearch } from "./input-types.ts";
 import type { PaidGeneration } from "./paid-generation.ts";
+import type { GenerationSearches } from "./search.ts";
 import type { GenerationService } from "./service.ts";
 import type { Checked } from "./structured.ts";
 import { Generation, GenerationConnection, toGeneration } from "./types.ts";
@@ -14,10 +15,12 @@ import { Generation, GenerationConnection, toGeneration } from "./types.ts";
 @Resolver(() => Generation)
 export class GenerationResolver {
   readonly #generation: GenerationService;
+  readonly #searches: GenerationSearches;
   readonly #keys: KeysService;
 
-  constructor(generation: GenerationService, keys: KeysService) {
+  constructor(generation: GenerationService, searches: GenerationSearches, keys: KeysService) {
     this.#generation = generation;
+    this.#searches = searches;
     this.#keys = keys;
   }
 
@@ -35,14 +38,15 @@ export class GenerationResolver {
 
   @Directive('@scope(requires: "usage:read")')
   @Query(() => GenerationConnection, {
-    description: "Calls, newest first. A key sees its own, a MEMBER those of one account.",
+    description:
+      "Calls, newest first. A key sees its own, a MEMBER those of one account. Fails with BAD_USER_INPUT, or NOT_FOUND for ids that are none; with UNAVAILABLE for what takes too long to look for.",
   })
   async generations(
     @Arg("filter", () => GenerationFilter, { nullable: true }) filter: GenerationFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<Generation>> {
-    const found = await this.#generation.list(viewerOf(context), toSearch(filter ?? {}), readPage(page));
+    const found = await this.#searches.list(viewerOf(context), toSearch(filter ?? {}), readPage(page));
     return toConnection(found, (row) => toGeneration(row));
   }
 

@@ -1,4 +1,40 @@
 import { boundAccount, type Viewer } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
+import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
+import { checkSpan } from "../usage/checks.ts";
+import { refuseDropped, startLater } from "../usage/horizon.ts";
+import { horizonOf } from "../usage/horizon-store.ts";
+import { type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
+
+/**
+ * The search of single calls. It reads as reports do, on connections that give up what takes too long, because what no
+ * index holds is looked for row by row.
+ */
+export class GenerationSearches {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** @throws BAD_USER_INPUT, also for a span whose calls were dropped */
+  async list(viewer: Viewer, search: GenerationSearch, page: PageRequest): Promise<Page<GenerationRow>> {
+    const { from, to } = search;
+    if (from && to) checkSpan({ from, to });
+    const bound = boundSearch(viewer, search);
+    if (!bound) return { rows: [], hasNextPage: false };
+    const { orm } = this.#db;
+    const rows = await listGenerations(orm, bound, page);
+    // After the look, because what it looked for may have been dropped meanwhile.
+    refuseDropped(earliestOf(bound), await horizonOf(orm), startLater);
+    return cutPage(rows, page.limit);
+  }
+}
+
+/** The first instant that a search insists on; whoever names none takes what there is. */
+function earliestOf({ from, to }: GenerationSearch): Date | undefined {
+  return from ?? (to && new Date(to.getTime() - 1));
+}
 
 /** A search narrowed to what the caller sees; undefined when it names what is somebody else's, and so finds nothing. */
 export function boundSearch<S extends { accountId?: string | undefined; apiKeyId?: string | undefined }>(

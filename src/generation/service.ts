@@ -3,7 +3,6 @@ import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/cost.ts";
-import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId } from "../ids.ts";
 import type { RunningCalls } from "../keys/running.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
@@ -16,8 +15,6 @@ import type { Catalogue, Modality, Route } from "../models/catalogue.ts";
 import { cachedCreditsOf, type Tariff } from "../models/price.ts";
 import { mayCall } from "../models/resolution.ts";
 import type { PromptWriter } from "../prompts/writer.ts";
-import { refuseDropped, startLater } from "../usage/horizon.ts";
-import { horizonOf } from "../usage/horizon-store.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
 import { type Bids, bidsOf, needsOf, toCandidate, totalTokensOf } from "./bids.ts";
 import type { GenerateInput } from "./input-types.ts";
@@ -27,8 +24,7 @@ import { PaidGeneration } from "./paid-generation.ts";
 import type { Quote } from "./quote-types.ts";
 import { type Quotes, unknownQuote } from "./quotes.ts";
 import { type Reservation, type Reserved, reserve, reserveExactly } from "./reservation.ts";
-import { boundSearch } from "./search.ts";
-import { findGeneration, type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
+import { findGeneration } from "./store.ts";
 import { readAnswer } from "./stored-answer.ts";
 import { GenerationStream, replayed } from "./stream.ts";
 import { askInFormat, type Checked } from "./structured.ts";
@@ -224,26 +220,10 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
       this.#options.prompts.add({ accountId, id, apiKeyId, model, endUser, ...said });
     };
   }
-
-  /** @throws BAD_USER_INPUT for a span whose calls were dropped */
-  async list(viewer: Viewer, search: GenerationSearch, page: PageRequest): Promise<Page<GenerationRow>> {
-    const bound = boundSearch(viewer, search);
-    if (!bound) return { rows: [], hasNextPage: false };
-    const { orm } = this.#options.db;
-    const rows = await listGenerations(orm, bound, page);
-    // After the look, because what it looked for may have been dropped meanwhile.
-    refuseDropped(earliestOf(bound), await horizonOf(orm), startLater);
-    return cutPage(rows, page.limit);
-  }
 }
 
 /** An answer out of the cache takes no place and no tokens of the key's limits. */
 const nothingAdmitted: Admission = { settle() {}, release() {} };
-
-/** The first instant that a search insists on; whoever names none takes what there is. */
-function earliestOf({ from, to }: GenerationSearch): Date | undefined {
-  return from ?? (to && new Date(to.getTime() - 1));
-}
 
 export function tariffOf({ base, metered }: Cost): Tariff {
   return { baseMicro: parseCredits(base, "base"), metered };

@@ -1,4 +1,5 @@
 import type { Context } from "../auth/viewer.ts";
+import type { Database } from "../db/client.ts";
 import type { Meters } from "../graphql/directives/cost.ts";
 import type { KeysService } from "../keys/service.ts";
 import { Leases } from "../ledger/leases.ts";
@@ -12,6 +13,7 @@ import { feedResolver } from "./feed-resolver.ts";
 import { QuoteResolver } from "./quote-resolver.ts";
 import { Quotes } from "./quotes.ts";
 import { GenerationResolver } from "./resolver.ts";
+import { GenerationSearches } from "./search.ts";
 import { type GenerationOptions, GenerationService, generateCost, tariffOf } from "./service.ts";
 import { GenerationStreamResolver } from "./stream-resolver.ts";
 
@@ -22,12 +24,14 @@ const streamLeaseSeconds = 45;
 const renewEveryMs = 10_000;
 
 interface SpineOptions extends Omit<GenerationOptions, "leaseGraceSeconds" | "leases" | "quotes"> {
+  /** Where calls are searched for: never in the way of those that run. */
+  reports: Database;
   keys: KeysService;
   sealer: Sealer;
 }
 
 /** Puts the feature together: its resolvers, who meters its paid fields, and what must come to rest before an end. */
-export function openSpine({ keys, sealer, ...options }: SpineOptions) {
+export function openSpine({ reports, keys, sealer, ...options }: SpineOptions) {
   const { db, catalogue, inputBytesMax, onError } = options;
   const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
   const quotes = new Quotes(db, catalogue, sealer);
@@ -39,7 +43,7 @@ export function openSpine({ keys, sealer, ...options }: SpineOptions) {
     streams: { generateStream: generation },
   };
   const resolvers = [
-    new GenerationResolver(generation, keys),
+    new GenerationResolver(generation, new GenerationSearches(reports), keys),
     new GenerationStreamResolver(),
     new EmbedResolver(),
     new QuoteResolver(generation),

@@ -1,7 +1,8 @@
 import { GraphQLError, GraphQLScalarType, Kind } from "graphql";
 import { GraphQLDateTime, GraphQLJSON } from "graphql-scalars";
 
-const decimal = /^-?\d{1,13}(\.\d{1,9})?$/;
+/** Zero has no sign. */
+const decimal = /^(?!-[0.]+$)-?\d{1,13}(\.\d{1,9})?$/;
 
 function readDecimal(value: unknown): string {
   if (typeof value === "string" && decimal.test(value)) return value;

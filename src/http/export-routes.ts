@@ -29,12 +29,24 @@ export function addExportRoutes(server: FastifyInstance, { callers, exports }: E
     const context = await callers.context(request, new AbortController().signal);
     const query = request.query as Query;
     const { columns, pages } = await open(exports, table, context, query);
+    const rows = await begun(pages);
     reply.header("content-type", contentTypes[format]);
     reply.header("content-disposition", `attachment; filename="${table}.${format}"`);
     reply.header("cache-control", "no-store");
     // A stream of texts, each of which is one page: one is read ahead of the client, no more.
-    return reply.send(Readable.from(formatRows(format, columns, pages), { highWaterMark: 1 }));
+    return reply.send(Readable.from(formatRows(format, columns, rows), { highWaterMark: 1 }));
   });
+}
+
+/** With its first item at hand, so that what cannot be answered at all is refused before anything is sent. */
+async function begun<T>(items: AsyncIterable<T>): Promise<AsyncIterable<T>> {
+  const iterator = items[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  return (async function* () {
+    if (first.done) return;
+    yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  })();
 }
 
 /** The same authorisation as the queries `usage`, `generations` and `creditEntries` declare. */

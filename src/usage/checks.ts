@@ -1,4 +1,5 @@
-import { badInput } from "../errors.ts";
+import { databaseError } from "../db/errors.ts";
+import { AppError, badInput } from "../errors.ts";
 import type { Filter, UsageQuestion } from "./question.ts";
 import type { Range } from "./spans.ts";
 
@@ -81,9 +82,21 @@ export function checkPoints(buckets: number, { top = 0 }: UsageQuestion): void {
 
 /** Only names of the IANA database: PostgreSQL would read `ABC+5` as an offset, with the sign of POSIX. */
 function checkTimeZone(name: string): void {
-  if (!/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)*$/.test(name) || !isKnownTimeZone(name)) {
-    throw badInput('timeZone must be a name such as "UTC" or "Europe/Berlin".', { field: "timeZone" });
-  }
+  if (!/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)*$/.test(name) || !isKnownTimeZone(name)) throw unknownTimeZone();
+}
+
+function unknownTimeZone(cause?: unknown): AppError {
+  const message = 'timeZone must be a name such as "UTC" or "Europe/Berlin".';
+  return new AppError("BAD_USER_INPUT", { message, details: { field: "timeZone" }, cause });
+}
+
+const invalidParameterValue = "22023";
+
+/** Not every name that is known here is known to the database, which has a list of its own. @throws BAD_USER_INPUT */
+export function inTimeZone<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw databaseError(error)?.code === invalidParameterValue ? unknownTimeZone(error) : error;
+  });
 }
 
 function isKnownTimeZone(name: string): boolean {

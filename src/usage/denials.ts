@@ -1,6 +1,6 @@
 import type { Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
-import { checkBreakdown, checkLists, checkSpan } from "./checks.ts";
+import { checkBreakdown, checkLists, checkSpan, inTimeZone } from "./checks.ts";
 import { denialRows, denialTotals } from "./denials-store.ts";
 import { narrow } from "./narrow.ts";
 import type { Grain } from "./question.ts";
@@ -60,10 +60,11 @@ export class DenialReports {
     checkLists(asked.accountIds, asked.apiKeyIds, asked.codes);
     const question = { ...asked, ...narrow(viewer, asked) };
     const { groupBy, limit } = question;
-    return this.#db.snapshot(async (tx) => {
+    const reading = this.#db.snapshot(async (tx) => {
       const found = await denialRows(tx, question);
       const [asOf, totals] = [await databaseNow(tx), await denialTotals(tx, question)];
       return { asOf, groupBy, totals, rows: found.slice(0, limit), truncated: found.length > limit };
     });
+    return inTimeZone(reading);
   }
 }

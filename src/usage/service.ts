@@ -1,6 +1,6 @@
 import type { Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
-import { checkPoints, checkQuestion, checkTimeline } from "./checks.ts";
+import { checkPoints, checkQuestion, checkTimeline, inTimeZone } from "./checks.ts";
 import { cutOf } from "./cut.ts";
 import { keepCalls } from "./horizon-store.ts";
 import { narrow } from "./narrow.ts";
@@ -23,10 +23,7 @@ export class UsageService {
   async report(viewer: Viewer, asked: UsageQuestion): Promise<Report> {
     checkQuestion(asked);
     const question = { ...asked, ...narrow(viewer, asked) };
-    return this.#db.snapshot(async (tx) => {
-      await keepCalls(tx);
-      return reportOf(tx, question);
-    });
+    return this.#read((tx) => reportOf(tx, question));
   }
 
   /** The same as lines of a chart, without gaps. */
@@ -34,12 +31,19 @@ export class UsageService {
     checkQuestion(asked);
     checkTimeline(asked);
     const question = { ...asked, ...narrow(viewer, asked) };
-    return this.#db.snapshot(async (tx) => {
-      await keepCalls(tx);
+    return this.#read(async (tx) => {
       const buckets = await bucketsOf(tx, question);
       checkPoints(buckets.length, question);
       return toTimeline(await reportOf(tx, question), buckets, await orderOf(tx, question));
     });
+  }
+
+  #read<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
+    const reading = this.#db.snapshot(async (tx) => {
+      await keepCalls(tx);
+      return work(tx);
+    });
+    return inTimeZone(reading);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Database } from "../db/client.ts";
 import { badInput } from "../errors.ts";
 import { type IdPrefix, toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import { inTimeZone } from "./checks.ts";
 import { cutOf } from "./cut.ts";
 import type { ExportRow } from "./export-format.ts";
 import { keepCalls } from "./horizon-store.ts";
@@ -66,7 +67,7 @@ function nextPage(db: Database, question: UsageQuestion, { span, ...page }: Page
 }
 
 async function bucketStarts(db: Database, question: UsageQuestion): Promise<Date[]> {
-  return question.grain === "NONE" ? [question.from] : bucketsOf(db.orm, question);
+  return question.grain === "NONE" ? [question.from] : inTimeZone(bucketsOf(db.orm, question));
 }
 
 function spansOf({ from, to }: Range, starts: Date[]): { bucket: string; span: Range }[] {
