@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDatabase, type TestDatabase } from "../database.ts";
+import { type Standin, startOpenAiStandin } from "../standins/openai.ts";
 import { Relay, type Replica, startReplica, stopReplica } from "./replicas.ts";
 
 /** P5, A9 and A11: what one replica changes, all refuse. Each replica is a process of its own. */
@@ -11,11 +12,12 @@ const owner = { email: "owner@example.com", password: "correct horse battery" };
 
 let database: TestDatabase;
 let relay: Relay;
+let standin: Standin;
 let token = "";
 const replicas: Replica[] = [];
 
 beforeAll(async () => {
-  database = await createDatabase();
+  [database, standin] = await Promise.all([createDatabase(), startOpenAiStandin()]);
   const url = new URL(database.url);
   relay = new Relay({ host: url.hostname, port: Number(url.port) });
   await relay.open();
@@ -30,6 +32,7 @@ beforeAll(async () => {
     SERVER_SECRET: "what every replica of this test is given",
     ADMIN_EMAIL: owner.email,
     ADMIN_PASSWORD: owner.password,
+    PRIVATE_SERVICE_HOSTS: new URL(standin.url).host,
     LOG_LEVEL: "info",
   };
   replicas.push(...(await Promise.all(Array.from({ length: replicaCount }, () => startReplica(env)))));
@@ -40,6 +43,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(replicas.map(stopReplica));
   await relay.cut();
+  await standin.close();
   await database.drop();
 }, 60_000);
 
@@ -138,12 +142,55 @@ describe("a revoked key", () => {
   });
 });
 
+describe("a change of the catalogue", () => {
+  it("holds for calls of every replica within a second: price, preset, alias, service, and a model taken away", {
+    timeout: 60_000,
+  }, async () => {
+    const create = 'mutation { createApiKey(input: { name: "k", credits: "1000" }) { secret } }';
+    const key = (await send(0, create, {})).body.data.createApiKey.secret;
+    const upsert = "mutation ($input: UpsertModelInput!) { upsertModel(input: $input) { name } }";
+    const setPrice = "mutation ($input: SetModelPriceInput!) { setModelPrice(input: $input) { version } }";
+    const setPreset = "mutation ($input: UpsertPresetInput!) { upsertPreset(input: $input) { name } }";
+    const setAlias = "mutation ($input: UpsertModelAliasInput!) { upsertModelAlias(input: $input) { name } }";
+    const setService = "mutation ($input: UpsertModelServiceInput!) { upsertModelService(input: $input) { name } }";
+    const query = "mutation ($input: GenerateInput!) { generate(input: $input) { charge { credits } } }";
+    const call = async (replica: number, model: string) => {
+      const { data, errors } = (await send(replica, query, { input: { model, prompt: "x" } }, key)).body;
+      return data?.generate.charge.credits ?? errors[0].extensions.code;
+    };
+    const took: Record<string, number> = {};
+    const change = async (what: string, mutation: string, input: object, model: string, then: string) => {
+      for (const replica of others(0)) expect(await call(replica, model), what).not.toBe(then);
+      expect((await send(0, mutation, { input })).body.errors).toBeUndefined();
+      took[what] = await untilAll(async (replica) => (await call(replica, model)) === then);
+    };
+    const far = async (name: string) => {
+      await send(0, setService, { input: { name, baseUrl: standin.url } });
+      await send(0, upsert, { input: { name, provider: name, providerModel: "ok" } });
+      return name;
+    };
+    // What a process does for the first time takes longer than any news.
+    await send(0, setPrice, { input: { model: await far("first") } });
+    await untilAll(async (replica) => (await call(replica, "first")) === "1");
+    await change("a model without a price", upsert, { name: "m", provider: "echo" }, "m", "MODEL_UNPRICED");
+    await change("its price", setPrice, { model: "m", multiplier: "2" }, "m", "2");
+    await change("another price", setPrice, { model: "m", multiplier: "3" }, "m", "3");
+    await change("a preset", setPreset, { name: "p", base: "m", system: "Be brief." }, "p", "3");
+    await change("an alias", setAlias, { name: "a", targets: [{ model: "p" }] }, "a", "3");
+    await change("a service", setPrice, { model: await far("second") }, "second", "1");
+    await change("a model taken away", upsert, { name: "m", enabled: false }, "m", "NOT_FOUND");
+    console.log("heard by all after, in ms:", took);
+    expect(Math.max(...Object.values(took))).toBeLessThan(1000);
+  });
+});
+
 /** After how many ms all replicas but the first agree. */
 async function untilAll(agrees: (replica: number) => Promise<boolean>): Promise<number> {
   const startedAtMs = performance.now();
-  for (const replica of others(0)) {
+  const wait = async (replica: number) => {
     while (!(await agrees(replica))) if (performance.now() - startedAtMs > 10_000) throw new Error("it never came");
-  }
+  };
+  await Promise.all(others(0).map(wait));
   return Math.round(performance.now() - startedAtMs);
 }
 
