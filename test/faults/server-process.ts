@@ -49,6 +49,11 @@ export class ServerProcess {
     return this.#output.slice(-40).join("\n");
   }
 
+  /** All that it ever wrote, to either of its outputs. */
+  get wholeOutput(): string {
+    return this.#output.join("\n");
+  }
+
   async signIn(): Promise<void> {
     this.client.ownerToken = await this.client.login(owner.email, owner.password);
   }
