@@ -6,6 +6,8 @@ import {
   execute,
   GraphQLError,
   type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
 } from "graphql";
 import { type CompiledQuery, compileQuery, isCompiledQuery } from "graphql-jit";
 
@@ -32,15 +34,28 @@ export class Executor {
   }
 
   run(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
-    return this.#runWith(this.#compiled(args), args);
+    return this.#firstMisfit(args) ?? this.#runWith(this.#compiled(args), args);
   }
 
   /** The events of a subscription, each executed when it is asked for; or why it could not start. */
   async subscribe(args: ExecutionArgs): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
+    const misfit = this.#firstMisfit(args);
+    if (misfit) return misfit;
     const source = await createSourceEventStream(args);
     if (!(Symbol.asyncIterator in source)) return source;
     const compiled = this.#compiled(args);
     return mapEvents(source, (event) => this.#runWith(compiled, { ...args, rootValue: event }));
+  }
+
+  /**
+   * What is wrong first with variables that are large. Compiled code goes on to find and word every fault, and each
+   * wording quotes the whole value: a body of a megabyte that is wrong in every place would take seconds.
+   */
+  #firstMisfit({ document, operationName, variableValues }: ExecutionArgs): ExecutionResult | undefined {
+    if (!variableValues || isSmall(variableValues, { values: smallValues, length: smallLength })) return undefined;
+    const wanted = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+    const { errors } = getVariableValues(this.#schema, wanted, variableValues, { maxErrors: 1 });
+    return errors && { errors };
   }
 
   #runWith(compiled: CompiledQuery | undefined, args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
@@ -63,6 +78,21 @@ export class Executor {
     }
     return known.compiled.get(name);
   }
+}
+
+const smallValues = 100;
+const smallLength = 16_384;
+
+function isSmall(value: unknown, left: { values: number; length: number }): boolean {
+  left.values -= 1;
+  if (typeof value === "string") left.length -= value.length;
+  if (left.values < 0 || left.length < 0) return false;
+  if (typeof value !== "object") return true;
+  for (const name in value) {
+    left.length -= name.length;
+    if (!isSmall((value as Record<string, unknown>)[name], left)) return false;
+  }
+  return true;
 }
 
 /** An error of the schema's own, such as a null where none may be, has no cause here; graphql-js gives it itself. */

@@ -23,6 +23,8 @@ export const limits = {
   directivesMax: 50,
   rootFieldsMax: 20,
   valueDepthMax: 32,
+  /** Lists, objects and what is in them, in the variables of one request. */
+  valuesMax: 20_000,
 } as const;
 
 export function validationRules(schema: GraphQLSchema): ValidationRule[] {
@@ -124,11 +126,11 @@ function walk(
 
 /**
  * Refuses, in variables and in literals, text that PostgreSQL cannot store or that is no text at all (NUL and lone
- * surrogates), names that mean something to JavaScript, and values nested beyond reason.
+ * surrogates), names that mean something to JavaScript, and values nested or numbered beyond reason.
  * @throws BAD_USER_INPUT
  */
 export function checkValues(document: DocumentNode, variables: unknown): void {
-  checkValue(variables, 0);
+  checkValue(variables, 0, { values: 0 });
   if (checkedDocuments.has(document)) return;
   checkLiterals(document);
   checkedDocuments.add(document);
@@ -170,12 +172,14 @@ function checkDepth(depth: number): void {
   if (depth > limits.valueDepthMax) throw badInput(`A value is nested at most ${limits.valueDepthMax} deep.`);
 }
 
-function checkValue(value: unknown, depth: number): void {
+function checkValue(value: unknown, depth: number, count: { values: number }): void {
+  count.values += 1;
+  if (count.values > limits.valuesMax) throw badInput(`Variables hold at most ${limits.valuesMax} values.`);
   if (typeof value === "string") checkString(value);
   if (typeof value !== "object" || value === null) return;
   checkDepth(depth + 1);
   for (const [name, item] of Object.entries(value)) {
     checkName(name);
-    checkValue(item, depth + 1);
+    checkValue(item, depth + 1, count);
   }
 }

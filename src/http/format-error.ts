@@ -34,7 +34,7 @@ export function toPublicFault(error: unknown): PublicFault {
     if (code in catalogue && code !== "INTERNAL") return publish(code as ErrorCode, error.message);
     // From the language itself: a value that does not fit its type, say.
     if (requestFaults.has(code) || (isOfTheLanguage(error.originalError) && code === "")) {
-      return publish("BAD_USER_INPUT", error.message);
+      return publish("BAD_USER_INPUT", shortened(error.message));
     }
   }
   return publish("INTERNAL", catalogue.INTERNAL.message);
@@ -44,6 +44,13 @@ export function toPublicFault(error: unknown): PublicFault {
 export function causeOf(error: unknown): unknown {
   if (!(error instanceof GraphQLError) || isOfTheLanguage(error.originalError)) return error;
   return error.originalError;
+}
+
+const messageLengthMax = 500;
+
+/** The language quotes what it does not understand, which can be as large as a request. */
+function shortened(message: string): string {
+  return message.length > messageLengthMax ? `${message.slice(0, messageLengthMax)}…` : message;
 }
 
 function isOfTheLanguage(original: unknown): boolean {
@@ -65,7 +72,8 @@ export function formatFault(
 
 /** Names of the schema that a caller came near to, for where the schema is not for everyone. */
 export function withoutSuggestion<F extends { message: string }>(fault: F): F {
-  return { ...fault, message: fault.message.replace(/ ?Did you mean .+\?$/s, "") };
+  // Up to the end, which may have been cut off within the suggestion.
+  return { ...fault, message: fault.message.replace(/ ?Did you mean .+$/s, "") };
 }
 
 /** The headers that say in HTTP what the body says in GraphQL. */
