@@ -159,3 +159,28 @@ describe("of several limits the smallest wins", () => {
     expect(counts).toEqual({ ok: 8, BUDGET_EXCEEDED: 92 });
   });
 });
+
+describe("the first calls of a new account, all at once,", () => {
+  it("find one wallet and one budget each, and what the account's plan says holds from the first on", async () => {
+    const { createPlan } = await server.ok("mutation ($input: CreatePlanInput!) { createPlan(input: $input) { id } }", {
+      input: { name: "newcomers", limits: { dailyBudgetCredits: "4" } },
+    });
+    const { createAccount } = await server.ok('mutation { createAccount(input: { name: "new" }) { id } }');
+    const accountId = createAccount.id;
+    await server.ok(
+      "mutation ($input: UpdateAccountInput!, $id: ID!) { updateAccount(id: $id, input: $input) { id } }",
+      {
+        id: accountId,
+        input: { planId: createPlan.id },
+      },
+    );
+    const keys = await Promise.all([1, 2].map(() => server.customer({ accountId, sharedWallet: true, credits: "10" })));
+    expect(await count(keys.flatMap(({ key }) => fifty(key)))).toEqual({ ok: 8, BUDGET_EXCEEDED: 92 });
+    const account = accountId.replace("acc_", "");
+    const rows = await server.database.sql`
+      select (select count(*)::int from wallets where account_id = ${account}::uuid) as wallets,
+        (select count(*)::int from budget_windows where account_id = ${account}::uuid) as windows,
+        (select balance from wallets where account_id = ${account}::uuid) as balance`;
+    expect(rows).toEqual([{ wallets: 1, windows: 2, balance: 12_000_000n }]);
+  });
+});
