@@ -213,12 +213,12 @@ describe.each(transports)("generateStream over %s", (_name, run) => {
     let revokedAt = 0;
     const seen = await run(key, input(await model("stall-after-2")), async ({ text }) => {
       if (text !== " from") return;
-      await server.ok("mutation ($id: ID!) { revokeApiKey(id: $id) { status } }", { id: apiKeyId });
       revokedAt = performance.now();
+      await server.ok("mutation ($id: ID!) { revokeApiKey(id: $id) { status } }", { id: apiKeyId });
     });
+    expect(seen.errors).toMatchObject([{ extensions: { code: "KEY_REVOKED" } }]);
     expect(performance.now() - revokedAt).toBeLessThan(2_000);
     expect(finished(seen)).toMatchObject({ status: "CANCELLED", charge: { credits: "11" } });
-    expect(seen.errors).toMatchObject([{ extensions: { code: "KEY_REVOKED" } }]);
     expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "CANCELLED", error_code: "KEY_REVOKED" });
   });
 
