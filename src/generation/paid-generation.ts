@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
 import { formatCredits } from "../ledger/amount.ts";
-import { closable, type HoldRequest, type Journal, type RequestStatus, type Settlement } from "../ledger/journal.ts";
+import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
 import type { Admission } from "../limits/service.ts";
 import { type Attempts, streamOf } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";
@@ -11,7 +11,7 @@ import { costOf, creditsOf, type Tariff } from "../models/price.ts";
 import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
 import type { CachedAnswer } from "./answer-cache.ts";
 import type { Lifeline } from "./lifeline.ts";
-import type { GenerationRow } from "./store.ts";
+import { settledRow } from "./settled-row.ts";
 import { writeAnswer } from "./stored-answer.ts";
 import type { Bounds, Checked } from "./structured.ts";
 import { type Generation, type Told, toGeneration } from "./types.ts";
@@ -157,13 +157,14 @@ export class PaidGeneration implements PaidCall {
   }
 
   async #end(ending: Ending, told?: Told): Promise<Generation> {
-    const { context, journal, admission, hold } = this.#opened;
+    const { context, journal, admission, hold, createdAt } = this.#opened;
     if (ending.status === "PARTIAL") this.attempts.brokeOff();
     const settlement = this.#settlement(ending, told);
     this.#opened.lifeline.release();
     admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
-    const { closed, charged, balance } = await journal.settle(settlement);
-    const row = this.#row(settlement, { charged, balanceAfter: balance, closed });
+    const result = await journal.settle(settlement);
+    const { closed, charged, balance } = result;
+    const row = settledRow(hold, { settled: settlement, result, createdAt });
     this.#opened.onSettled(row);
     if (closed && ending.status !== "FAILED") {
       context.credits = {
@@ -186,68 +187,34 @@ export class PaidGeneration implements PaidCall {
     await keep?.({ told, finishReason, inputTokens, outputTokens }).catch(onError);
   }
 
-  #settlement({ usage, ...ending }: Ending, told: Told | undefined): Settlement {
+  #settlement(ending: Ending, told: Told | undefined): Settlement {
     const { seal, hold, attempts } = this.#opened;
-    const { source, ...tokens } = usage;
+    const { usage, charge, status } = ending;
     const { name, provider, price } = this.model;
     return {
-      ...closable(hold),
-      ...ending,
-      ...tokens,
+      accountId: hold.accountId,
+      walletId: hold.walletId,
+      holdId: hold.id,
+      status,
+      finishReason: ending.finishReason,
+      usageSource: usage.source,
+      inputTokens: usage.inputTokens,
+      cachedInputTokens: usage.cachedInputTokens,
+      outputTokens: usage.outputTokens,
+      reasoningTokens: usage.reasoningTokens,
+      charge,
+      costNanoUsd: costOf(price, usage),
+      latencyMs: this.elapsedMs(),
+      timeToFirstTokenMs: ending.timeToFirstTokenMs,
+      errorCode: ending.errorCode,
       servedModel: name,
       servedProvider: provider,
       servedPriceId: price.id,
-      ...(attempts.failures.length > 0 && { failedTries: attempts.failures }),
-      usageSource: source,
+      failedTries: attempts.failures.length > 0 ? attempts.failures : undefined,
       idempotent: seal !== undefined,
-      cached: told?.cached ?? false,
       // An idempotency key pays once: what broke off and was charged is the answer. What cost nothing may be tried again.
-      answer: seal && told && (ending.status === "COMPLETED" || ending.charge > 0n) ? seal(writeAnswer(told)) : null,
-      costNanoUsd: costOf(this.model.price, usage),
-      latencyMs: this.elapsedMs(),
-    };
-  }
-
-  /** What the ledger now says of this call, without reading it back. */
-  #row(
-    settled: Settlement,
-    { charged, balanceAfter, closed }: { charged: bigint; balanceAfter: bigint; closed: boolean },
-  ): GenerationRow {
-    const { charge: _charge, idempotent: _idempotent, answer: _answer, ...rest } = settled;
-    const {
-      servedProvider,
-      servedPriceId,
-      servedModel = null,
-      failedTries = null,
-      cached = false,
-      ...settlement
-    } = rest;
-    const { hold, createdAt } = this.#opened;
-    const {
-      amount: reserved,
-      leaseSeconds: _lease,
-      costMax: _cost,
-      budgets: _budgets,
-      idempotent: _claimed,
-      ...held
-    } = hold;
-    const { holdId: _holdId, ...told } = settlement;
-    return {
-      ...held,
-      ...told,
-      cached,
-      servedModel,
-      failedTries,
-      provider: servedProvider ?? held.provider,
-      priceId: servedPriceId ?? held.priceId,
-      // A hold that was closed by someone else was given up: the sweeper has written that, and nothing was charged.
-      status: closed ? settlement.status : "ABANDONED",
-      finishReason: settlement.finishReason as FinishReason,
-      createdAt,
-      completedAt: new Date(),
-      reserved,
-      charged,
-      balanceAfter,
+      answer: seal && told && (status === "COMPLETED" || charge > 0n) ? seal(writeAnswer(told)) : null,
+      cached: told?.cached ?? false,
     };
   }
 }

@@ -146,8 +146,8 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 
   /** The answer of an earlier call with the same idempotency key, if there is one; else the key is this call's. */
   async #claim({ context, key, order, holdId }: Pick<Reservation, "context" | "key" | "order" | "holdId">) {
+    if (order.idempotencyKey === undefined) return undefined;
     const { idempotencyKey, quoteId: _quote, repairable: _repairable, cacheSeconds: _cache, ...input } = order;
-    if (idempotencyKey === undefined) return undefined;
     const { accountId, apiKeyId } = key;
     const { signal } = context;
     const claimed = await this.#options.idempotency.claim({
@@ -210,8 +210,8 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
     const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
     const remember = key.logsPrompts ? this.#remembering(order, hold) : undefined;
-    const parts = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline, keep, seal };
-    return new PaidGeneration({ ...parts, remember, onSettled, onError });
+    const asked = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline };
+    return new PaidGeneration({ keep, seal, remember, onSettled, onError, ...asked });
   }
 
   #remembering({ call: { messages } }: Order, { accountId, id, apiKeyId, model, endUser }: HoldRequest) {

@@ -106,7 +106,7 @@ export interface Settlement extends ClosableHold {
   servedProvider?: string;
   servedPriceId?: string;
   /** What went wrong, try by try, before or instead of an answer; left out when nothing did. */
-  failedTries?: FailedTry[];
+  failedTries?: FailedTry[] | undefined;
   /** Whether the call has an idempotency key, and if it is to be answered with this again, encrypted and in base64. */
   idempotent: boolean;
   answer: string | null;
@@ -164,6 +164,6 @@ export class Journal {
   async settle(settlement: Settlement): Promise<SettleResult> {
     const attached = this.#attached.get(settlement.holdId) ?? anything;
     this.#attached.delete(settlement.holdId);
-    return this.#closings.add({ ...settlement, ...attached, entryId: newId() });
+    return this.#closings.add({ entryId: newId(), ...attached, ...settlement });
   }
 }
