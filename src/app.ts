@@ -210,7 +210,7 @@ function followChanges(directUrl: string, changing: Changing, onError: (error: u
 type Changing = Pick<ReturnType<typeof compose>, "identity" | "running" | "people" | "catalogue">;
 
 export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
-  const database = await openDatabases(config, log, onStatement);
+  const database = await openDatabases(config, log, { onStatement });
   try {
     return await assemble(config, log, database);
   } catch (error) {

@@ -232,7 +232,11 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect(await direct("doctor")).toMatchObject({ code: 0 });
     expect(await direct("db", "migrate")).toMatchObject({ code: 0 });
     expect(await direct("keys", "create", "n", "--rpm", "many")).toMatchObject({ code: 2 });
-    expect(await tollgateProcess(["--url", "http://127.0.0.1:9", "keys", "list"], {})).toMatchObject({ code: 3 });
+    expect(await direct("keys", "list", "--status", "GONE")).toMatchObject({ code: 2 });
+    const nobody = await tollgateProcess(["--url", "http://127.0.0.1:9", "keys", "list"], {});
+    expect(nobody).toMatchObject({ code: 3, err: expect.stringContaining("http://127.0.0.1:9/graphql") });
+    const stranger = await remote(server.ownerToken, "--url", `${server.url}/metrics`, "keys", "list");
+    expect(stranger.code).toBe(1);
   });
 
   it("has an example in the help of every command", () => {

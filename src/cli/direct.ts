@@ -14,11 +14,11 @@ import { loadSecrets } from "../secrets.ts";
 import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
 
 /**
- * The services on the database alone, without a server, for whoever operates it. Operations run with every right, and
- * the audit names `system:cli`.
+ * The services on the database alone, beside a server or without one, for whoever operates it. Operations run with every
+ * right, and the audit names `system:cli`.
  */
 export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<Connection> {
-  const { db, reports, close: closeDatabase } = await openDatabases(config, log, undefined);
+  const { db, reports, close: closeDatabase } = await openDatabases(config, log, { joins: true });
   const parts = compose(config, loadSecrets(config), db, log, { reports });
   const close = async () => {
     await parts.limiting.close();

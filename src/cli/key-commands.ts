@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { printObject, printRows } from "./print.ts";
 import type { Session } from "./session.ts";
 
@@ -113,7 +113,7 @@ function addReading(keys: Command, session: Session): void {
     .description("list keys, newest first")
     .option("--account <id>", "of this account only")
     .option("--name <part>", "with this in the name")
-    .option("--status <status>", "ACTIVE, DISABLED, REVOKED or EXPIRED")
+    .addOption(new Option("--status <status>", "in this state").choices(["ACTIVE", "DISABLED", "REVOKED", "EXPIRED"]))
     .option("--tag <tag>", "with this tag")
     .option("--last4 <text>", "with these last four characters, now or earlier")
     .option("--due-for-rotation", "whose newest secret is older than its account wants")
@@ -137,7 +137,11 @@ function addReading(keys: Command, session: Session): void {
         const secrets = "secrets { id last4 validFrom validTo lastUsedAt exposedAt }";
         const { apiKey } = await run(`query ($id: ID!) { apiKey(id: $id) { ${shown} ${more} ${secrets} } }`, { id });
         if (!apiKey) return refuse("NOT_FOUND", "No such key.");
-        printObject(output, apiKey);
+        if (output.json) return printObject(output, apiKey);
+        const { account, wallet, secrets: rows, ...terms } = apiKey;
+        printObject(output, { ...terms, account: account.id, wallet: wallet.id, credits: wallet.available });
+        output.write("\n");
+        printRows(output, rows, Object.keys(rows[0]));
       }),
     );
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { printObject, printRows } from "./print.ts";
 import type { CommandTools, Session } from "./session.ts";
 
+const roles = ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"];
 const newPassword = () => randomBytes(15).toString("base64url");
 
 export function addPeopleCommands(program: Command, session: Session): void {
@@ -35,7 +36,7 @@ function addCreate(users: Command, session: Session): void {
   users
     .command("create <email>")
     .description("create a person with a generated password, which is printed this once")
-    .requiredOption("--role <role>", "OWNER, ADMIN, OPERATOR, ANALYST or MEMBER")
+    .addOption(new Option("--role <role>", "what the person may do").choices(roles).makeOptionMandatory())
     .option("--name <name>", "a name for people")
     .option("--account <id>", "the account of a MEMBER")
     .addHelpText("after", "\nExample:\n  tollgate users create finance@example.com --role ANALYST")
@@ -54,7 +55,7 @@ function addList(users: Command, session: Session): void {
     .command("list")
     .description("list people, newest first, at most 100")
     .option("--search <text>", "with this in the email or name")
-    .option("--role <role>", "OWNER, ADMIN, OPERATOR, ANALYST or MEMBER")
+    .addOption(new Option("--role <role>", "in this role").choices(roles))
     .addHelpText("after", "\nExample:\n  tollgate users list --role OWNER")
     .action((filter: { search?: string; role?: string }) =>
       session(async ({ run, output }) => {

@@ -31,6 +31,8 @@ export interface EmbeddedOptions {
   settings?: Record<string, string>;
   /** Where root puts what PostgreSQL's unprivileged user cannot reach in its own place. */
   sharedDir?: string;
+  /** Takes part in a server that runs already, and leaves it running, instead of asking to be its one owner. */
+  joins?: boolean;
 }
 
 export interface EmbeddedDatabase {
@@ -56,15 +58,29 @@ interface Wanted {
   port?: number;
 }
 
-/** Starts the database, or adopts the one that an earlier, killed process left running. Throws DataDirInUse. */
+/**
+ * Starts the database, adopts the one that an earlier, killed process left running, or joins it if that is asked.
+ * Throws DataDirInUse.
+ */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
-  const { dataDir, log = () => {}, settings = {}, sharedDir = "/var/lib/tollgate" } = options;
+  const { dataDir, log = () => {}, settings = {}, sharedDir = "/var/lib/tollgate", joins = false } = options;
   const cluster = await prepareCluster(dataDir, sharedDir);
+  const running = joins && (await findPostmaster(cluster));
+  if (running && running.status === "ready") return guestOf(cluster, running);
   const stopping = new AbortController();
   const wanted = { cluster, settings, signal: stopping.signal };
   const server = new EmbeddedServer(await bringUp(wanted), wanted, stopping, log);
   log(`PostgreSQL runs on port ${server.port} as process ${server.pid()}, its files are in ${cluster.directory}.`);
   return server;
+}
+
+function guestOf(cluster: Cluster, { port, pid }: Postmaster): EmbeddedDatabase {
+  const adminUrl = (database: string) => urlOf(cluster, port, database);
+  return { url: adminUrl(role), adminUrl, pid: () => pid, stop: async () => {} };
+}
+
+function urlOf({ password }: Cluster, port: number, database: string): string {
+  return `postgres://${role}:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
 }
 
 class EmbeddedServer implements EmbeddedDatabase {
@@ -89,8 +105,7 @@ class EmbeddedServer implements EmbeddedDatabase {
   }
 
   adminUrl(database: string): string {
-    const { password } = this.#wanted.cluster;
-    return `postgres://${role}:${password}@127.0.0.1:${this.port}/${encodeURIComponent(database)}`;
+    return urlOf(this.#wanted.cluster, this.port, database);
   }
 
   pid(): number {

@@ -7,7 +7,10 @@ import { migrateDatabase } from "./migrate.ts";
 /** As many as the journal has batches under way; nothing else can keep a call waiting for one. */
 const journalPoolSize = 4;
 
-type OnStatement = DatabaseOptions["onStatement"];
+export interface OpenOptions extends Pick<DatabaseOptions, "onStatement"> {
+  /** Beside a server that has the embedded database open. */
+  joins?: boolean;
+}
 
 /**
  * The pool of the server, the one of its journal and the one of its reports, on a migrated database; the embedded one
@@ -21,10 +24,14 @@ export interface OpenDatabases {
   close: () => Promise<void>;
 }
 
-export async function openDatabases(config: Config, log: Logger, onStatement: OnStatement): Promise<OpenDatabases> {
+export async function openDatabases(
+  config: Config,
+  log: Logger,
+  { onStatement, joins = false }: OpenOptions,
+): Promise<OpenDatabases> {
   const embedded = config.databaseUrl
     ? undefined
-    : await startEmbedded({ dataDir: config.dataDir, log: (message) => log.info(message) });
+    : await startEmbedded({ dataDir: config.dataDir, joins, log: (message) => log.info(message) });
   const url = config.databaseUrl ?? embedded?.url ?? "";
   const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
   const reports = openReports({
@@ -49,11 +56,10 @@ export async function openDatabases(config: Config, log: Logger, onStatement: On
   return { db, journal, reports, directUrl, close };
 }
 
-interface ReportsOptions {
+interface ReportsOptions extends Pick<DatabaseOptions, "onStatement"> {
   url: string;
   poolSize: number;
   timeoutMs: number;
-  onStatement?: OnStatement;
 }
 
 /** A few connections that only read, with an end to their patience; on a replica if there is one. */

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { databaseUrl } from "../cluster.ts";
+import { tollgate } from "../command-line.ts";
 import { type Build, build, isAlive, makeFolder, type ServerProcess, Servers } from "../server-process.ts";
 
 /** What the README says, in its order, with the built server; then what happens to it when things go wrong. */
@@ -132,6 +133,18 @@ describe("a first start on an empty data directory", () => {
     expect(second.output).toContain(`${dataDir} is in use by another Tollgate server`);
     expect(second.output).not.toMatch(/^ +at /m);
     await query(url, "{ __typename }");
+  });
+
+  it("lets commands work on its database beside it, which count at once", async () => {
+    const env = { DATA_DIR: dataDir };
+    const made = await tollgate(["keys", "create", "beside", "--credits", "1", "--json"], env);
+    expect({ code: made.code, err: made.err }).toEqual({ code: 0, err: "" });
+    const { id, key } = JSON.parse(made.out);
+    await query(url, "{ me { kind } }", { "x-api-key": key });
+    expect((await tollgate(["keys", "revoke", id], env)).code).toBe(0);
+    const refused = () => query(url, "{ me { kind } }", { "x-api-key": key }).catch((error) => error);
+    await expect.poll(refused).toBeInstanceOf(Error);
+    expect(isAlive(server.postgresPid as number)).toBe(true);
   });
 
   it("ends in order on SIGTERM, and takes PostgreSQL with it", async () => {
