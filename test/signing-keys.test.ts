@@ -4,7 +4,7 @@ import { createRemoteJWKSet, decodeProtectedHeader, importPKCS8, jwtVerify, Sign
 import { afterAll, describe, expect, it } from "vitest";
 import { AuditService } from "../src/audit/service.ts";
 import { SigningKeys } from "../src/auth/signing-keys.ts";
-import { PeopleUpkeep } from "../src/auth/upkeep.ts";
+import { tendPeople } from "../src/auth/upkeep.ts";
 import { Database } from "../src/db/client.ts";
 import { Sealer } from "../src/sealing.ts";
 import { loadSecrets } from "../src/secrets.ts";
@@ -171,10 +171,8 @@ describe("signing keys protect", () => {
 
   it("by a policy: when the newest key is old enough, one replica makes a new one and the others do not", async () => {
     const [one, two] = [replica(), replica()];
-    const upkeep = ({ db, signingKeys }: typeof one) => {
-      const onError = (error: unknown) => Promise.reject(error);
-      return new PeopleUpkeep({ db, signingKeys, signingKeyDays: 90, noteAnchor: async () => {}, onError }).run();
-    };
+    const upkeep = ({ db, signingKeys }: typeof one) =>
+      tendPeople({ db, signingKeys, signingKeyDays: 90, noteAnchor: async () => {} });
     const count = async () => (await keys()).length;
     const before = await count();
     await upkeep(one);

@@ -18,7 +18,7 @@ import { SigningKeysResolver } from "./signing-keys-resolver.ts";
 import { Standing } from "./standing.ts";
 import { StandingResolver } from "./standing-resolver.ts";
 import { Tokens, tokenSecondsMax } from "./tokens.ts";
-import { PeopleUpkeep } from "./upkeep.ts";
+import { peopleUpkeep } from "./upkeep.ts";
 
 /** People and everything by which they prove who they are, put together. */
 export interface PeopleParts {
@@ -53,6 +53,6 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
     new SigningKeysResolver(signingKeys),
     new MeResolver(auth),
   ];
-  const upkeep = new PeopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, noteAnchor, onError });
+  const upkeep = peopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, noteAnchor, onError });
   return { auth, identity, signingKeys, upkeep, resolvers };
 }

@@ -1,4 +1,5 @@
 import type { Database } from "../db/client.ts";
+import { Repeated } from "../repeated.ts";
 import { deletePastFailures } from "./lock-store.ts";
 import { deletePastSessions } from "./session-store.ts";
 import type { SigningKeys } from "./signing-keys.ts";
@@ -13,40 +14,18 @@ export interface UpkeepOptions {
   signingKeys: SigningKeys;
   signingKeyDays: number;
   noteAnchor: () => Promise<void>;
-  onError: (error: unknown) => void;
 }
 
-const periodMs = 3_600_000;
+const everyMs = 3_600_000;
 const sessionDaysKept = 90;
 
-export class PeopleUpkeep {
-  readonly #options: UpkeepOptions;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+export function peopleUpkeep({ onError, ...options }: UpkeepOptions & { onError: (error: unknown) => void }): Repeated {
+  return new Repeated(() => tendPeople(options), everyMs, onError);
+}
 
-  constructor(options: UpkeepOptions) {
-    this.#options = options;
-  }
-
-  start(): void {
-    const run = () => {
-      this.#running = this.run().catch(this.#options.onError);
-    };
-    run();
-    this.#timer = setInterval(run, periodMs).unref();
-  }
-
-  /** Waits for what is under way. */
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#running;
-  }
-
-  async run(): Promise<void> {
-    const { db, signingKeys, signingKeyDays, noteAnchor } = this.#options;
-    await noteAnchor();
-    await signingKeys.rotateAfter(signingKeyDays);
-    await deletePastFailures(db.orm);
-    await deletePastSessions(db.orm, sessionDaysKept);
-  }
+export async function tendPeople({ db, signingKeys, signingKeyDays, noteAnchor }: UpkeepOptions): Promise<void> {
+  await noteAnchor();
+  await signingKeys.rotateAfter(signingKeyDays);
+  await deletePastFailures(db.orm);
+  await deletePastSessions(db.orm, sessionDaysKept);
 }

@@ -1,4 +1,5 @@
 import type { Database } from "../db/client.ts";
+import { Repeated } from "../repeated.ts";
 import { remindOfRotation } from "./reminder-store.ts";
 
 /**
@@ -11,29 +12,22 @@ const batchSize = 500;
 
 export class RotationReminders {
   readonly #db: Database;
-  readonly #onError: (error: unknown) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<unknown> = Promise.resolve();
+  readonly #repeated: Repeated;
   #stopped = false;
 
   constructor(db: Database, onError: (error: unknown) => void) {
     this.#db = db;
-    this.#onError = onError;
+    this.#repeated = new Repeated(() => this.remind(), everyMs, onError);
   }
 
   start(): void {
-    const run = () => {
-      this.#running = this.remind().catch(this.#onError);
-    };
-    run();
-    this.#timer = setInterval(run, everyMs).unref();
+    this.#repeated.start();
   }
 
-  /** Waits for what is under way. */
-  async stop(): Promise<void> {
+  /** Waits for the batch that is under way. */
+  stop(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
+    return this.#repeated.stop();
   }
 
   /** Answers how many alerts were raised. */
