@@ -1,68 +1,13 @@
-import { readFileSync } from "node:fs";
-import {
-  buildASTSchema,
-  type GraphQLField,
-  type GraphQLInputType,
-  type GraphQLObjectType,
-  getNamedType,
-  isEnumType,
-  isInputObjectType,
-  isLeafType,
-  isListType,
-  isNonNullType,
-  isRequiredArgument,
-  isRequiredInputField,
-  Kind,
-  parse,
-} from "graphql";
+import type { GraphQLObjectType } from "graphql";
 import { beforeAll, describe, expect, it } from "vitest";
 import { dumpState } from "./dump.ts";
 import { someAddress, useServer } from "./harness.ts";
+import { callOf, declared, type Field, rootFields, schema } from "./schema-calls.ts";
 
 const server = useServer();
 
-const schema = buildASTSchema(parse(readFileSync(new URL("../schema/schema.graphql", import.meta.url), "utf8")));
-const rootTypes = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
-const rootFields = rootTypes.flatMap((type) =>
-  Object.values(type?.getFields() ?? {}).map((field) => ({ type, field })),
-);
-
 /** What anyone may call. A field that is added without a guard fails this test until it is named here. */
 const publicFields = ["login", "refreshSession", "reportLeakedKey"];
-
-type Field = GraphQLField<unknown, unknown>;
-
-/** The value of an argument of a directive on a field; "" when it has the directive without it. */
-function declared({ astNode }: Field, name: string, argument = "requires"): string | undefined {
-  const directive = astNode?.directives?.find((one) => one.name.value === name);
-  if (!directive) return undefined;
-  const value = directive.arguments?.find((one) => one.name.value === argument)?.value;
-  return value && (value.kind === Kind.STRING || value.kind === Kind.INT) ? value.value : "";
-}
-
-/** A value that fits a type; what a field means is not needed, because who calls is judged before it. */
-function valueFor(type: GraphQLInputType): unknown {
-  if (isNonNullType(type)) return valueFor(type.ofType);
-  if (isListType(type)) return [valueFor(type.ofType)];
-  if (isEnumType(type)) return type.getValues()[0]?.name;
-  if (isInputObjectType(type)) {
-    const required = Object.values(type.getFields()).filter(isRequiredInputField);
-    return Object.fromEntries(required.map((field) => [field.name, valueFor(field.type)]));
-  }
-  const scalars: Record<string, unknown> = { Int: 1, Float: 1, Boolean: true, Decimal: "1", JSON: {} };
-  return scalars[type.name] ?? (type.name === "DateTime" ? new Date().toISOString() : "x");
-}
-
-/** An operation that calls one root field with whatever it requires. */
-function callOf({ name, args, type }: Field, operation: "query" | "mutation"): { query: string; variables: object } {
-  const required = args.filter(isRequiredArgument);
-  const declarations = required.map((arg) => `$${arg.name}: ${arg.type}`).join(", ");
-  const given = required.map((arg) => `${arg.name}: $${arg.name}`).join(", ");
-  const inBrackets = (text: string) => (text ? `(${text})` : "");
-  const selection = isLeafType(getNamedType(type)) ? "" : "{ __typename }";
-  const query = `${operation} ${inBrackets(declarations)} { ${name}${inBrackets(given)} ${selection} }`;
-  return { query, variables: Object.fromEntries(required.map((arg) => [arg.name, valueFor(arg.type)])) };
-}
 
 const roles = ["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"];
 const calls = rootFields
