@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
+import { Refusals } from "./audit/refusals.ts";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
 import { accessChecks } from "./auth/access.ts";
@@ -30,6 +31,7 @@ import { type Meters, withCost } from "./graphql/directives/cost.ts";
 import { withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { Executor } from "./graphql/execution.ts";
+import { tellingFailures } from "./graphql/refusals.ts";
 import { createApollo } from "./http/apollo.ts";
 import { addAuditExport } from "./http/audit-export.ts";
 import { BytesInFlight } from "./http/bytes-in-flight.ts";
@@ -107,6 +109,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const doctor = new Doctor(db, log);
   const audit = new AuditService(db, secrets.auditKey);
   const { record } = audit;
+  const refusals = new Refusals({ db, record, onError });
   const noteAnchor = async () => log.info({ anchor: await audit.anchor() }, "the audit ends here");
   const ageing = new Ageing(db, onError);
   const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor });
@@ -114,7 +117,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const limiting = openLimits({ config, db, log, onLocal: metrics.onLocalLimit });
   const { guesses } = limiting;
   const environment = config.production ? "live" : "test";
-  const ofKeys = { db, wallets, peppers: secrets, environment, guesses, record, onError } as const;
+  const { disableMembers } = people;
+  const ofKeys = { db, wallets, peppers: secrets, environment, guesses, disableMembers, record, onError } as const;
   const { accounts, identity, keys, running, exposures, reminders, resolvers: keyResolvers } = openKeys(ofKeys);
   const ofModels = openModels({ config, secrets, db, record, onError });
   const { models, catalogue, providers } = ofModels;
@@ -154,7 +158,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const background = { workers, doctor, running, limiting, leases, feed, retention, prompts };
   const { auth } = people;
   const callersOf = { people, identity, exposures };
-  const features = { auth, accounts, keys, models, catalogue, providers, exports, bi, audit };
+  const features = { auth, accounts, keys, models, catalogue, providers, exports, bi, audit, refusals };
   return { ...features, ...callersOf, meters, metrics, ...background, schema };
 }
 
@@ -172,14 +176,15 @@ function creditsResolvers(db: Database, wallets: Wallets, record: RecordChange) 
 
 type Limiting = ReturnType<typeof openLimits>;
 
-type Guarded = { schema: GraphQLSchema; meters: Meters<Context>; limiting: Limiting };
+type Guarded = { schema: GraphQLSchema; meters: Meters<Context>; limiting: Limiting; refusals: Refusals };
 
 /** Puts the guards in front of the resolvers; the last one wrapped is the first one asked. */
-function guard({ schema, meters, limiting }: Guarded): GraphQLSchema {
+function guard({ schema, meters, limiting, refusals }: Guarded): GraphQLSchema {
   const guarded = guardingStarts(schema, (open) => {
     const paid = withCost(open, meters);
     const limited = withRateLimit<Context>(paid, requestLimits(limiting.limiters, limiting.denials));
-    return withAccess<Context>(limited, accessChecks);
+    const checked = withAccess<Context>(limited, accessChecks);
+    return tellingFailures<Context>(checked, (context, failed) => refusals.write(context, failed));
   });
   return lexicographicSortSchema(guarded);
 }

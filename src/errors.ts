@@ -66,18 +66,22 @@ export interface AppErrorOptions {
   details?: Record<string, unknown>;
   /** For the log only. */
   cause?: unknown;
+  /** Whether somebody reached for what is not theirs, which the audit is told; by itself so if it is FORBIDDEN. */
+  isOverreach?: boolean;
 }
 
 /** The only error that is thrown on purpose. Everything else reaches a caller as INTERNAL. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: Record<string, unknown>;
+  readonly isOverreach: boolean;
 
-  constructor(code: ErrorCode, { message, details = {}, cause }: AppErrorOptions = {}) {
+  constructor(code: ErrorCode, { message, details = {}, cause, isOverreach }: AppErrorOptions = {}) {
     super(message ?? catalogue[code].message, { cause });
     this.name = "AppError";
     this.code = code;
     this.details = details;
+    this.isOverreach = isOverreach ?? code === "FORBIDDEN";
   }
 }
 

@@ -289,6 +289,23 @@ describe("an account that is closed", () => {
     expect((await server.ok(events, { id })).auditEvents.nodes[0].after.revokedKeys).toHaveLength(2);
   });
 
+  it("disables its MEMBERs, whose sessions are over, and takes no new ones", async () => {
+    const { accountId } = await server.customer();
+    const { token, id, email, password } = await server.person("MEMBER", accountId);
+    await server.ok(close, { id: accountId });
+    await server.refused("UNAUTHENTICATED", "{ me { kind } }", {}, { token });
+    const input = { email, password };
+    const login = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
+    await server.refused("UNAUTHENTICATED", login, { input }, { ip: someAddress() });
+    const createUser = "mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }";
+    const another = { email: `x${email}`, password, role: "MEMBER", accountId };
+    await server.refused("CONFLICT", createUser, { input: another });
+    const setRole = "mutation ($id: ID!, $acc: ID!) { setUserRole(userId: $id, role: MEMBER, accountId: $acc) { id } }";
+    await server.refused("CONFLICT", setRole, { id, acc: accountId });
+    const events = `query ($id: ID!) { auditEvents(filter: { object: $id, action: "account.close" }) { nodes { after } } }`;
+    expect((await server.ok(events, { id: accountId })).auditEvents.nodes[0].after.disabledUsers).toEqual([id]);
+  });
+
   it("is neither the default one nor one that is not there", async () => {
     const [row] = await server.database
       .sql`select 'acc_' || replace(id::text, '-', '') as id from accounts where is_default`;

@@ -66,7 +66,7 @@ describe("a MEMBER's key is refused", () => {
       dailyBudgetUsd: "1.5",
       models: ["gpt-*"],
     };
-    const { token } = await member(plan);
+    const { token, accountId } = await member(plan);
     const { id } = (await server.ok(create, { input: { name: "mine" } }, { token })).createApiKey.apiKey;
     for (const beyond of [
       { requestsPerMinute: 51 },
@@ -83,6 +83,12 @@ describe("a MEMBER's key is refused", () => {
       await server.refused("FORBIDDEN", update, { id, input: beyond }, { token });
     }
     await server.refused("FORBIDDEN", create, { input: { name: "rich", credits: "1" } }, { token });
+    const refusals = "query ($a: ID!) { auditEvents(filter: { accountId: $a }, first: 50) { nodes { action after } } }";
+    const { nodes } = (await server.ok(refusals, { a: accountId })).auditEvents;
+    const refused = nodes.filter(({ action }: { action: string }) => action.startsWith("refused."));
+    expect(refused).toHaveLength(19);
+    const { after } = refused.at(-1);
+    expect(after).toEqual({ code: "FORBIDDEN", reason: "requestsPerMinute is beyond what the account allows." });
     await server.ok(update, { id, input: { requestsPerMinute: 50, models: ["gpt-4*"] } }, { token });
   });
 

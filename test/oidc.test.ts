@@ -1,7 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { importJWK, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TestServer } from "./harness.ts";
+import { someAddress, TestServer } from "./harness.ts";
 import { audience, startOidcProvider } from "./standins/oidc.ts";
 
 /** `staff` has its own people, `customer` may only say who is a MEMBER of one account; the others are asked too much. */
@@ -20,7 +20,7 @@ const issuers = [
       claim: ["realm_access", "roles"],
       values: { owners: "OWNER", admins: "ADMIN", analysts: "ANALYST", clients: "MEMBER" },
     },
-    account: { claim: "org", values: { acme: accountId, gone: nowhere } },
+    account: { claim: "org", values: { acme: accountId, gone: nowhere, going: accountId.replace(/1$/, "3") } },
   },
   {
     issuer: customer.issuer,
@@ -122,6 +122,43 @@ describe("people of another issuer", () => {
     expect(user).toMatchObject({ email: "owner@example.com", role: "ADMIN" });
     expect(user.id).not.toBe(owner.id);
     await server.login("owner@example.com", "correct horse battery");
+  });
+});
+
+describe("a person of another issuer whose email is locked here", () => {
+  const person = "query ($id: ID!) { user(id: $id) { lockedUntil } }";
+  const unlock = "mutation ($id: ID!) { unlockUser(userId: $id) { lockedUntil } }";
+
+  it("comes in all the same, is not shown as locked, and does not unlock who signs in here", async () => {
+    const local = await server.person("ANALYST");
+    const token = await forge({ claims: { email: local.email } });
+    const { id } = (await server.ok(me, {}, { token })).me.user;
+    const login = "mutation ($input: LoginInput!) { login(input: $input) { accessToken } }";
+    const wrong = { input: { email: local.email, password: "not the password" } };
+    const ip = someAddress();
+    for (let i = 0; i < 10; i++) await server.call(login, wrong, { ip });
+    await server.refused("RATE_LIMITED", login, wrong, { ip: someAddress() });
+    await server.ok(me, {}, { token });
+    expect((await server.ok(person, { id })).user).toEqual({ lockedUntil: null });
+    await server.refused("CONFLICT", unlock, { id });
+    expect((await server.ok(person, { id: local.id })).user.lockedUntil).toBeTruthy();
+    expect((await server.ok(unlock, { id: local.id })).unlockUser).toEqual({ lockedUntil: null });
+    await server.login(local.email, local.password);
+  });
+});
+
+describe("people of an account that is closed", () => {
+  it("are refused, whether they were here before or come for the first time", async () => {
+    const id = "01900000-0000-7000-8000-000000000003";
+    await server.database.sql`insert into accounts (id, name) values (${id}, 'Going')`;
+    const member = { ...withRoles("clients"), org: "going" };
+    const known = await tokenOf(someone(), member);
+    expect((await server.ok(me, {}, { token: known })).me.user.role).toBe("MEMBER");
+    await server.ok("mutation ($id: ID!) { closeAccount(id: $id) { id } }", { id: `acc_${id.replaceAll("-", "")}` });
+    for (const token of [known, await tokenOf(someone(), member)]) {
+      const { message } = await server.refused("FORBIDDEN", me, {}, { token });
+      expect(message).toMatch(/disabled|closed/);
+    }
   });
 });
 
@@ -239,6 +276,14 @@ describe("other issuers leave alone", () => {
     await server.refused("CONFLICT", disable, { id }, { token });
     const demote = "mutation ($id: ID!) { setUserRole(userId: $id, role: ADMIN) { id } }";
     await server.refused("CONFLICT", demote, { id }, { token });
+    const events = await server.database.sql`
+      select action, after ->> 'reason' as reason from audit_events
+      where object = ${id} and action like 'refused.%' order by seq`;
+    const reason = "This is the last OWNER.";
+    expect(events).toEqual([
+      { action: "refused.disableUser", reason },
+      { action: "refused.setUserRole", reason },
+    ]);
   });
 });
 

@@ -65,6 +65,15 @@ describe("setUserRole", () => {
     const admin = await server.person("ADMIN");
     await server.refused("FORBIDDEN", setRole, { id: owner.id, role: "ADMIN" }, { token: owner.token });
     await server.refused("FORBIDDEN", setRole, { id: admin.id, role: "OWNER" }, { token: admin.token });
+    const refusals = `query ($id: ID!) { auditEvents(filter: { object: $id, action: "refused.setUserRole" }) { nodes { actor after } } }`;
+    const written = async (id: string) => (await server.ok(refusals, { id })).auditEvents.nodes;
+    const reason = "Nobody changes their own role.";
+    expect(await written(owner.id)).toMatchObject([{ after: { code: "FORBIDDEN", reason, role: "ADMIN" } }]);
+    const [{ actor, after }] = await written(admin.id);
+    expect([actor.replaceAll("-", ""), after]).toEqual([
+      `user:${admin.id.slice(4)}`,
+      { code: "FORBIDDEN", reason: "This needs the role OWNER.", role: "OWNER" },
+    ]);
     await server.refused("BAD_USER_INPUT", setRole, { id: admin.id, role: "MEMBER" });
     await server.refused("NOT_FOUND", setRole, { id: admin.id, role: "MEMBER", accountId: `acc_${"0".repeat(32)}` });
     expect((await server.ok(me, {}, { token: admin.token })).me.user.role).toBe("ADMIN");
@@ -89,5 +98,9 @@ describe("setUserRole", () => {
     expect(answers.filter(({ body }) => body.errors === undefined)).toHaveLength(1);
     const [left] = await server.database.sql`select count(*)::int as count from users where role = 'OWNER'`;
     expect(left?.["count"]).toBe(1);
+    // By then the loser of the race has no right to it any more, or was the last one when its turn came.
+    const [refusal] = await server.database.sql`
+      select after from audit_events where action = 'refused.setUserRole' order by seq desc limit 1`;
+    expect(["CONFLICT", "FORBIDDEN"]).toContain(refusal?.["after"].code);
   });
 });

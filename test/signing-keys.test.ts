@@ -47,7 +47,7 @@ function replica(): { db: Database; signingKeys: SigningKeys } {
   const { signingSeal, auditKey } = loadSecrets({ serverSecret: secret, jwtPrivateKey: undefined, dataDir: "/none" });
   const { record } = new AuditService(db, auditKey);
   const sealer = new Sealer(signingSeal);
-  return { db, signingKeys: new SigningKeys({ db, sealer, record, given: undefined, tokenSeconds: 905 }) };
+  return { db, signingKeys: new SigningKeys({ db, sealer, record, given: undefined, tokenSeconds: 902 }) };
 }
 
 describe("the published keys", () => {
@@ -92,7 +92,7 @@ describe("rotateSigningKey", () => {
     expect(waits).toBeGreaterThan(50_000);
     expect(waits).toBeLessThanOrEqual(61_000);
     // The last token of the old key: 15 minutes after it has stopped to sign, and a little for clocks.
-    expect(Date.parse(current?.endsAt ?? "") - Date.parse(next?.signsFrom ?? "")).toBe(935_000);
+    expect(Date.parse(current?.endsAt ?? "") - Date.parse(next?.signsFrom ?? "")).toBe(932_000);
     const { keys: published } = (await (await fetch(jwksUrl())).json()) as { keys: { kid: string }[] };
     expect(published.map(({ kid }) => kid)).toContain(next?.kid);
     expect(kidOf((await newTokens()).accessToken)).toBe(before?.kid);
@@ -147,7 +147,7 @@ describe("removeSigningKey", () => {
 });
 
 describe("signing keys protect", () => {
-  it("against a flood of unknown ids: at most one read for 200 of them", async () => {
+  it("against a flood of unknown ids: at most one read a second, whatever comes", async () => {
     const stranger = await importPKCS8(
       `-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END PRIVATE KEY-----`,
       "EdDSA",
@@ -162,11 +162,11 @@ describe("signing keys protect", () => {
         .setExpirationTime("10m")
         .sign(stranger);
     const tokens = await Promise.all(Array.from({ length: 200 }, (_, i) => forge(`kid-${i}`)));
-    const sent = await server.statementsOf(async () => {
-      const answers = await Promise.all(tokens.map((token) => server.call(me, {}, { token })));
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]));
-    });
-    expect(sent.filter((text) => text.includes("signing_keys")).length).toBeLessThanOrEqual(1);
+    const [from, started] = [server.statements.length, performance.now()];
+    const answers = await Promise.all(tokens.map((token) => server.call(me, {}, { token })));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]));
+    const reads = server.statements.slice(from).filter((text) => text.includes("signing_keys"));
+    expect(reads.length).toBeLessThanOrEqual(1 + (performance.now() - started) / 1000);
   });
 
   it("by a policy: when the newest key is old enough, one replica makes a new one and the others do not", async () => {

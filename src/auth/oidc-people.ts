@@ -1,11 +1,11 @@
-import type { Database } from "../db/client.ts";
+import type { Database, Executor } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";
 import { AppError } from "../errors.ts";
 import { newId, readWire, toWire } from "../ids.ts";
 import type { RecordChange } from "./change.ts";
 import type { Oidc, OidcPerson } from "./oidc.ts";
 import { insertOidcUser, type SaidOfPerson, updateOidcUser, userBySubject } from "./oidc-store.ts";
-import type { UserRow } from "./store.ts";
+import { isClosed, type UserRow } from "./store.ts";
 import type { UserViewer } from "./viewer.ts";
 
 /**
@@ -43,6 +43,7 @@ export class OidcPeople {
     if (!known) return this.#add(person, said, ip);
     if (known.disabledAt || !isNews(said, known)) return known;
     return this.#db.transaction(async (tx) => {
+      await checkAccount(tx, said);
       const updated = await updateOidcUser(tx, known.id, said);
       if (!updated) return (await userBySubject(tx, issuer, subject)) ?? known;
       const sides = { before: shown(known), after: shown(updated) };
@@ -53,6 +54,7 @@ export class OidcPeople {
 
   async #add({ issuer, subject }: OidcPerson, said: SaidOfPerson, ip: string): Promise<UserRow> {
     return this.#db.transaction(async (tx) => {
+      await checkAccount(tx, said);
       const added = await insertOidcUser(tx, { id: newId(), issuer, subject, ...said });
       if (added)
         await this.#write(tx, added, ip, { action: "user.create", after: { issuer, subject, ...shown(added) } });
@@ -69,6 +71,12 @@ export class OidcPeople {
     const origin = { actor: `user:${id}`, ip, requestId: null };
     return this.#record(tx, origin, { ...change, object: toWire("usr", id), accountId });
   }
+}
+
+/** @throws FORBIDDEN for a person of an account that is closed */
+async function checkAccount(tx: Executor, { accountId }: SaidOfPerson): Promise<void> {
+  if (accountId === null || !(await isClosed(tx, accountId))) return;
+  throw new AppError("FORBIDDEN", { message: "This person's account is closed." });
 }
 
 function toSaid({ email, name, role, account, issuedAt }: OidcPerson): SaidOfPerson {

@@ -26,9 +26,12 @@ const ageMax = "1d";
 const textLengthMax = 200;
 
 export class Oidc {
+  readonly #now: () => Promise<number>;
   readonly #issuers: ReadonlyMap<string, { issuer: OidcIssuer; keys: OidcKeys }>;
 
-  constructor(issuers: readonly OidcIssuer[]) {
+  /** @param now what the database's clock says, in milliseconds */
+  constructor(issuers: readonly OidcIssuer[], now: () => Promise<number>) {
+    this.#now = now;
     this.#issuers = new Map(issuers.map((issuer) => [issuer.issuer, { issuer, keys: new OidcKeys(issuer) }]));
   }
 
@@ -41,14 +44,16 @@ export class Oidc {
   async verify(token: string): Promise<OidcPerson> {
     const unproven = decode(token);
     const known = this.#issuers.get(String(unproven.iss));
+    const now = await this.#now();
     // What is over needs no key to be refused, nor does it when the issuer cannot be asked for one.
-    if (!known || Number(unproven.exp) + clockToleranceSeconds < Date.now() / 1000) throw refused();
+    if (!known || Number(unproven.exp) + clockToleranceSeconds < now / 1000) throw refused();
     const { issuer, audience, algorithms, type } = known.issuer;
     const { payload } = await jwtVerify(token, known.keys.find, {
       ...{ issuer, audience, algorithms, typ: type },
       requiredClaims: ["sub", "iat", "exp"],
       maxTokenAge: ageMax,
       clockTolerance: clockToleranceSeconds,
+      currentDate: new Date(now),
     }).catch((error: unknown) => {
       throw error instanceof AppError ? error : refused(error);
     });

@@ -43,16 +43,18 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
   const tokens = new Tokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
   const auth = new AuthService({ db, tokens, lock, record });
-  const oidc = new Oidc(config.oidcIssuers);
+  const oidc = new Oidc(config.oidcIssuers, () => signingKeys.now());
   const identity = new PeopleIdentity(sessions, oidc, new OidcPeople(db, oidc, record));
+  const standing = new Standing(db, lock, record);
+  const disableMembers: Standing["disableMembers"] = (tx, accountId) => standing.disableMembers(tx, accountId);
   const resolvers = [
     new AuthResolver(auth, sessions),
     new SessionsResolver(sessions),
     new PeopleResolver(new People(db, lock, record)),
-    new StandingResolver(new Standing(db, lock, record)),
+    new StandingResolver(standing),
     new SigningKeysResolver(signingKeys),
     new MeResolver(auth),
   ];
   const upkeep = peopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, noteAnchor, onError });
-  return { auth, identity, signingKeys, upkeep, resolvers };
+  return { auth, identity, signingKeys, disableMembers, upkeep, resolvers };
 }

@@ -1,4 +1,4 @@
-import type { Database } from "../db/client.ts";
+import type { Database, Executor } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { toWire } from "../ids.ts";
@@ -7,7 +7,7 @@ import { checkPassword, hashPassword, verifyPassword } from "./passwords.ts";
 import { endSessionsOf } from "./session-store.ts";
 import { ownId } from "./sessions.ts";
 import type { SignInLock } from "./sign-in-lock.ts";
-import { lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "./store.ts";
+import { isClosed, lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "./store.ts";
 import { hasRole, type Origin, type RoleName, type UserViewer } from "./viewer.ts";
 
 /**
@@ -60,13 +60,12 @@ export class People {
     if ((role === "MEMBER") !== (accountId !== null)) throw badInput("A MEMBER has an accountId, and nobody else.");
     try {
       return await this.#db.transaction(async (tx) => {
+        if (accountId !== null) await checkOpen(tx, accountId);
         const owners = await lockOwners(tx);
         const before = await lockUser(tx, userId);
         if (!before) throw new AppError("NOT_FOUND");
         if (before.issuer !== null) throw elsewhere("role");
-        if (role !== "OWNER" && owners.length === 1 && owners[0] === userId) {
-          throw new AppError("CONFLICT", { message: "This is the last OWNER." });
-        }
+        if (role !== "OWNER" && owners.length === 1 && owners[0] === userId) throw lastOwner();
         const after = await setRole(tx, userId, { role, accountId });
         const sides = {
           before: { role: before.role, accountId: before.accountId && toWire("acc", before.accountId) },
@@ -93,7 +92,16 @@ export class People {
   }
 }
 
-function elsewhere(what: string): AppError {
+/** @throws CONFLICT for an account that is closed; one that is not there is the foreign key's to find */
+export async function checkOpen(tx: Executor, accountId: string): Promise<void> {
+  if (await isClosed(tx, accountId)) throw new AppError("CONFLICT", { message: "This account is closed." });
+}
+
+export function lastOwner(): AppError {
+  return new AppError("CONFLICT", { message: "This is the last OWNER.", isOverreach: true });
+}
+
+export function elsewhere(what: string): AppError {
   return new AppError("CONFLICT", {
     message: `This person's ${what} is the business of the issuer who vouches for them.`,
   });

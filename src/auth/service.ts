@@ -4,6 +4,7 @@ import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { RecordChange } from "./change.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
+import { checkOpen } from "./people.ts";
 import { endSession, insertSession, rotateSession, userOfSession } from "./session-store.ts";
 import type { SignInLock } from "./sign-in-lock.ts";
 import { insertUser, setPasswordHash, type UserRow, userByEmail, userById } from "./store.ts";
@@ -56,6 +57,7 @@ export class AuthService {
     const user = { id: newId(), email: email.toLowerCase(), name: name ?? null, role, passwordHash };
     try {
       return await this.#db.transaction(async (tx) => {
+        if (accountId) await checkOpen(tx, accountId);
         const row = await insertUser(tx, { ...user, accountId: accountId ?? null });
         const after = { email: row.email, name: row.name, role };
         const { id, accountId: bound } = row;

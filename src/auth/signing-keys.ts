@@ -78,6 +78,11 @@ export class SigningKeys {
     this.forget();
   }
 
+  /** What the database's clock says, in milliseconds; without asking it, as long as the keys are known. */
+  async now(): Promise<number> {
+    return clockOf(await this.#current());
+  }
+
   async signer(): Promise<{ kid: string; privateKey: KeyObject }> {
     const find = async () => {
       const set = await this.#current();

@@ -42,10 +42,11 @@ export class StandingResolver {
   @Directive('@role(requires: "ADMIN")')
   @FieldResolver(() => Date, {
     nullable: true,
-    description: "Until when nobody may sign in with this email, after too many failures; null if they may.",
+    description:
+      "Until when nobody may sign in here with this email, after too many failures; null if they may, and for someone whom another issuer vouches for.",
   })
-  async lockedUntil(@Root() { email }: User, @Ctx() { loaders }: Context): Promise<Date | null> {
-    return (await loaders.load(this.#standing.lockedUntil, email)) ?? null;
+  async lockedUntil(@Root() { email, issuer }: User, @Ctx() { loaders }: Context): Promise<Date | null> {
+    return issuer === null ? ((await loaders.load(this.#standing.lockedUntil, email)) ?? null) : null;
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -69,7 +70,7 @@ export class StandingResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => User, {
     description:
-      "Forgets a person's failed sign-ins, and so the lock that they have led to. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+      "Forgets a person's failed sign-ins, and so the lock that they have led to. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom another issuer vouches for.",
   })
   async unlockUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
     return toUser(await this.#standing.unlock(originOf(context), personOf(context), fromWire("usr", userId)));

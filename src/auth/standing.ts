@@ -5,9 +5,19 @@ import { toWire } from "../ids.ts";
 import { networkOf } from "../network.ts";
 import type { RecordChange } from "./change.ts";
 import type { LockedAddress } from "./lock-store.ts";
+import { elsewhere, lastOwner } from "./people.ts";
 import { endSessionsOf } from "./session-store.ts";
 import type { SignInLock } from "./sign-in-lock.ts";
-import { listUsers, lockOwners, lockUser, setDisabled, type UserRow, type UserSearch, userById } from "./store.ts";
+import {
+  disableMembersOf,
+  listUsers,
+  lockOwners,
+  lockUser,
+  setDisabled,
+  type UserRow,
+  type UserSearch,
+  userById,
+} from "./store.ts";
 import { hasRole, type Origin, type UserViewer } from "./viewer.ts";
 
 /**
@@ -45,9 +55,7 @@ export class Standing {
   async disable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
     if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "Nobody disables themselves." });
     return this.#change(origin, viewer, { userId, action: "user.disable" }, async (tx, owners) => {
-      if (owners.length === 1 && owners[0] === userId) {
-        throw new AppError("CONFLICT", { message: "This is the last OWNER." });
-      }
+      if (owners.length === 1 && owners[0] === userId) throw lastOwner();
       await endSessionsOf(tx, userId);
       return setDisabled(tx, userId, true);
     });
@@ -58,12 +66,21 @@ export class Standing {
     return this.#change(origin, viewer, { userId, action: "user.enable" }, (tx) => setDisabled(tx, userId, false));
   }
 
-  /** Lets a person try to sign in again. @throws NOT_FOUND, or FORBIDDEN for a person above */
+  /** @throws NOT_FOUND, FORBIDDEN for a person above, or CONFLICT for one who does not sign in here */
   unlock(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
     return this.#change(origin, viewer, { userId, action: "user.unlock" }, async (tx, _owners, user) => {
+      // Somebody else may have the same email here.
+      if (user.issuer !== null) throw elsewhere("sign-in");
       await this.#lock.forget(tx, { email: user.email });
       return user;
     });
+  }
+
+  /** With the account that they are bound to, whose closing writes it down. Answers who it was, as ids of the wire. */
+  async disableMembers(tx: Executor, accountId: string): Promise<string[]> {
+    const ids = await disableMembersOf(tx, accountId);
+    for (const id of ids) await endSessionsOf(tx, id);
+    return ids.map((id) => toWire("usr", id));
   }
 
   /** Answers whether any failures of the address were known. */

@@ -1,6 +1,6 @@
 import { and, desc, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { users } from "../db/tables.ts";
+import { accounts, users } from "../db/tables.ts";
 
 export type UserRow = typeof users.$inferSelect;
 /** Someone who signs in here. */
@@ -91,4 +91,24 @@ export async function setDisabled(tx: Executor, id: string, disabled: boolean): 
   const disabledAt = disabled ? sql`coalesce(${users.disabledAt}, now())` : null;
   const [row] = await tx.update(users).set({ disabledAt }).where(eq(users.id, id)).returning();
   return row as UserRow;
+}
+
+/** The MEMBERs of an account, of whom none may come in any more. Answers who could until now. */
+export async function disableMembersOf(tx: Executor, accountId: string): Promise<string[]> {
+  const rows = await tx
+    .update(users)
+    .set({ disabledAt: sql`now()` })
+    .where(and(eq(users.accountId, accountId), eq(users.role, "MEMBER"), isNull(users.disabledAt)))
+    .returning({ id: users.id });
+  return rows.map(({ id }) => id);
+}
+
+/** Until the transaction ends it cannot be closed, so that nobody comes to an account as it ends. */
+export async function isClosed(tx: Executor, accountId: string): Promise<boolean> {
+  const [row] = await tx
+    .select({ closedAt: accounts.closedAt })
+    .from(accounts)
+    .where(eq(accounts.id, accountId))
+    .for("share");
+  return row?.closedAt != null;
 }

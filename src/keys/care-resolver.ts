@@ -44,7 +44,7 @@ export class ClosingResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Account, {
     description:
-      "Closes a customer for ever: all its keys are revoked, and it gets no new ones. Its history stays. Fails with NOT_FOUND, or CONFLICT if it is closed or the default account.",
+      "Closes a customer for ever: all its keys are revoked, it gets no new ones, and its MEMBERs are disabled. Its history stays. Fails with NOT_FOUND, or CONFLICT if it is closed or the default account.",
   })
   async closeAccount(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<Account> {
     return toAccount(await this.#closing.close(originOf(context), fromWire("acc", id)));

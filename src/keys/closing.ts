@@ -1,34 +1,44 @@
 import type { AccountsService } from "../accounts/service.ts";
 import type { AccountRow } from "../accounts/store.ts";
 import type { Origin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
+import type { Database, Executor } from "../db/client.ts";
 import { toWire } from "../ids.ts";
 import type { KeyIdentity } from "./identity.ts";
 import { revokeKeysOf } from "./store.ts";
 
-/** The end of a customer: the account is closed and all its keys are revoked in one transaction. Its history stays. */
-export class Closing {
-  readonly #db: Database;
-  readonly #accounts: AccountsService;
-  readonly #identity: KeyIdentity;
+/**
+ * The end of a customer: the account is closed, all its keys are revoked and its MEMBERs disabled, in one transaction.
+ * Its history stays.
+ */
+export interface ClosingOptions {
+  db: Database;
+  accounts: AccountsService;
+  identity: KeyIdentity;
+  /** Answers who it was. Lent by auth/. */
+  disableMembers: (tx: Executor, accountId: string) => Promise<string[]>;
+}
 
-  constructor(db: Database, accounts: AccountsService, identity: KeyIdentity) {
-    this.#db = db;
-    this.#accounts = accounts;
-    this.#identity = identity;
+export class Closing {
+  readonly #options: ClosingOptions;
+
+  constructor(options: ClosingOptions) {
+    this.#options = options;
   }
 
   /** @throws NOT_FOUND, or CONFLICT if it is closed or the default account */
   async close(origin: Origin, accountId: string): Promise<AccountRow> {
-    const account = await this.#db.transaction(async (tx) => {
-      const closing = await this.#accounts.close(tx, accountId);
+    const { db, accounts, identity, disableMembers } = this.#options;
+    const account = await db.transaction(async (tx) => {
+      const closing = await accounts.close(tx, accountId);
       const revoked = await revokeKeysOf(tx, accountId);
-      await this.#accounts.recordClosing(tx, origin, closing, {
+      const ended = {
         revokedKeys: revoked.map(({ id }) => toWire("key", id)),
-      });
+        disabledUsers: await disableMembers(tx, accountId),
+      };
+      await accounts.recordClosing(tx, origin, closing, ended);
       return closing;
     });
-    this.#identity.forgetOf("account", accountId);
+    identity.forgetOf("account", accountId);
     return account;
   }
 }

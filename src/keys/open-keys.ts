@@ -4,7 +4,7 @@ import type { RecordChange } from "../auth/change.ts";
 import type { Database } from "../db/client.ts";
 import type { Wallets } from "../ledger/wallets.ts";
 import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./care-resolver.ts";
-import { Closing } from "./closing.ts";
+import { Closing, type ClosingOptions } from "./closing.ts";
 import { Exposures } from "./exposures.ts";
 import { type Guesses, KeyIdentity } from "./identity.ts";
 import { KeyImport } from "./import.ts";
@@ -28,11 +28,12 @@ export interface KeyParts {
   peppers: Peppers;
   environment: KeyEnvironment;
   guesses: Guesses;
+  disableMembers: ClosingOptions["disableMembers"];
   record: RecordChange;
   onError: (error: unknown) => void;
 }
 
-export function openKeys({ db, wallets, peppers, environment, guesses, record, onError }: KeyParts) {
+export function openKeys({ db, wallets, peppers, environment, guesses, disableMembers, record, onError }: KeyParts) {
   const identity = new KeyIdentity({ db, peppers, guesses, onError });
   const accounts = new AccountsService({
     ...{ db, record },
@@ -52,7 +53,7 @@ export function openKeys({ db, wallets, peppers, environment, guesses, record, o
     new RotationDueResolver(keys, accounts),
     new LeaksResolver(new Leaks({ db, identity, peppers, record })),
     new ImportResolver(new KeyImport({ db, accounts, issuing, peppers })),
-    new ClosingResolver(new Closing(db, accounts, identity)),
+    new ClosingResolver(new Closing({ db, accounts, identity, disableMembers })),
     new PlansResolver(plans),
     new KeyPlanResolver(plans),
     new AccountPlanResolver(plans),

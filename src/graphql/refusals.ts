@@ -1,0 +1,30 @@
+import { getDirective, MapperKind, mapSchema } from "@graphql-tools/utils";
+import { defaultFieldResolver, type GraphQLSchema } from "graphql";
+
+export interface FailedMutation {
+  field: string;
+  args: Record<string, unknown>;
+  error: unknown;
+}
+
+/** Tells of each mutation of people that failed, before they are told. Those of keys are calls, which are counted. */
+export function tellingFailures<C>(
+  schema: GraphQLSchema,
+  onFailed: (context: C, failed: FailedMutation) => Promise<void>,
+): GraphQLSchema {
+  return mapSchema(schema, {
+    [MapperKind.MUTATION_ROOT_FIELD]: (config, field) => {
+      if (!getDirective(schema, config, "role")) return config;
+      const { resolve = defaultFieldResolver } = config;
+      config.resolve = async (source, args, context: C, info) => {
+        try {
+          return await resolve(source, args, context, info);
+        } catch (error) {
+          await onFailed(context, { field, args, error });
+          throw error;
+        }
+      };
+      return config;
+    },
+  });
+}
