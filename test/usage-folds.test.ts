@@ -3,7 +3,7 @@ import { Database } from "../src/db/client.ts";
 import { Ageing } from "../src/ledger/ageing.ts";
 import { Doctor } from "../src/ledger/doctor.ts";
 import { createLogger } from "../src/log.ts";
-import { useServer } from "./harness.ts";
+import { type Customer, generate, useServer } from "./harness.ts";
 import { settlePast, uuidOf } from "./traffic.ts";
 import { expectReportsOfCalls, pastCalls } from "./usage-oracle.ts";
 
@@ -26,14 +26,14 @@ async function restate(
   from: string,
   to: string,
   priceVersion: number,
-): Promise<{ creditsUncollected: string }> {
+): Promise<{ state: string; creditsUncollected: string }> {
   const idempotencyKey = `${model} ${from} ${priceVersion}`;
   const { restateUsage } = await server.ok(
     "mutation ($input: RestateUsageInput!) { restateUsage(input: $input) { state creditsUncollected } }",
     { input: { model, from, to, priceVersion, idempotencyKey } },
   );
   // A busy machine may not be done in the time that the mutation waits: asking again waits on.
-  return restateUsage.state === "DONE" ? restateUsage : restate(model, from, to, priceVersion);
+  return restateUsage.state === "RUNNING" ? restate(model, from, to, priceVersion) : restateUsage;
 }
 
 async function expectSound(): Promise<void> {
@@ -48,6 +48,9 @@ async function expectSound(): Promise<void> {
 }
 
 describe("days that are final", () => {
+  let ann: Customer;
+  let bob: Customer;
+
   it("are summed up, up to the first that an open hold can still change, and change no report", async () => {
     const { sql } = server.database;
     for (const name of ["alpha", "beta"]) {
@@ -60,7 +63,7 @@ describe("days that are final", () => {
         await server.ok(set, { input: { model: name, ...rates } });
       }
     }
-    const [ann, bob] = await Promise.all([server.customer(), server.customer({ credits: "3" })]);
+    [ann, bob] = await Promise.all([server.customer(), server.customer({ credits: "3" })]);
     await settlePast(server, ann, pastCalls(150));
     await settlePast(server, bob, pastCalls(160));
     await sql`insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, http_request_id,
@@ -68,7 +71,7 @@ describe("days that are final", () => {
       values (${uuidOf(ann.accountId)}, gen_random_uuid(), ${uuidOf(ann.walletId)}, ${uuidOf(ann.apiKeyId)}, 0, 0, 'echo',
         'echo', gen_random_uuid(), 'test', '2026-02-02T05:00Z', now() + interval '1 hour')`;
     // Before any day is summed up, so that the sums have to take it over.
-    await restate("alpha", "2026-01-30T12:00:00Z", "2026-02-02T06:30:00Z", 1);
+    await restate("alpha", "2026-01-30T12:00:00Z", "2026-02-02T05:00:00Z", 1);
 
     expect(await growOlder(), "January and the first of February").toBe(32);
     const folds = await sql`select grain, count(*)::int as n from usage_folds group by 1 order by 1`;
@@ -90,7 +93,7 @@ describe("days that are final", () => {
       pastCalls(40).map((call) => ({ ...call, at: new Date("2026-02-02T10:00:00Z") })),
     );
 
-    await expectReportsOfCalls(server, ann, 40, server.ownerToken);
+    await expectReportsOfCalls(server, ann, 40, { token: server.ownerToken });
     await expectReportsOfCalls(server, bob, 25);
     await expectSound();
     const [month] = await sql`select sum(requests)::int as requests, sum(charged)::bigint as charged,
@@ -101,5 +104,67 @@ describe("days that are final", () => {
       from requests where created_at < '2026-02-01'`;
     expect(month).toEqual(raw);
     expect(month?.["corrected"]).not.toBe(month?.["charged"]);
+  }, 120_000);
+
+  it("stand for their calls when those are dropped, and what was said is deleted: no report changes", async () => {
+    const { sql } = server.database;
+    await sql`create table kept_requests as select * from requests`;
+    const customer = await server.customer();
+    await server.ok("mutation ($input: SetPromptLogInput!) { setPromptLog(input: $input) { days } }", {
+      input: { accountId: customer.accountId, days: 1 },
+    });
+    const from = new Date(Date.now() - 3_600_000);
+    const to = new Date(Date.now() + 3_600_000);
+    const report = async () => {
+      const query = `query ($input: UsageInput!) { usage(input: $input) {
+        rows { dimensions { id } metrics { requests credits totalTokens } } totals { requests credits } } }`;
+      const input = { from, to, groupBy: ["END_USER"] };
+      return (await server.ok(query, { input }, { key: customer.key })).usage;
+    };
+    for (const endUser of ["ann", "bob", "bob"]) {
+      await server.ok(
+        generate,
+        { input: { model: "echo", prompt: "to be forgotten", endUser } },
+        { key: customer.key },
+      );
+    }
+    const logged = async () => {
+      const [row] =
+        await sql`select count(*)::int as n from prompt_logs where account_id = ${uuidOf(customer.accountId)}`;
+      return row?.["n"];
+    };
+    await expect.poll(logged).toBe(3);
+    const before = await report();
+    const { accountId } = customer;
+    const forget = `mutation ($id: ID!) { deleteEndUserPrompts(accountId: $id, endUser: "bob") { prompts } }`;
+    expect((await server.ok(forget, { id: accountId })).deleteEndUserPrompts).toEqual({ prompts: 2 });
+    const forgetAll = "mutation ($id: ID!) { deleteAccountPrompts(accountId: $id) { prompts } }";
+    expect((await server.ok(forgetAll, { id: accountId })).deleteAccountPrompts).toEqual({ prompts: 1 });
+    expect(await report()).toEqual(before);
+    expect(before.totals).toEqual({ requests: 3, credits: "3" });
+
+    const month = { month: "2026-01" };
+    // The call that is still open has held back the correction of beta, and so the month.
+    await server.refused("CONFLICT", 'mutation { dropMonth(month: "2026-01") { state } }');
+    await sql`delete from holds where state = 'open'`;
+    expect((await restate("beta", "2026-01-30T00:00:00Z", "2026-02-03T00:00:00Z", 2)).state).toBe("DONE");
+    await server.ok("mutation ($month: String!) { archiveMonth(month: $month) { state } }", month);
+    const drop = await server.ok("mutation ($month: String!) { dropMonth(month: $month) { state } }", month);
+    expect(drop.dropMonth).toEqual({ state: "DROPPED" });
+    const [gone] = await sql`select count(*)::int as calls from requests where created_at < '2026-02-01'`;
+    expect(gone).toEqual({ calls: 0 });
+    // Later calls, and a later correction, beside those that are gone.
+    await settlePast(
+      server,
+      ann,
+      pastCalls(30).map((call) => ({ ...call, at: new Date("2026-02-02T11:00:00Z") })),
+    );
+    await restate("beta", "2026-02-01T00:00:00Z", "2026-02-03T00:00:00Z", 1);
+    await sql`insert into kept_requests select * from requests r where not exists (select from kept_requests k where k.id = r.id)`;
+    const dropped = { table: "kept_requests", before: new Date("2026-02-01T00:00:00Z") };
+    const answered = await expectReportsOfCalls(server, ann, 50, { token: server.ownerToken, dropped });
+    // The others were refused, and say since when there are no calls.
+    expect(answered).toBeGreaterThan(8);
+    await expectSound();
   }, 120_000);
 });

@@ -91,13 +91,17 @@ export async function insertRestatement(tx: Executor, row: NewRestatement): Prom
 
 /**
  * The oldest that there is work for, unless another replica has it. Calls that were running while the others were
- * looked at have their turn once no open hold of the period is left, and none can still be opening.
+ * looked at have their turn once no open hold of the period is left, and none can still be opening. A later restatement
+ * of the same calls waits until then: else the earlier one would take back what the later one had made of them.
  */
 export async function claimRestatement(tx: Executor): Promise<RestatementRow | undefined> {
   const [row] = await restatementsWhere(
     tx,
-    sql`where r.state = 'RUNNING' or (r.state = 'SETTLING' and r.to_at + ${openingMargin} <= now() and not exists (
+    sql`where (r.state = 'RUNNING' or (r.state = 'SETTLING' and r.to_at + ${openingMargin} <= now() and not exists (
         select from holds h where h.state = 'open' and h.created_at < r.to_at
+      ))) and (r.dry_run or not exists (
+        select from restatements e where e.id < r.id and e.model = r.model and e.state <> 'DONE' and not e.dry_run
+          and e.from_at < r.to_at and r.from_at < e.to_at
       ))
     order by r.id limit 1 for update of r skip locked`,
   );

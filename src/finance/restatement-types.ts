@@ -15,7 +15,10 @@ registerEnumType(RestatementState, {
   name: "RestatementState",
   description: "How far a restatement is.",
   valuesConfig: {
-    RUNNING: { description: "Calls are being corrected, batch by batch; the figures are of those looked at so far." },
+    RUNNING: {
+      description:
+        "Calls are being corrected, batch by batch; the figures are of those looked at so far. It waits for earlier restatements of the same calls.",
+    },
     SETTLING: {
       description:
         "All calls that had ended are corrected. Those of the period that were still running then will be: an hour after `to` at the earliest, and when the last has ended.",
