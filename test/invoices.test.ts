@@ -71,6 +71,39 @@ describe("importProviderInvoice works", () => {
   });
 });
 
+describe("compareProviderInvoice", () => {
+  it("counts a call for the model that answered it: the base of a preset, and a fallback", async () => {
+    const customer = await server.customer();
+    const provider = `cloud-${crypto.randomUUID()}`;
+    const [big, small] = [await server.model("echo", "big-2026"), await server.model("echo", "small-2026")];
+    await server.database
+      .sql`update models set provider = ${provider} where name in ${server.database.sql([big, small])}`;
+    const preset = `mario-${crypto.randomUUID()}`;
+    await server.ok("mutation ($input: UpsertPresetInput!) { upsertPreset(input: $input) { id } }", {
+      input: { name: preset, base: big },
+    });
+    const at = new Date(Date.UTC(2026, 1, 10, 12));
+    const call = { at, provider, inputTokens: 70, outputTokens: 30, costNanoUsd: 1_000_000_000n };
+    await settlePast(server, customer, [
+      { ...call, model: big },
+      { ...call, model: preset, servedModel: big },
+      { ...call, model: big, servedModel: small },
+      { ...call, model: "elsewhere", servedModel: small },
+      // Ran elsewhere, and is on no invoice of this one.
+      { ...call, model: big, servedModel: "other", provider: "other" },
+      { ...call, model: small, status: "FAILED", inputTokens: 0, outputTokens: 0, costNanoUsd: 0n, charge: 0n },
+    ]);
+    const csv = `${head}2026-02-10,big-2026,200,2\n2026-02-10,small-2026,200,2`;
+    const { rows, total } = await compared((await importOk("February", csv, provider)).id);
+    const agreed = { ourTokens: "200", tokensDifference: "0", ourCostUsd: "2", costUsdDifference: "0" };
+    expect(rows).toMatchObject([
+      { model: "big-2026", ...agreed },
+      { model: "small-2026", ...agreed },
+    ]);
+    expect(total).toMatchObject({ ourTokens: "400", costUsdDifference: "0" });
+  });
+});
+
 describe("importProviderInvoice refuses", () => {
   it("a file with broken lines: each is named, and nothing of it is imported", async () => {
     const number = "broken";

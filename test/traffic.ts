@@ -10,6 +10,8 @@ export interface PastCall {
   /** Whose first price it has, if that is not the model's own. */
   pricedBy?: string;
   provider?: string;
+  /** Which model answered in its place. */
+  servedModel?: string;
   status?: RequestStatus;
   charge?: bigint;
   costNanoUsd?: bigint;
@@ -72,6 +74,7 @@ function toSettlement(wallet: { accountId: string; walletId: string }, call: Ope
   return {
     ...wallet,
     holdId: call.id,
+    ...(call.servedModel && { servedModel: call.servedModel }),
     status: call.status ?? "COMPLETED",
     finishReason: "STOP",
     usageSource: "PROVIDER",

@@ -1,4 +1,5 @@
 import { asc, desc, eq, lt, sql } from "drizzle-orm";
+import { alias } from "drizzle-orm/pg-core";
 import type { Executor } from "../db/client.ts";
 import { providerInvoiceLines, providerInvoices } from "../db/tables-finance.ts";
 import { models } from "../db/tables-models.ts";
@@ -55,9 +56,14 @@ export function invoiceLines(tx: Executor, invoiceId: string): Promise<InvoiceLi
     .orderBy(asc(day), asc(model));
 }
 
-/** By our names of a provider's models, the provider's own. */
+/** By our names of a provider's models and of the presets that run on them, the provider's own. */
 export async function providerModels(tx: Executor, provider: string): Promise<Map<string, string>> {
-  const { name, providerModel } = models;
-  const rows = await tx.select({ name, providerModel }).from(models).where(eq(models.provider, provider));
-  return new Map(rows.map((row) => [row.name, row.providerModel ?? row.name]));
+  const base = alias(models, "base");
+  const providerModel = sql<string>`coalesce(${base.providerModel}, ${models.providerModel})`;
+  const rows = await tx
+    .select({ name: models.name, providerModel })
+    .from(models)
+    .leftJoin(base, eq(base.id, models.baseId))
+    .where(eq(sql`coalesce(${base.provider}, ${models.provider})`, provider));
+  return new Map(rows.map((row) => [row.name, row.providerModel]));
 }

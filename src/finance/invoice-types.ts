@@ -96,7 +96,7 @@ export class InvoiceComparison {
 
   @Field(() => [InvoiceDifference], {
     description:
-      "By day and model, of the days from the invoice's first to its last; what both agree on is in it, too.",
+      "By day and model, of the days from the invoice's first to its last; what both agree on is in it, too. A call counts for the model that answered it, also where a preset or another model was asked for.",
   })
   rows!: InvoiceDifference[];
 }

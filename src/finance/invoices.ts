@@ -19,7 +19,8 @@ import {
 
 /**
  * What providers say we owe them, beside what the ledger says. A file is imported whole or not at all, and importing
- * the same invoice again replaces it. Ours are the corrected figures of the days in UTC, by the provider's model names.
+ * the same invoice again replaces it. Ours are the corrected figures of the days in UTC, by the provider's names of the
+ * models that answered.
  */
 export interface InvoiceImport {
   provider: string;
@@ -93,25 +94,43 @@ export class Invoices {
   async compare(viewer: Viewer, id: string): Promise<ComparedInvoice> {
     const invoice = await invoiceById(this.#db.orm, id);
     if (!invoice) throw new AppError("NOT_FOUND");
-    const names = await providerModels(this.#db.orm, invoice.provider);
-    const { rows, asOf, truncated } = await this.#usage.report(viewer, questionFor(invoice));
+    const lines = new ComparedLines(await providerModels(this.#db.orm, invoice.provider));
+    const { rows, instead, asOf, truncated } = await this.#usage.reportAsServed(viewer, questionFor(invoice));
     if (truncated) throw badInput(`The days of this invoice have more than ${rowsMax} days and models.`);
-    const found = new Map<string, ComparedLine>();
-    const at = (day: string, model: string) => {
-      const key = `${day} ${names.get(model) ?? model}`;
-      const none = { tokens: 0n, costNanoUsd: 0n };
-      const line = found.get(key) ?? {
-        day,
-        model: names.get(model) ?? model,
-        invoiced: { ...none },
-        ours: { ...none },
-      };
-      found.set(key, line);
-      return line;
-    };
-    for (const line of await invoiceLines(this.#db.orm, id)) addTo(at(line.day, line.model).invoiced, line);
-    for (const row of rows) addTo(at(dayOf(row), row.ids?.[0] ?? "").ours, ourFigures(row));
-    return { invoice, asOf, lines: [...found.values()].sort(inOrder) };
+    for (const line of await invoiceLines(this.#db.orm, id)) addTo(lines.at(line.day, line.model).invoiced, line);
+    for (const row of rows) addTo(lines.at(dayOf(row.bucket), row.ids?.[0] ?? "").ours, ourFigures(row));
+    // The provider bills what ran there, by whatever name it was asked for here.
+    for (const { day, asked, served, ...figures } of instead) {
+      addTo(lines.at(dayOf(day), served).ours, ourFigures(figures));
+      takeFrom(lines.at(dayOf(day), asked).ours, ourFigures(figures));
+    }
+    return { invoice, asOf, lines: lines.inOrder() };
+  }
+}
+
+/** Lines by day and the provider's name of a model; `names` has it by ours. */
+class ComparedLines {
+  readonly #names: ReadonlyMap<string, string>;
+  readonly #lines = new Map<string, ComparedLine>();
+
+  constructor(names: ReadonlyMap<string, string>) {
+    this.#names = names;
+  }
+
+  at(day: string, ourName: string): ComparedLine {
+    const model = this.#names.get(ourName) ?? ourName;
+    const none = { tokens: 0n, costNanoUsd: 0n };
+    const line = this.#lines.get(`${day} ${model}`) ?? { day, model, invoiced: { ...none }, ours: { ...none } };
+    this.#lines.set(`${day} ${model}`, line);
+    return line;
+  }
+
+  /** Without those that hold nothing, as of calls that failed or that another model answered. */
+  inOrder(): ComparedLine[] {
+    const isEmpty = ({ tokens, costNanoUsd }: ComparedLine["ours"]) => tokens === 0n && costNanoUsd === 0n;
+    return [...this.#lines.values()]
+      .filter(({ invoiced, ours }) => !(isEmpty(invoiced) && isEmpty(ours)))
+      .sort(inOrder);
   }
 }
 
@@ -125,17 +144,25 @@ function questionFor({ provider, firstDay, lastDay }: InvoiceRow): UsageQuestion
   };
 }
 
-function ourFigures({ inputTokens, outputTokens, costNanoUsd }: UsageRow) {
+function ourFigures({
+  inputTokens,
+  outputTokens,
+  costNanoUsd,
+}: Pick<UsageRow, "inputTokens" | "outputTokens" | "costNanoUsd">) {
   return { tokens: inputTokens + outputTokens, costNanoUsd };
 }
 
-function dayOf({ bucket }: UsageRow): string {
+function dayOf(bucket: Date | null): string {
   return (bucket ?? new Date(0)).toISOString().slice(0, 10);
 }
 
 function addTo(sum: Pick<InvoiceLine, "tokens" | "costNanoUsd">, more: Pick<InvoiceLine, "tokens" | "costNanoUsd">) {
   sum.tokens += more.tokens;
   sum.costNanoUsd += more.costNanoUsd;
+}
+
+function takeFrom(sum: Pick<InvoiceLine, "tokens" | "costNanoUsd">, less: Pick<InvoiceLine, "tokens" | "costNanoUsd">) {
+  addTo(sum, { tokens: -less.tokens, costNanoUsd: -less.costNanoUsd });
 }
 
 function totalOf(lines: InvoiceLine[]): { tokens: bigint; costNanoUsd: bigint } {

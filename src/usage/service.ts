@@ -5,6 +5,7 @@ import { cutOf } from "./cut.ts";
 import { keepCalls } from "./horizon-store.ts";
 import { narrow } from "./narrow.ts";
 import type { Report, UsageQuestion, UsageRow } from "./question.ts";
+import { type ServedInstead, servedInstead } from "./served-store.ts";
 import type { Range } from "./spans.ts";
 import { bucketsOf, databaseNow, usageRows, usageTotals } from "./store.ts";
 import { type Timeline, toTimeline } from "./timeline.ts";
@@ -24,6 +25,16 @@ export class UsageService {
     checkQuestion(asked);
     const question = { ...asked, ...narrow(viewer, asked) };
     return this.#read((tx) => reportOf(tx, question));
+  }
+
+  /** A report, and what of it other models answered than those that were asked for, by days of UTC. */
+  async reportAsServed(viewer: Viewer, asked: UsageQuestion): Promise<Report & { instead: ServedInstead[] }> {
+    checkQuestion(asked);
+    const question = { ...asked, ...narrow(viewer, asked) };
+    return this.#db.snapshot(async (tx) => {
+      await keepCalls(tx);
+      return { ...(await reportOf(tx, question)), instead: await servedInstead(tx, question) };
+    });
   }
 
   /** The same as lines of a chart, without gaps. */
