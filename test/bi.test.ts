@@ -167,7 +167,11 @@ describe("the role of BI tools", () => {
   });
 
   it("is granted from the command line, with a password that is shown once and a line in the audit", async () => {
-    const env = { DATABASE_URL: server.database.url, SERVER_SECRET: "of this test alone", DATA_DIR: "/tmp" };
+    const env = {
+      DATABASE_URL: server.database.url,
+      SERVER_SECRET: "a secret that is of this test alone",
+      DATA_DIR: "/tmp",
+    };
     const { code, out } = await tollgate(["bi", "grant", "--connections", "4", "--timeout", "7", "--json"], env);
     expect(code).toBe(0);
     const { role, password } = JSON.parse(out);

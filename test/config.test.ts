@@ -229,11 +229,18 @@ describe("secrets in production", () => {
 
   it.each([
     ["a missing one", "", "SERVER_SECRET: is required in production"],
-    ["31 bytes", "k7Qz".repeat(8).slice(1), "SERVER_SECRET: must have at least 32 bytes"],
     ["a placeholder", "change-me-change-me-change-me-change-me", "SERVER_SECRET: looks like a placeholder"],
     ["one character over and over", "a".repeat(64), "SERVER_SECRET: looks like a placeholder"],
   ])("are refused: %s", (_what, secret, fault) => {
     expect(faultsOf({ ...production, SERVER_SECRET: secret })).toEqual([fault]);
+  });
+
+  it.each(["development", "test", "production"])("are too short in %s: 3 bytes, or 31 (A18)", (NODE_ENV) => {
+    for (const SERVER_SECRET of ["k7Q", "k7Qz".repeat(8).slice(1)]) {
+      expect(faultsOf({ ...production, NODE_ENV, SERVER_SECRET })).toEqual([
+        "SERVER_SECRET: must have at least 32 bytes",
+      ]);
+    }
   });
 
   it("are counted in bytes", () => {
@@ -261,8 +268,8 @@ describe("secrets in production", () => {
 
   it("are all judged at once", () => {
     expect(faultsOf({ NODE_ENV: "production", SERVER_SECRET: "short", JWT_PRIVATE_KEY: rsaPem })).toEqual([
-      "JWT_PRIVATE_KEY: must be an Ed25519 private key (PKCS#8)",
       "SERVER_SECRET: must have at least 32 bytes",
+      "JWT_PRIVATE_KEY: must be an Ed25519 private key (PKCS#8)",
     ]);
   });
 });

@@ -10,7 +10,7 @@ import { createLogger } from "../src/log.ts";
 import { type Credential, generate, useServer } from "./harness.ts";
 import { settlePast } from "./traffic.ts";
 
-const secret = "what both servers share";
+const secret = "what both of these servers are given";
 const server = useServer({ SERVER_SECRET: secret });
 /** Another server on the same database. */
 let other: App;
