@@ -11,6 +11,7 @@ import {
 } from "jose";
 import { describe, expect, it } from "vitest";
 import { useServer } from "./harness.ts";
+import { untilEnded } from "./open-connections.ts";
 
 const newKeys = () =>
   generateKeyPairSync("ed25519", {
@@ -130,6 +131,15 @@ describe("access tokens are refused", () => {
 });
 
 describe("access tokens protect", () => {
+  it("what was opened with them: a socket and an event stream end within two seconds of their token (A16)", async () => {
+    const exp = seconds() + 2;
+    for (const { over, atMs, code } of await untilEnded(server.url, await forge({ claims: { exp } }))) {
+      expect(code, over).toBe(over === "WS" ? "4401 UNAUTHENTICATED" : "UNAUTHENTICATED");
+      expect(atMs, over).toBeGreaterThanOrEqual(exp * 1000);
+      expect(atMs, over).toBeLessThan(exp * 1000 + 2_000);
+    }
+  });
+
   it("their meaning: every refusal of a token is told in the same words", async () => {
     const tokens = await Promise.all([
       forge({ claims: { iss: "another" } }),

@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto";
 import { importJWK, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { someAddress, TestServer } from "./harness.ts";
+import { untilEnded } from "./open-connections.ts";
 import { audience, startOidcProvider } from "./standins/oidc.ts";
 
 /** `staff` has its own people, `customer` may only say who is a MEMBER of one account; the others are asked too much. */
@@ -255,6 +256,17 @@ describe("a token of another issuer is refused", () => {
     await server.refused("FORBIDDEN", me, {}, { token });
     await server.ok("mutation ($id: ID!) { enableUser(userId: $id) { id } }", { id });
     await server.ok(me, {}, { token });
+  });
+});
+
+describe("the end of a token of another issuer", () => {
+  it("ends a socket and an event stream within two seconds, once clocks have had their five (A16)", async () => {
+    const exp = seconds() - 4;
+    for (const { over, atMs, code } of await untilEnded(server.url, await forge({ claims: { iat: exp - 60, exp } }))) {
+      expect(code, over).toBe(over === "WS" ? "4401 UNAUTHENTICATED" : "UNAUTHENTICATED");
+      expect(atMs, over).toBeGreaterThanOrEqual((exp + 5) * 1000);
+      expect(atMs, over).toBeLessThan((exp + 5) * 1000 + 2_000);
+    }
   });
 });
 

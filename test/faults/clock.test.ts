@@ -77,6 +77,45 @@ it("keeps leases and stored answers by the database's clock, whatever the hosts'
   expect(await ledger.journal.settle(settlementOf(ended))).toMatchObject({ closed: false, charged: 0n });
 });
 
+it("judges keys, their secrets and access tokens by the database's clock, whatever the hosts' clocks say (A5)", async () => {
+  const { sql } = database;
+  const me = "{ me { kind } }";
+  const minutes = (count: number) => new Date(Date.now() + count * 60_000).toISOString();
+  const uuid = (id: string) => id.slice(4);
+  const both = async (key: string) =>
+    Promise.all(
+      [fast, slow].map(async ({ client }) => (await client.call(me, {}, { key })).body.errors?.[0]?.extensions.code),
+    );
+
+  const ending = await slow.client.customer({ expiresAt: minutes(2) });
+  expect(await both(ending.key)).toEqual([undefined, undefined]);
+  // A host that is an hour late would let it go on.
+  await sql`update api_keys set expires_at = now() - interval '2 minutes' where id = ${uuid(ending.apiKeyId)}::uuid`;
+  await expect.poll(() => both(ending.key), { timeout: 10_000 }).toEqual(["KEY_EXPIRED", "KEY_EXPIRED"]);
+
+  const early = await slow.client.customer();
+  await sql`update key_secrets set valid_from = now() + interval '2 minutes' where api_key_id = ${uuid(early.apiKeyId)}::uuid`;
+  expect(await both(early.key)).toEqual(["UNAUTHENTICATED", "UNAUTHENTICATED"]);
+
+  const stopped = await fast.client.customer();
+  await fast.client.ok("mutation ($id: ID!) { disableApiKey(id: $id) { id } }", { id: stopped.apiKeyId });
+  expect(await both(stopped.key)).toEqual(["KEY_DISABLED", "KEY_DISABLED"]);
+
+  // A new key may not end in what is the past by the database, though one of the hosts believes otherwise.
+  const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }";
+  for (const { client } of [fast, slow]) {
+    await client.refused(
+      "BAD_USER_INPUT",
+      create,
+      { input: { name: "late", expiresAt: minutes(-2) } },
+      { token: client.ownerToken },
+    );
+  }
+  for (const token of [fast.client.ownerToken, slow.client.ownerToken]) {
+    for (const { client } of [fast, slow]) await client.ok(me, {}, { token });
+  }
+});
+
 it("sweeps no hold of a process whose event loop stands still for five seconds", async () => {
   const { client } = slow;
   await client.ok("mutation ($input: UpsertModelInput!) { upsertModel(input: $input) { name } }", {
