@@ -76,6 +76,7 @@ describe("days that are final", () => {
     expect(await growOlder(), "January and the first of February").toBe(32);
     const folds = await sql`select grain, count(*)::int as n from usage_folds group by 1 order by 1`;
     expect(Object.fromEntries(folds.map(({ grain, n }) => [grain, n]))).toEqual({
+      QUARTER: 32,
       DAY: 32,
       DAYS_4: 8,
       DAYS_16: 2,

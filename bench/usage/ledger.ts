@@ -2,8 +2,21 @@ import { Database, type Sql } from "../../src/db/client.ts";
 import { Ageing } from "../../src/ledger/ageing.ts";
 import { progress } from "./progress.ts";
 
-/** A ledger of many calls, made inside the database: 90 days, 200 customers, 2,000 keys, 20 models. */
-export const shape = { days: 90, accounts: 200, keys: 2000, models: 20 };
+/**
+ * A ledger of many calls, made inside the database: 90 days, 200 customers, 2,000 keys, 20 models. Of the calls some are
+ * streamed, tagged with a team of their key, or made in the name of an end user of their customer.
+ */
+export const shape = {
+  days: 90,
+  accounts: 200,
+  keys: 2000,
+  models: 20,
+  streamed: 0.2,
+  tagged: 0.3,
+  tags: 40,
+  named: 0.1,
+  endUsers: 20_000,
+};
 const chunk = 250_000;
 
 /** Whether this database has such a ledger whole, whatever has been made of it since. */
@@ -105,35 +118,51 @@ async function insertCalls(sql: Sql, { from, to, of }: { from: number; to: numbe
       select date_trunc('day', now(), 'UTC') - interval '${shape.days} days'
           + (n + random()) / ${of} * interval '${shape.days} days' as at,
         floor(${shape.keys} * power(random(), 3))::int as key, floor(${shape.models} * power(random(), 2))::int as model,
-        random() as fate, exp(6.5 + 0.8 * (random() + random() + random() - 1.5) * 2) as ms,
+        random() as fate, random() as team, random() as visitor, random() as streamed, exp(6.5 + 0.8 * (random() + random() + random() - 1.5) * 2) as ms,
         floor(random() * 4000)::int as input, floor(random() * 1000)::int as output
       from generate_series(${from}, ${to - 1}) n
     )
     insert into requests (account_id, id, created_at, completed_at, api_key_id, wallet_id, model, provider, price_id, status,
       finish_reason, usage_source, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, reserved, charged,
-      cost_nano_usd, balance_after, latency_ms, time_to_first_token_ms, tags, http_request_id)
+      cost_nano_usd, balance_after, latency_ms, time_to_first_token_ms, tags, end_user, http_request_id)
     select ${idOf("aaaa", `key % ${shape.accounts}`)},
       (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8'
         || substr(md5(random()::text), 1, 15))::uuid,
       at, at + ms * interval '1 millisecond', ${idOf("bbbb", "key")}, ${idOf("cccc", "key")}, 'model-' || model,
       'provider-' || model % 4, ${idOf("dddd", "model")}, case when fate < 0.97 then 'COMPLETED' when fate < 0.99 then 'FAILED'
         else 'PARTIAL' end, 'STOP', 'PROVIDER', input, 0, output, 0, 10000000, input * 20 + output * 60, input * 150 + output * 600,
-      0, ms::int, null, '{}', 'bench'
+      0, ms::int, case when streamed < ${shape.streamed} then (ms / 5)::int end,
+      case when team < ${shape.tagged} then array['team-' || (key + floor(power(team / ${shape.tagged}, 2) * 3)::int) % ${shape.tags}] else '{}' end,
+      case when visitor < ${shape.named} then 'user-' || key % ${shape.accounts} || '-' || floor(power(visitor / ${shape.named}, 2) * ${shape.endUsers / shape.accounts}) end, 'bench'
     from call`);
 }
+
+const cell = "account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status";
+const sums = "requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd";
+const summed = sums.replace("requests", "count(*)").replaceAll(/, (\w+)/g, ", sum($1)");
+const labels = `lateral (
+  select 'TAG' as label_kind, tag as label from unnest(tags) as tag
+  union all select 'TAGGED', '' where cardinality(tags) > 0
+  union all select 'END_USER', end_user where end_user is not null) l`;
+const times = `lateral (values ('LATENCY', latency_ms), ('FIRST_TOKEN', time_to_first_token_ms)) as m(measure, ms)`;
+const bucket = "case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as bucket";
 
 /** What the settle statement would have added up, call by call; hour after hour, as it would lie on the disk. */
 async function rollUpDay(sql: Sql, day: number): Promise<void> {
   const start = `date_trunc('day', now(), 'UTC') - interval '${shape.days - day} days'`;
-  const calls = `requests where created_at >= ${start} and created_at < ${start} + interval '1 day'`;
-  const cell = "account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status";
-  await sql.unsafe(`insert into usage_hourly (account_id, api_key_id, hour, model, provider, status, requests,
-      input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd)
-    select ${cell}, count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens),
-      sum(charged), sum(cost_nano_usd) from ${calls} group by 1, 2, 3, 4, 5, 6 order by hour`);
+  const within = `created_at >= ${start} and created_at < ${start} + interval '1 day'`;
+  await sql.unsafe(`insert into usage_hourly (account_id, api_key_id, hour, model, provider, status, ${sums})
+    select ${cell}, ${summed} from requests where ${within} group by 1, 2, 3, 4, 5, 6 order by hour`);
   await sql.unsafe(`insert into usage_latency_hourly
       (account_id, api_key_id, hour, model, provider, status, measure, bucket, requests)
-    select ${cell}, 'LATENCY',
-      case when latency_ms <= 0 then -1 else ceil(ln(latency_ms::float8) / ln(1.1::float8))::smallint end as bucket, count(*)
-    from ${calls} group by 1, 2, 3, 4, 5, 6, 7, 8 order by hour`);
+    select ${cell}, measure, ${bucket}, count(*) from requests, ${times} where ${within} and ms is not null
+    group by 1, 2, 3, 4, 5, 6, 7, 8 order by hour`);
+  await sql.unsafe(`insert into usage_label_hourly
+      (account_id, api_key_id, hour, model, provider, status, label_kind, label, ${sums})
+    select ${cell}, label_kind, label, ${summed} from requests, ${labels} where ${within}
+    group by 1, 2, 3, 4, 5, 6, 7, 8 order by hour`);
+  await sql.unsafe(`insert into usage_label_latency_hourly
+      (account_id, api_key_id, hour, model, provider, status, label_kind, label, measure, bucket, requests)
+    select ${cell}, label_kind, label, measure, ${bucket}, count(*) from requests, ${labels}, ${times}
+    where ${within} and ms is not null group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 order by hour`);
 }

@@ -112,23 +112,39 @@ export const usageFolds = pgTable(
   (t) => [primaryKey({ columns: [t.grain, t.start] })],
 );
 
-export const usageFolded = pgTable(
-  "usage_folded",
-  { ...fold, ...sums, failures: exact("failures").notNull(), ...corrections },
-  (t) => [
-    index("usage_folded_start").on(t.cube, t.grain, t.start),
-    index("usage_folded_account").on(t.accountId, t.cube, t.grain, t.start),
-    index("usage_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
-  ],
-);
+const folded = { ...sums, failures: exact("failures").notNull(), ...corrections };
 
-/** A row is one histogram: `counts` are those of bucket `bucket` and of the ones after it, `requests` their sum. */
-export const usageLatencyFolded = pgTable(
-  "usage_latency_folded",
-  { ...fold, ...histogram, requests: sums.requests, counts: exact("counts").array().notNull().default([]) },
+export const usageFolded = pgTable("usage_folded", { ...fold, ...folded }, (t) => [
+  index("usage_folded_start").on(t.cube, t.grain, t.start),
+  index("usage_folded_account").on(t.accountId, t.cube, t.grain, t.start),
+  index("usage_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
+]);
+
+/** A row is one histogram: each number of `counts` is a bucket and its calls (see src/ledger/slot-store.ts), `requests` all calls. */
+const foldedTimes = {
+  measure: histogram.measure,
+  requests: sums.requests,
+  counts: exact("counts").array().notNull().default([]),
+};
+
+export const usageLatencyFolded = pgTable("usage_latency_folded", { ...fold, ...foldedTimes }, (t) => [
+  index("usage_latency_folded_start").on(t.cube, t.grain, t.start),
+  index("usage_latency_folded_account").on(t.accountId, t.cube, t.grain, t.start),
+  index("usage_latency_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
+]);
+
+export const usageLabelFolded = pgTable("usage_label_folded", { ...fold, ...label, ...folded }, (t) => [
+  index("usage_label_folded_start").on(t.cube, t.labelKind, t.grain, t.start),
+  index("usage_label_folded_label").on(t.label, t.cube, t.labelKind, t.grain, t.start),
+  index("usage_label_folded_account").on(t.accountId, t.cube, t.labelKind, t.grain, t.start),
+]);
+
+export const usageLabelLatencyFolded = pgTable(
+  "usage_label_latency_folded",
+  { ...fold, ...label, ...foldedTimes },
   (t) => [
-    index("usage_latency_folded_start").on(t.cube, t.grain, t.start),
-    index("usage_latency_folded_account").on(t.accountId, t.cube, t.grain, t.start),
-    index("usage_latency_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
+    index("usage_label_latency_folded_start").on(t.cube, t.labelKind, t.grain, t.start),
+    index("usage_label_latency_folded_label").on(t.label, t.cube, t.labelKind, t.grain, t.start),
+    index("usage_label_latency_folded_account").on(t.accountId, t.cube, t.labelKind, t.grain, t.start),
   ],
 );

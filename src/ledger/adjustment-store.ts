@@ -2,7 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { lowBalanceAlert } from "./alert-store.ts";
 import { toJson } from "./batch-json.ts";
-import { cubeNames, cubes } from "./cubes.ts";
+import { columnsOfCube, cubeNames, cubes, cubeTables } from "./cubes.ts";
 import { startOf } from "./fold-store.ts";
 
 export interface AdjustedWallet {
@@ -84,29 +84,34 @@ export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotP
     )
     update usage_label_hourly u set ${corrected} from (
       select account_id, api_key_id, hour, label_kind, label, model, provider, status, ${summed}
-      from item, lateral (
-        select 'TAG' as label_kind, tag as label from json_array_elements_text(tags) as tag
-        union all select 'TAGGED', '' where json_array_length(tags) > 0
-        union all select 'END_USER', "endUser" where "endUser" is not null
-      ) l group by 1, 2, 3, 4, 5, 6, 7, 8
+      from item, ${labels} group by 1, 2, 3, 4, 5, 6, 7, 8
     ) t where ${same("account_id api_key_id hour label_kind label model provider status")}`);
 }
 
 /** Brings sums of hours, days and months along that were made before; those that are not made yet will hold it by themselves. */
 export async function adjustFolds(tx: Executor, rows: AdjustmentRow[]): Promise<void> {
   for (const cube of cubeNames) {
-    const { columns, sums } = cubes[cube];
-    const kept = sql.raw(columns.join(", "));
-    const starts = sums.map((grain) => sql`(${grain}, ${startOf[grain](sql`hour`)})`);
+    const { of, kept } = cubes[cube];
+    const { folded } = cubeTables[of].SUMS;
+    const columns = columnsOfCube(cube);
+    const named = sql.raw(columns.join(", "));
+    const starts = kept.SUMS.map((grain) => sql`(${grain}, ${startOf[grain](sql`created_at`)})`);
     await tx.execute(sql`
       with ${items(rows)}
-      update usage_folded u set ${corrected} from (
-        select grain, start, ${kept}, ${summed}
-        from item, lateral (values ${sql.join(starts, sql`, `)}) s(grain, start)
-        group by grain, start, ${kept}
+      update ${sql.raw(folded)} u set ${corrected} from (
+        select grain, start, ${named}, ${summed}
+        from item, lateral (values ${sql.join(starts, sql`, `)}) s(grain, start)${of === "LABEL" ? sql`, ${labels}` : sql``}
+        group by grain, start, ${named}
       ) t where u.cube = ${cube} and ${same(`grain start ${columns.join(" ")}`)}`);
   }
 }
+
+/** As what src/ledger/rollup-store.ts counts a call of an item. */
+const labels = sql`lateral (
+  select 'TAG' as label_kind, tag as label from json_array_elements_text(tags) as tag
+  union all select 'TAGGED', '' where json_array_length(tags) > 0
+  union all select 'END_USER', "endUser" where "endUser" is not null
+) l`;
 
 function items(rows: AdjustmentRow[]): SQL {
   return sql`item as (

@@ -189,18 +189,29 @@ export const invariants: (Invariant & { breaks: Query })[] = [
     name: "folds",
     says: "days that are summed up are the sum of their hours, in every cube",
     breaks: (sql) => sql<Break[]>`
-      select null as "accountId", concat_ws(' ', f.cube, h.day) as subject,
+      with folded as (
+        select cube, 'CALL' as kind, start, requests, charged, cost_nano_usd, charged_correction
+        from usage_folded where grain = 'DAY'
+        union all
+        select cube, label_kind, start, requests, charged, cost_nano_usd, charged_correction
+        from usage_label_folded where grain = 'DAY'
+      ), hourly as (
+        select 'CALL' as kind, hour, requests, charged, cost_nano_usd, charged_correction from usage_hourly
+        union all
+        select label_kind, hour, requests, charged, cost_nano_usd, charged_correction from usage_label_hourly
+      )
+      select null as "accountId", concat_ws(' ', f.cube, kind, day) as subject,
         concat_ws('/', f.requests, f.charged, f.cost, f.corrected) as found,
         concat_ws('/', h.requests, h.charged, h.cost, h.corrected) as expected
       from (
-        select cube, start as day, sum(requests) as requests, sum(charged) as charged, sum(cost_nano_usd) as cost,
+        select cube, kind, start as day, sum(requests) as requests, sum(charged) as charged, sum(cost_nano_usd) as cost,
           sum(charged_correction) as corrected
-        from usage_folded where grain = 'DAY' group by 1, 2
+        from folded group by 1, 2, 3
       ) f join (
-        select date_trunc('day', hour, 'UTC') as day, sum(requests) as requests, sum(charged) as charged,
+        select kind, date_trunc('day', hour, 'UTC') as day, sum(requests) as requests, sum(charged) as charged,
           sum(cost_nano_usd) as cost, sum(charged_correction) as corrected
-        from usage_hourly group by 1
-      ) h using (day)
+        from hourly group by 1, 2
+      ) h using (kind, day)
       where (f.requests, f.charged, f.cost, f.corrected) is distinct from (h.requests, h.charged, h.cost, h.corrected)
       limit 100`,
   },

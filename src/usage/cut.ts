@@ -1,11 +1,11 @@
 import type { Executor } from "../db/client.ts";
-import { cubes, type FoldGrain } from "../ledger/cubes.ts";
-import { type Cut, cubeFor, type Figures, hasRollup } from "./cell-store.ts";
+import type { Figures, FoldGrain } from "../ledger/cubes.ts";
 import { isUtc } from "./checks.ts";
 import { foldedStarts } from "./fold-store.ts";
 import { askRollups, refuseDropped } from "./horizon.ts";
 import { horizonOf } from "./horizon-store.ts";
 import type { Grain, UsageQuestion } from "./question.ts";
+import { type Cut, foldGrains, hasRollup } from "./source-store.ts";
 import { cutSpan, dayMs, endOf, type Fold, type Part, type Range } from "./spans.ts";
 import { cutHours } from "./store.ts";
 
@@ -20,29 +20,39 @@ export async function cutOf(tx: Executor, question: UsageQuestion, span: Range):
   const inUtc = grain === "NONE" || isUtc(timeZone);
   const cutAt = hours && !inUtc ? await cutHours(tx, { ...cut, ...span }) : new Set<number>();
   const starts = hours ? await foldedStarts(tx, span) : new Map<FoldGrain, Set<number>>();
-  const partsFor = (figures: Figures): Part[] => {
-    const cube = cubeFor(cut, figures);
-    const kept = cube ? cubes[cube][figures === "SUMS" ? "sums" : "times"] : [];
-    const folds = foldsOf(starts, grain, inUtc ? fitting(grain) : ["HOUR"]).filter((fold) => kept.includes(fold.grain));
+  const partsFor = (figures: Figures, groups = cut): Part[] => {
+    const kept = foldGrains(groups, figures);
+    const folds = foldsOf(starts, grain, inUtc ? fitting(grain) : ["HOUR", "QUARTER"]).filter((fold) =>
+      kept.includes(fold.grain),
+    );
     return cutSpan(span, { hours, cutHours: cutAt, folds });
   };
   const parts = { SUMS: partsFor("SUMS"), TIMES: question.timed ? partsFor("TIMES") : [] };
-  const raw = parts.SUMS.find(({ level }) => level === "RAW");
-  if (raw) refuseDropped(raw.from, await horizonOf(tx), askRollups);
-  return { ...cut, parts };
+  const whole = question.timed && question.top !== undefined ? partsFor("TIMES", { ...cut, groupBy: [] }) : [];
+  const calls = [parts.SUMS, parts.TIMES, whole].flatMap((all) => all.find(({ level }) => level === "RAW") ?? []);
+  const earliest = calls.map(({ from }) => from).sort((a, b) => a.getTime() - b.getTime())[0];
+  if (earliest) refuseDropped(earliest, await horizonOf(tx), askRollups);
+  return { ...cut, parts, whole };
 }
 
-/** The sums of days that no bucket cuts in two, from the coarsest. */
+/** The sums that no bucket of UTC cuts in two, from the coarsest. */
 function fitting(grain: Grain): FoldGrain[] {
-  if (grain === "NONE" || grain === "MONTH") return ["MONTH", "DAYS_16", "DAYS_4", "DAY", "HOUR"];
-  return grain === "HOUR" ? ["HOUR"] : ["DAY", "HOUR"];
+  const days = {
+    NONE: ["MONTH", "DAYS_16", "DAYS_4", "DAY"],
+    MONTH: ["MONTH", "DAYS_16", "DAYS_4", "DAY"],
+    DAY: ["DAY"],
+    HOUR: [],
+  } as const;
+  return [...days[grain], "HOUR", "QUARTER"];
 }
 
 function foldsOf(starts: Map<FoldGrain, Set<number>>, grain: Grain, grains: FoldGrain[]): Fold[] {
-  const days = starts.get("DAY");
   return grains.map((each) => {
-    // The hours of a day are summed up with it.
-    if (each === "HOUR") return { grain: each, has: (at) => days?.has(Math.floor(at / dayMs) * dayMs) ?? false };
+    // What is shorter than a day is noted, and summed up, with its day.
+    const days = starts.get(each === "QUARTER" ? "QUARTER" : "DAY");
+    if (each === "HOUR" || each === "QUARTER") {
+      return { grain: each, has: (at) => days?.has(Math.floor(at / dayMs) * dayMs) ?? false };
+    }
     const known = starts.get(each);
     // A group of days may lie across the end of a month.
     const fits = (at: number) => grain !== "MONTH" || monthOf(at) === monthOf(endOf(each, at) - 1);

@@ -1,7 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { listOf, textArray } from "./cell-store.ts";
+import { textArray } from "./cell-store.ts";
 import type { DenialDimension, DenialQuestion, DenialRow, DenialSums } from "./denials.ts";
+import { listOf } from "./source-store.ts";
 
 /** Refusals as they were counted, by minute. A minute belongs to a span if it begins in it. */
 const columns: Record<DenialDimension, SQL> = {

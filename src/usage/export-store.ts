@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { filters, listOf } from "./cell-store.ts";
 import type { Filter } from "./question.ts";
+import { filters, listOf } from "./source-store.ts";
 import type { Range } from "./spans.ts";
 
 /** One page of what is exported, in the order of ids, so that an export goes on where it was cut. */

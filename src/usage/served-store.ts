@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { filters } from "./cell-store.ts";
 import type { UsageSelection } from "./question.ts";
+import { filters } from "./source-store.ts";
 
 /** What of a day's calls another model answered than the one that was asked for: the base of a preset, or a fallback. */
 export interface ServedInstead {

@@ -2,7 +2,7 @@ import type { FoldGrain } from "../ledger/cubes.ts";
 
 /**
  * Cuts the span of a report into parts that can each be read from the coarsest sums that are exact for it: what was
- * summed up of final days, hours, and the calls themselves for what does not begin and end on an hour. The parts cover
+ * summed up of final days, hours, and the calls themselves for what does not begin and end with one. The parts cover
  * the span without gap or overlap, so their sum is the ledger's.
  */
 export type Level = "RAW" | "HOURLY" | FoldGrain;
@@ -30,6 +30,8 @@ export interface Fold {
   has: (start: number) => boolean;
 }
 
+/** No time zone's hour has begun in between since 1975. */
+const quarterMs = 900_000;
 export const hourMs = 3_600_000;
 export const dayMs = 24 * hourMs;
 
@@ -49,18 +51,21 @@ export function cutSpan({ from, to }: Range, sums: Sums): Part[] {
 }
 
 function nextPart(at: number, end: number, { cutHours, folds }: Sums): { level: Level; until: number } {
-  const hourEnd = Math.floor(at / hourMs) * hourMs + hourMs;
-  if (at % hourMs !== 0 || hourEnd > end || cutHours.has(at)) return { level: "RAW", until: Math.min(hourEnd, end) };
+  const isWholeHour = at % hourMs === 0 && at + hourMs <= end && !cutHours.has(at);
+  const isOffered = (grain: FoldGrain) => isWholeHour || (grain === "QUARTER" && at % quarterMs === 0);
   for (const { grain, has } of folds) {
     const until = endOf(grain, at);
-    if (until <= end && has(at)) return { level: grain, until };
+    if (isOffered(grain) && until <= end && has(at)) return { level: grain, until };
   }
-  return { level: "HOURLY", until: hourEnd };
+  if (isWholeHour) return { level: "HOURLY", until: at + hourMs };
+  const step = folds.some(({ grain }) => grain === "QUARTER") ? quarterMs : hourMs;
+  return { level: "RAW", until: Math.min(Math.floor(at / step) * step + step, end) };
 }
 
 /** The end of a sum that begins at an instant. */
 export function endOf(grain: FoldGrain, at: number): number {
-  if (grain !== "MONTH") return at + { HOUR: 1, DAY: 24, DAYS_4: 96, DAYS_16: 384 }[grain] * hourMs;
+  if (grain !== "MONTH")
+    return at + { QUARTER: quarterMs, HOUR: hourMs, DAY: dayMs, DAYS_4: 4 * dayMs, DAYS_16: 16 * dayMs }[grain];
   const date = new Date(at);
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
 }

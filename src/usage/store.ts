@@ -1,7 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { type Cut, cells, columnsOf, idsOf, isOneOf, textArray } from "./cell-store.ts";
+import { cells, columnsOf, idsOf, isOneOf, textArray } from "./cell-store.ts";
 import { type Breakdown, type Dimension, type Measure, type MetricsRow, noUsage, type UsageRow } from "./question.ts";
+import type { Cut } from "./source-store.ts";
 import { timesKey, usageTimes } from "./times-store.ts";
 
 /** One aggregate over the cells that a question needs, and the names for people beside the ids. */
@@ -19,16 +20,6 @@ const measures: Record<Measure, SQL> = {
   INPUT_TOKENS: sql`"inputTokens"`,
   OUTPUT_TOKENS: sql`"outputTokens"`,
   TOTAL_TOKENS: sql`("inputTokens" + "outputTokens")`,
-};
-
-const names: Record<Dimension, SQL> = {
-  ACCOUNT: sql`(select name from accounts where id = value::uuid)`,
-  API_KEY: sql`(select name from api_keys where id = value::uuid)`,
-  MODEL: sql`value`,
-  PROVIDER: sql`value`,
-  STATUS: sql`value`,
-  END_USER: sql`value`,
-  TAG: sql`value`,
 };
 
 export async function usageTotals(tx: Executor, cut: Cut, timed: boolean): Promise<MetricsRow> {
@@ -58,10 +49,9 @@ export async function usageRows(tx: Executor, cut: Cut, breakdown: Breakdown, on
       ${top === undefined ? sql`select * from sums ${only ? sql`where ${isOneOf(only)}` : sql``}` : sql`select * from (${mergeOthers}) merged`}
       order by ${order} limit ${limit + 1}
     )
-    select found.*, ids::text as key, to_jsonb(ids) as "idList", to_jsonb(${labelsOf(cut.groupBy)}) as labels
-    from found order by ${order}`);
+    select found.*, ${namesOf(cut.groupBy)} order by ${order}`);
   const found = rows.map((row) => toRow(row as unknown as FoundRow));
-  if (timed) await addTimes(tx, cut, found);
+  if (timed) await addTimes(tx, cut, found, top !== undefined);
   return found;
 }
 
@@ -74,11 +64,10 @@ export async function usagePage(
   const ids = idsOf(cut.groupBy);
   const after = afterIds && sql` and ${ids} > ${textArray(afterIds.map((id) => sql`${id}`))}`;
   const rows = await tx.execute(sql`
-    select found.*, ids::text as key, to_jsonb(ids) as "idList", to_jsonb(${labelsOf(cut.groupBy)}) as labels, null as bucket
-    from (
-      select ${ids} as ids, ${sums} from (${cells(cut, "SUMS")}) cell
+    with found as (
+      select ${ids} as ids, null::timestamptz as bucket, ${sums} from (${cells(cut, "SUMS")}) cell
       group by 1 having sum(requests) > 0 ${after ?? sql``} order by 1 limit ${limit}
-    ) found order by found.ids`);
+    ) select found.*, ${namesOf(cut.groupBy)} order by ids`);
   return rows.map((row) => toRow(row as unknown as FoundRow));
 }
 
@@ -105,21 +94,26 @@ const mergeOthers = sql`
     sum("charged")::bigint as "charged", sum("costNanoUsd")::bigint as "costNanoUsd"
   from sums group by 1, 2`;
 
-/** A second look, at the histograms, for the groups that are shown; all others are one. */
-async function addTimes(tx: Executor, cut: Cut, rows: UsageRow[]): Promise<void> {
-  const keys = [...new Set(rows.flatMap(({ key }) => key ?? []))];
-  const times = await usageTimes(tx, cut, keys);
+/** A second look, at the histograms, for the groups that are shown; with `top`, all others are one. */
+async function addTimes(tx: Executor, cut: Cut, rows: UsageRow[], hasOthers: boolean): Promise<void> {
+  const times = await usageTimes(tx, cut, rows, hasOthers);
   for (const row of rows) {
     Object.assign(row, times.get(timesKey(row.bucket?.getTime(), row.key)));
   }
 }
 
-function labelsOf(groupBy: Dimension[]): SQL {
-  return textArray(
-    groupBy.map(
-      (dimension, i) => sql`(select ${names[dimension]} from (select ids[${sql.raw(`${i + 1}`)}] as value) v)`,
-    ),
-  );
+/** What names the groups of `found`. Joined, since looking each name up would read a short table once a row. */
+function namesOf(groupBy: Dimension[]): SQL {
+  const id = (i: number) => sql.raw(`found.ids[${i + 1}]`);
+  const named = { ACCOUNT: sql`accounts`, API_KEY: sql`api_keys` } as Partial<Record<Dimension, SQL>>;
+  const alias = (i: number) => sql.raw(`n${i}`);
+  const labels = groupBy.map((dimension, i) => (named[dimension] ? sql`${alias(i)}.name` : id(i)));
+  const joins = groupBy.map((dimension, i) => {
+    const table = named[dimension];
+    return table ? sql` left join ${table} ${alias(i)} on ${alias(i)}.id = ${id(i)}::uuid` : sql``;
+  });
+  return sql`ids::text as key, to_jsonb(ids) as "idList", to_jsonb(${textArray(labels)}) as labels
+    from found${sql.join(joins, sql``)}`;
 }
 
 /** Hours that a bucket of the time zone cuts in two: with half-hour offsets, those with a midnight inside. */

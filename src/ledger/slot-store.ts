@@ -1,0 +1,14 @@
+import { type SQL, sql } from "drizzle-orm";
+
+/**
+ * A bucket of a histogram and the calls in it as one number, the bucket in the lowest 8 bits: a histogram is then an
+ * array of what it has, in no order, which is quick to build and to read. Buckets are -1 to 226, as times are integers.
+ */
+export function packed(bucket: SQL, calls: SQL): SQL {
+  return sql`((${calls} << 8) | (${bucket} + 1))`;
+}
+
+/** The columns of a packed slot. */
+export function unpacked(slot: SQL): { bucket: SQL; calls: SQL } {
+  return { bucket: sql`((${slot} & 255) - 1)::smallint`, calls: sql`(${slot} >> 8)` };
+}
