@@ -7,7 +7,17 @@ import { startOpenAiStandin } from "./standins/openai.ts";
 
 const standin = await startOpenAiStandin();
 const server = useServer({ OPENAI_COMPATIBLE_SERVICES: `acme=${standin.url}` });
-const names = ["ok", "call-tool", "json", "stall-after-2", "cut-after-2", "status-500", "part-usage", "slow"];
+const names = [
+  "fails-once",
+  "ok",
+  "call-tool",
+  "json",
+  "stall-after-2",
+  "cut-after-2",
+  "status-500",
+  "part-usage",
+  "slow",
+];
 beforeAll(async () => {
   for (const name of names) {
     await server.ok("mutation ($input: UpsertModelInput!) { upsertModel(input: $input) { id } }", {
@@ -31,6 +41,10 @@ const weather = {
     parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
   },
 };
+
+function nested(depth: number): object {
+  return depth === 0 ? {} : { deeper: nested(depth - 1) };
+}
 
 async function refused(call: Promise<unknown>): Promise<APIError> {
   const error = await call.catch((thrown: unknown) => thrown);
@@ -240,6 +254,38 @@ describe("chat.completions", () => {
   });
 });
 
+describe("the client's own retries", () => {
+  /** A client that tries again by itself, and how often it has asked. */
+  const retrying = (key: string) => {
+    const asked: string[] = [];
+    const counting = (url: string | URL | Request, init?: RequestInit) => {
+      asked.push(String(url));
+      return fetch(url, init);
+    };
+    return { asked, completions: client(key, { maxRetries: 2, fetch: counting }).chat.completions };
+  };
+
+  it("are charged once, for the one that was answered", async () => {
+    const { key, walletId, apiKeyId } = await server.customer({ credits: "10" });
+    const { asked, completions } = retrying(key);
+    const unique = [{ role: "user" as const, content: `once ${apiKeyId}` }];
+    const headers = { "Idempotency-Key": "once" };
+    const answer = await completions.create({ model: "fails-once", messages: unique }, { headers });
+    expect(answer.choices[0]?.message.content).toBe("Hello from the stand-in");
+    expect(asked).toHaveLength(2);
+    expect(await server.wallet(walletId)).toEqual({ balance: 9_000_000n, held: 0n });
+    const { generations } = await server.ok("{ generations { nodes { status } } }", {}, { key });
+    expect(generations.nodes.map(({ status }: { status: string }) => status)).toEqual(["COMPLETED", "FAILED"]);
+  });
+
+  it("are not made for what will not get better", async () => {
+    const { asked, completions } = retrying((await server.customer({ credits: "0" })).key);
+    const error = await refused(completions.create({ model: "ok", messages }));
+    expect([error.status, error.headers?.get("x-should-retry")]).toEqual([402, "false"]);
+    expect(asked).toHaveLength(1);
+  });
+});
+
 describe("embeddings", () => {
   it("makes one vector of each text, in order, in either encoding", async () => {
     const { key, walletId } = await server.customer({ credits: "10" });
@@ -322,6 +368,8 @@ describe("errors", () => {
     const poor = await server.customer({ credits: "0" });
     expect(await create(poor.key)).toMatchObject({ status: 402, code: "insufficient_quota" });
     expect(await create(poor.key, { stream: true })).toMatchObject({ status: 402, code: "insufficient_quota" });
+    const frugal = await server.customer({ dailyBudgetCredits: "0.5" });
+    expect(await create(frugal.key)).toMatchObject({ status: 402, code: "insufficient_quota" });
     const limited = await server.customer({ requestsPerMinute: 1 });
     await client(limited.key).chat.completions.create({ model: "ok", messages });
     const late = await create(limited.key);
@@ -335,11 +383,16 @@ describe("errors", () => {
     [{ logit_bias: { 50256: -100 } }, "logit_bias"],
     [{ nonsense: 1 }, "nonsense"],
     [{ temperature: 3 }, "temperature"],
-    [{ max_tokens: 0 }, "maxOutputTokens"],
+    [{ top_p: 2 }, "top_p"],
+    [{ max_tokens: 0 }, "max_tokens"],
+    [{ max_completion_tokens: 1.5 }, "max_completion_tokens"],
+    [{ seed: 2 ** 31 }, "seed"],
     [{ messages: [] }, null],
     [{ messages: [{ role: "tool", tool_call_id: "forged", content: "x" }] }, "messages"],
     [{ messages: [{ role: "nobody", content: "x" }] }, "messages.0.role"],
-    [{ tool_choice: "required" }, "toolChoice"],
+    [{ tool_choice: "required" }, "tool_choice"],
+    [{ response_format: { type: "json_schema", json_schema: { name: "x", schema: { type: 7 } } } }, "response_format"],
+    [{ tools: [{ ...weather, function: { ...weather.function, parameters: nested(40) } }] }, null],
     [{ model: "ok\r\nx: y" }, undefined],
   ])("refuse %o and name what is wrong", async (more, param) => {
     const { key, walletId } = await server.customer({ credits: "10" });

@@ -55,15 +55,17 @@ const responseFormat = z.discriminatedUnion("type", [
 ]);
 
 const number = z.number().nullish();
+const whole = z.int32().nullish();
+const count = z.int32().min(1).nullish();
 const chat = z.object({
   model: text,
   messages: z.array(message),
-  max_tokens: number,
-  max_completion_tokens: number,
+  max_tokens: count,
+  max_completion_tokens: count,
   temperature: number,
   top_p: number,
   stop: z.union([text, z.array(text)]).nullish(),
-  seed: number,
+  seed: whole,
   user: text.nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
@@ -99,7 +101,8 @@ export function readChat(body: unknown): ChatRequest {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const field = issue?.path.join(".") ?? "";
-  throw badInput(field === "" ? "The body must be a JSON object." : `${field}: ${issue?.message}`, { field });
+  if (field === "") throw badInput("The body must be a JSON object.");
+  throw badInput(`${field}: ${issue?.message}`, { field });
 }
 
 function checkParameters(body: unknown): void {

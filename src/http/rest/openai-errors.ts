@@ -17,6 +17,13 @@ const kinds: Partial<Record<ErrorCode, { type: string; code: string }>> = {
   INPUT_BLOCKED: { type: "invalid_request_error", code: "content_policy_violation" },
 };
 
+/** Fields of the schema's inputs, by the names that OpenAI's API has for them. */
+const parameters: Record<string, string> = {
+  topP: "top_p",
+  toolChoice: "tool_choice",
+  responseFormat: "response_format",
+};
+
 export interface OpenAiError {
   error: { message: string; type: string; param: string | null; code: string | null };
 }
@@ -27,7 +34,8 @@ export function toOpenAiError(message: string, extensions: Record<string, unknow
     type: catalogue[own].status >= 500 ? "server_error" : "invalid_request_error",
     code: own.toLowerCase(),
   };
-  const param = typeof extensions["field"] === "string" ? extensions["field"] : null;
+  const field = typeof extensions["field"] === "string" ? extensions["field"] : null;
+  const param = field === null ? null : (parameters[field] ?? field);
   return { error: { message, type, param, code } };
 }
 
