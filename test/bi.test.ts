@@ -50,7 +50,15 @@ describe("the schema bi", () => {
         "denials_v1",
       ]),
     );
+    expect(rows.length).toBeGreaterThan(60);
     expect(rows.filter(({ comment, about }) => !comment || !about)).toEqual([]);
+    const money = await server.database.sql`
+      select table_name, column_name, data_type, numeric_scale from information_schema.columns
+      where table_schema = 'bi' and column_name ~ 'credits|cost|balance'`;
+    for (const column of money) {
+      const scale = column["column_name"].startsWith("cost") ? 9 : 6;
+      expect(column).toMatchObject({ data_type: "numeric", numeric_scale: scale });
+    }
   });
 
   it("tells exactly what the reports tell", async () => {
@@ -109,6 +117,9 @@ describe("the role of BI tools", () => {
     ["the migrations", "select * from drizzle.__drizzle_migrations"],
     ["a file of the server", "select pg_read_file('/etc/passwd')"],
     ["a program of the server", "copy (select 1) to program 'true'"],
+    ["a folder of the server", "select pg_ls_dir('.')"],
+    ["a large object out of a file", "select lo_import('/etc/passwd')"],
+    ["what was said", "select * from public.prompt_logs"],
     ["the passwords of roles", "select * from pg_authid"],
   ])("may not read %s", async (_name, statement) => {
     await expect(bi.unsafe(statement)).rejects.toMatchObject({ code: "42501" });
@@ -120,6 +131,7 @@ describe("the role of BI tools", () => {
     "update public.wallets set balance = 1",
     "create table public.mine (a int)",
     "create table bi.mine (a int)",
+    "create temporary table mine (a int)",
     "create role mine",
     "alter role tollgate_bi superuser",
   ])("may not write: %s", async (statement) => {
@@ -172,16 +184,22 @@ describe("the role of BI tools", () => {
       SERVER_SECRET: "a secret that is of this test alone",
       DATA_DIR: "/tmp",
     };
-    const { code, out } = await tollgate(["bi", "grant", "--connections", "4", "--timeout", "7", "--json"], env);
+    const { code, out } = await tollgate(["bi", "grant", "--connections", "4", "--timeout", "1", "--json"], env);
     expect(code).toBe(0);
     const { role, password } = JSON.parse(out);
     const url = Object.assign(new URL(server.database.url), { username: role, password });
     const other = postgres(url.href, { max: 1, onnotice: () => {} });
     const [row] = await other`select current_setting('statement_timeout') as timeout, count(*)::int as n from keys_v1`;
-    expect(row).toMatchObject({ timeout: "7s", n: expect.any(Number) });
-    await other.end();
+    expect(row).toMatchObject({ timeout: "1s", n: expect.any(Number) });
+    await expect(other`select pg_sleep(20)`).rejects.toMatchObject({ code: "57014" });
+    const more = postgres(url.href, { max: 4, onnotice: () => {} });
+    const opened = await Promise.allSettled([1, 2, 3, 4].map((n) => more`select ${n}::int, pg_sleep(0.1)`));
+    const refused = opened.filter(({ status }) => status === "rejected");
+    expect(refused.length).toBeGreaterThan(0);
+    for (const one of refused) expect(one).toMatchObject({ reason: { code: "53300" } });
+    await Promise.all([other.end(), more.end()]);
     const [event] = await server.database.sql`
       select actor, after from audit_events where action = 'bi.grant' order by seq desc limit 1`;
-    expect(event).toEqual({ actor: "system:cli", after: { connections: 4, statementTimeoutMs: 7000 } });
+    expect(event).toEqual({ actor: "system:cli", after: { connections: 4, statementTimeoutMs: 1000 } });
   });
 });

@@ -1,3 +1,4 @@
+import { parse } from "csv-parse/sync";
 import { describe, expect, it } from "vitest";
 import { type Credential, generate, useServer } from "./harness.ts";
 import { settlePast } from "./traffic.ts";
@@ -71,6 +72,40 @@ describe("export of generations", () => {
   });
 });
 
+describe("exports as CSV", () => {
+  it("run nothing in a spreadsheet, whatever text a customer has given", async () => {
+    const evil = '=HYPERLINK("http://x";"y")';
+    const { createAccount } = await server.ok(
+      "mutation ($input: CreateAccountInput!) { createAccount(input: $input) { id } }",
+      { input: { name: `@${evil}` } },
+    );
+    const accountId = createAccount.id;
+    const customer = await server.customer({ name: `-${evil}`, accountId });
+    await settlePast(server, customer, [
+      { at, model: `+${evil}`, provider: `=${evil}`, tags: [evil, "b"], endUser: `\r${evil}` },
+    ]);
+    const grant = "mutation ($input: GrantCreditsInput!) { grantCredits(input: $input) { id } }";
+    await server.ok(grant, { input: { walletId: customer.walletId, credits: "1", reason: evil } });
+    const groups = ["ACCOUNT,API_KEY,MODEL,PROVIDER", "TAG", "END_USER"].map(
+      (by) => `usage.csv?${january}&groupBy=${by}`,
+    );
+    const entries = "entries.csv?from=2026-01-01&to=2030-01-01";
+    let evils = 0;
+    for (const path of [...groups, `generations.csv?${january}`, entries]) {
+      const { text } = await get(`${path}&accountId=${accountId}`, { token: server.ownerToken });
+      const [head = [], ...body] = parse(text) as string[][];
+      for (const cells of body) {
+        expect(cells).toHaveLength(head.length);
+        for (const cell of cells) {
+          if (cell.includes("HYPERLINK")) evils += 1;
+          expect(/^-?\d+(\.\d+)?$/.test(cell) || !/^\s*[=+\-@]/.test(cell), cell).toBe(true);
+        }
+      }
+    }
+    expect(evils).toBeGreaterThanOrEqual(4 + 1 + 1 + 4 + 1);
+  });
+});
+
 describe("export of usage", () => {
   it("adds up to the report, and goes on after a cursor", async () => {
     const customer = await server.customer();
@@ -126,6 +161,8 @@ describe("exports refuse", () => {
     ["an unknown parameter", `generations.csv?${january}&modle=a`, 400],
     ["a forged cursor", `generations.csv?${january}&after=gen_1`, 400],
     ["a forged cursor of usage", `usage.csv?${january}&after=e30`, 400],
+    ["a cursor of another span", `usage.csv?${january}&after=WyIyMDI2IixbIngiLCJ5IiwieiJdXQ`, 400],
+    ["a day that no month has", "generations.csv?from=2026-02-30&to=2026-04-01", 400],
     ["a cursor of other dimensions", `usage.csv?${january}&after=WyIyMDI2IixbXV0`, 400],
     ["an unknown dimension", `usage.csv?${january}&groupBy=PLANET`, 400],
     ["a time zone that only JavaScript knows", `usage.csv?${january}&timeZone=US/Pacific-New`, 400],

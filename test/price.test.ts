@@ -107,6 +107,45 @@ describe("prices", () => {
     );
   });
 
+  it("round up once a request over three tiers, and requests add up to their total (C12)", () => {
+    // 0.000000150 USD a token, and the like: the rates that leave fractions of the smallest unit.
+    const fine = fc.oneof(fc.constantFrom(150_000n, 75_000n, 600_000n, 1n), rate);
+    const times = { total: 0n, apart: 0 };
+    let lines = 0n;
+    const tiers = fc.record({
+      inputNanoUsdPerMillion: fine,
+      cachedInputNanoUsdPerMillion: fine,
+      outputNanoUsdPerMillion: fine,
+    });
+    fc.assert(
+      fc.property(price, tiers, usage, (base, rates, used) => {
+        const p = { ...base, ...rates, reasoningNanoUsdPerMillion: rates.outputNanoUsdPerMillion };
+        const parts = [
+          BigInt(used.inputTokens - used.cachedInputTokens) * p.inputNanoUsdPerMillion,
+          BigInt(used.cachedInputTokens) * p.cachedInputNanoUsdPerMillion,
+          BigInt(used.outputTokens) * p.outputNanoUsdPerMillion,
+        ];
+        const exact = parts.reduce((sum, one) => sum + one, 0n);
+        const cost = costOf(p, used);
+        expect(cost).toBe((exact + million - 1n) / million);
+        const eachRounded = parts.reduce((sum, one) => sum + divideUp(one, million), 0n);
+        expect(eachRounded - cost >= 0n && eachRounded - cost <= 2n).toBe(true);
+        if (eachRounded > cost) times.apart += 1;
+        times.total += cost;
+        lines += parseUsd(formatUsd(cost), "line");
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(lines).toBe(times.total);
+    // Rounding each tier by itself would have been seen.
+    expect(times.apart).toBeGreaterThan(100);
+    const one = { inputTokens: 1, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+    const none = { multiplierMicro: 0n, inputMicroCreditsPerMillion: 0n, outputMicroCreditsPerMillion: 0n };
+    const dearest = { cachedInputNanoUsdPerMillion: 0n, outputNanoUsdPerMillion: 0n, reasoningNanoUsdPerMillion: 0n };
+    const cheap = { ...none, ...dearest, cacheHitMicro: 0n, inputNanoUsdPerMillion: 150_000_000n };
+    expect(formatUsd(costOf(cheap, one))).toBe("0.00000015");
+  });
+
   it("in USD lie between the cheapest and the dearest reading of the same tokens, rounded up once", () => {
     check(
       fc.property(price, usage, (p, used) => {

@@ -62,10 +62,15 @@ function readInstant(query: Query, name: string): Date {
   const instant = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)
     ? new Date(text)
     : undefined;
-  if (!instant || Number.isNaN(instant.getTime())) {
+  if (!instant || Number.isNaN(instant.getTime()) || !isDay(text.slice(0, 10))) {
     throw badInput(`${name} must be an instant such as 2026-01-31T00:00:00Z, or a day in UTC.`, { field: name });
   }
   return instant;
+}
+
+/** JavaScript takes the 30th of February for the 2nd of March. */
+function isDay(text: string): boolean {
+  return new Date(text).toISOString().startsWith(text);
 }
 
 function one(query: Query, name: string): string | undefined {

@@ -28,6 +28,8 @@ export async function grantBiRole(tx: Executor, verifier: string, limits: BiLimi
     sql`alter role ${role} in database ${database} set search_path = bi`,
     // What PostgreSQL 15 does by itself: before, everybody may make tables in `public`.
     sql`revoke create on schema public from public`,
+    // Temporary tables would be a way to fill the disk.
+    sql`revoke temporary on database ${database} from public`,
     sql`revoke all on all tables in schema public from ${role}`,
     sql`revoke all on schema public from ${role}`,
     sql`grant connect on database ${database} to ${role}`,

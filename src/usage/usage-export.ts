@@ -1,5 +1,5 @@
 import type { Database } from "../db/client.ts";
-import { badInput } from "../errors.ts";
+import { type AppError, badInput } from "../errors.ts";
 import { type IdPrefix, toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import { inTimeZone } from "./checks.ts";
@@ -39,7 +39,9 @@ export async function* usagePages(
   after: GroupCursor | undefined,
   limit: number,
 ): AsyncGenerator<ExportRow[]> {
-  for (const { bucket, span } of spansOf(question, await bucketStarts(db, question))) {
+  const buckets = spansOf(question, await bucketStarts(db, question));
+  if (after && !buckets.some(({ bucket }) => bucket === after.bucket)) throw notOfThisExport();
+  for (const { bucket, span } of buckets) {
     if (after && bucket < after.bucket) continue;
     let afterIds = after?.bucket === bucket ? after.ids : undefined;
     for (;;) {
@@ -103,9 +105,13 @@ export function readGroupCursor(text: string, dimensions: number): GroupCursor {
   const [bucket, ids] = parse(Buffer.from(text, "base64url").toString());
   const isId = (id: unknown) => id === null || (typeof id === "string" && id.isWellFormed() && !id.includes("\0"));
   if (typeof bucket !== "string" || !Array.isArray(ids) || ids.length !== dimensions || !ids.every(isId)) {
-    throw badInput("after is not a cursor of this export.", { field: "after" });
+    throw notOfThisExport();
   }
   return { bucket, ids };
+}
+
+function notOfThisExport(): AppError {
+  return badInput("after is not a cursor of this export.", { field: "after" });
 }
 
 function parse(text: string): unknown[] {

@@ -40,6 +40,10 @@ export class ServerProcess {
     return server;
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   get running(): boolean {
     return !this.#hasEnded;
   }
