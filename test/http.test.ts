@@ -5,7 +5,11 @@ import { describe, expect, it } from "vitest";
 import { generate, useServer } from "./harness.ts";
 
 const server = useServer();
-const hardened = useServer({ INTROSPECTION: "false", CORS_ORIGINS: "https://console.example.com" });
+const hardened = useServer({
+  INTROSPECTION: "false",
+  CORS_ORIGINS: "https://console.example.com",
+  TRUST_PROXY: "",
+});
 
 const me = "{ me { kind } }";
 const json = { "content-type": "application/json" };
@@ -196,6 +200,11 @@ describe("the door refuses", () => {
         expect([status, text.startsWith("<!DOCTYPE html>") || text.trimStart().startsWith("<")]).toEqual([200, true]);
       }
     }
+  });
+
+  it("an address that a client names, where no proxy is trusted", async () => {
+    const { key } = await hardened.customer({ allowedIps: ["192.0.2.7"] });
+    await hardened.refused("IP_NOT_ALLOWED", "{ me { kind } }", {}, { key, ip: "192.0.2.7" });
   });
 
   it("what is no HTTP, in the same words as everything else", async () => {

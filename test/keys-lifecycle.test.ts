@@ -181,6 +181,24 @@ describe("rotateApiKey", () => {
     expect(secrets[0]).toEqual({ last4: secret.slice(-4), lastUsedAt: expect.any(String) });
     expect(secrets[1]).toEqual({ last4: key.slice(-4), lastUsedAt: null });
   });
+
+  it("writes the last use of a key at most once a minute, whichever secret is used", async () => {
+    const { apiKeyId: id, key } = await server.customer();
+    const read = "query ($id: ID!) { apiKey(id: $id) { lastUsedAt secrets { lastUsedAt } } }";
+    const used = async () => (await server.ok(read, { id })).apiKey;
+    await server.ok(generate, { input }, { key });
+    await expect.poll(async () => (await used()).lastUsedAt).not.toBeNull();
+    const first = await used();
+    const { secret } = (await server.ok(rotate, { id })).rotateApiKey;
+    await server.ok(generate, { input }, { key: secret });
+    await expect.poll(async () => (await used()).secrets[0].lastUsedAt).not.toBeNull();
+    expect((await used()).lastUsedAt).toBe(first.lastUsedAt);
+    await server.database
+      .sql`update api_keys set last_used_at = now() - interval '61 seconds' where id = ${id.slice(4)}::uuid`;
+    const another = (await server.ok(rotate, { id })).rotateApiKey.secret;
+    await server.ok(generate, { input }, { key: another });
+    await expect.poll(async () => (await used()).lastUsedAt >= first.lastUsedAt).toBe(true);
+  });
 });
 
 describe("endSecret", () => {

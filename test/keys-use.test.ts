@@ -57,6 +57,12 @@ describe("the use of a key works", () => {
     }
   });
 
+  it("from the address that the last trusted proxy names, whatever its client says before that", async () => {
+    const { key } = await server.customer({ allowedIps: ["192.0.2.7"] });
+    await server.ok(me, {}, { key, ip: "203.0.113.9, 192.0.2.7" });
+    await server.refused("IP_NOT_ALLOWED", me, {}, { key, ip: "192.0.2.7, 203.0.113.9" });
+  });
+
   it("as often a minute as was agreed, also beyond the limit of the field", async () => {
     const { key } = await server.customer({ requestsPerMinute: 1000 });
     const { headers } = await server.call(generate, { input: { model: "echo", prompt: "hi" } }, { key });

@@ -389,6 +389,8 @@ describe("a socket", () => {
     early.socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query: "{ models { id } }" } }));
     expect((await early.closed).code).toBe(4401);
     expect((await open(undefined).closed).code).toBe(4406);
+    const legacy = open("graphql-ws");
+    await expect(new Promise((_, reject) => legacy.socket.once("error", reject))).rejects.toThrow("subprotocol");
   });
 
   it.each([[{}], [{ "x-api-key": "tg_test_nonsense" }], [{ apiKey: "a key of nobody at all" }]])(

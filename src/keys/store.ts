@@ -121,12 +121,12 @@ export async function digestsInUse(tx: Executor, digests: Buffer[]): Promise<Set
   return new Set(rows.map(({ digest }) => digest.toString("hex")));
 }
 
-export async function touchSecret(tx: Executor, secret: SecretRow): Promise<void> {
-  await tx.update(keySecrets).set({ lastUsedAt: sql`now()` }).where(eq(keySecrets.id, secret.id));
-  await tx
-    .update(apiKeys)
-    .set({ lastUsedAt: sql`now()` })
-    .where(and(eq(apiKeys.accountId, secret.accountId), eq(apiKeys.id, secret.apiKeyId)));
+/** Writes a row at most once a minute, whichever of its secrets and how many replicas a key is used with. */
+export async function touchSecret(tx: Executor, { id, accountId, apiKeyId }: SecretRow): Promise<void> {
+  const isDue = sql`coalesce(last_used_at < now() - interval '1 minute', true)`;
+  await tx.execute(sql`
+    with touched as (update ${keySecrets} set last_used_at = now() where id = ${id} and ${isDue})
+    update ${apiKeys} set last_used_at = now() where account_id = ${accountId} and id = ${apiKeyId} and ${isDue}`);
 }
 
 export async function keysById(tx: Executor, ids: readonly string[]): Promise<Map<string, KeyRow>> {

@@ -118,7 +118,7 @@ export class ApiKey {
   @Field(() => Date, { nullable: true, description: "When the key stops working; null means never." })
   expiresAt!: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "The last use, to the minute." })
+  @Field(() => Date, { nullable: true, description: "The last use, told at most two minutes late." })
   lastUsedAt!: Date | null;
 
   @Field(() => Date, { description: "When the key was created." })
@@ -154,7 +154,7 @@ export class ApiKeySecret {
   @Field(() => Date, { nullable: true, description: "Until when it works; null means as long as its key." })
   validTo!: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "The last use, to the minute." })
+  @Field(() => Date, { nullable: true, description: "The last use, told at most two minutes late." })
   lastUsedAt!: Date | null;
 
   @Field(() => Date, {

@@ -5,8 +5,7 @@ import { Relay, type Replica, startReplica, stopReplica } from "./replicas.ts";
 
 /** P5, A9 and A11: what one replica changes, all refuse. Each replica is a process of its own. */
 const replicaCount = 8;
-/** `REVOCATIONS=300` is the full measurement. */
-const revocations = Number(process.env["REVOCATIONS"] ?? 40);
+const revocations = Number(process.env["REVOCATIONS"] ?? 300);
 const atOnce = 4;
 const owner = { email: "owner@example.com", password: "correct horse battery" };
 
