@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
-import { Doctor } from "../src/ledger/doctor.ts";
+import { Doctor, pauseAfter } from "../src/ledger/doctor.ts";
 import { createLogger } from "../src/log.ts";
 import { generate, TestServer } from "./harness.ts";
 
@@ -48,4 +48,8 @@ it.each([
     const alerts = await server.database.sql`select subject from alerts where kind = 'ledger.broken' order by subject`;
     expect(alerts.map(({ subject }) => subject)).toEqual(names.map((name) => `invariant:${name}`).sort());
   });
+});
+
+it("looks once an hour, and at a large ledger for a twentieth of the time", () => {
+  expect([0, 60_000, 3_600_000].map((tookMs) => pauseAfter(tookMs) / 3_600_000)).toEqual([1, 1, 20]);
 });

@@ -13,6 +13,7 @@ export interface Timing {
 }
 
 const dayMs = 86_400_000;
+const kolkataMs = 5.5 * 3_600_000;
 const today = Math.floor(Date.now() / dayMs) * dayMs;
 const key = "00000000-0000-7000-8000-bbbb00000007";
 const account = "00000000-0000-7000-8000-aaaa00000007";
@@ -44,6 +45,15 @@ export const questions: Record<string, UsageQuestion> = {
     accountIds: [account],
   },
   "30 days, percentiles by model": { ...base, groupBy: ["MODEL"], timed: true },
+  "30 days by tag": { ...base, groupBy: ["TAG"] },
+  "30 days of Kolkata, daily by model": {
+    ...base,
+    from: new Date(base.from.getTime() - kolkataMs),
+    to: new Date(base.to.getTime() - kolkataMs),
+    timeZone: "Asia/Kolkata",
+    grain: "DAY",
+    groupBy: ["MODEL"],
+  },
 };
 
 export async function askRollups(db: Database, question: UsageQuestion, times: number): Promise<Timing> {
@@ -68,6 +78,7 @@ export const pages: Record<string, GenerationSearch> = {
     apiKeyId: quietKey,
     status: "PARTIAL",
   },
+  "page of 50 generations of an end user": { endUser: "user-7-3" },
 };
 
 export async function askPage(db: Database, search: GenerationSearch, times: number): Promise<Timing> {

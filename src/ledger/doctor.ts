@@ -13,11 +13,14 @@ export interface Finding extends Invariant {
 }
 
 const hourMs = 3_600_000;
+/** Of the time of one connection, this part at most goes into examining, however large the ledger becomes. */
+const timeShare = 1 / 20;
 
 export class Doctor {
   readonly #db: Database;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(db: Database, log: Logger) {
     this.#db = db;
@@ -32,15 +35,26 @@ export class Doctor {
     });
   }
 
-  /** Examines the ledger once an hour and raises an alert for each invariant that is broken. */
+  /**
+   * Examines the ledger once an hour, or less often where that takes minutes, and raises an alert for each invariant that
+   * is broken.
+   */
   start(): void {
-    this.#timer = setInterval(() => {
-      this.checkItself().catch((error: unknown) => this.#log.error({ err: error }, "the self-check failed"));
-    }, hourMs).unref();
+    this.#checkAfter(hourMs);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #checkAfter(pauseMs: number): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(async () => {
+      const startedAt = performance.now();
+      await this.checkItself().catch((error: unknown) => this.#log.error({ err: error }, "the self-check failed"));
+      this.#checkAfter(pauseAfter(performance.now() - startedAt));
+    }, pauseMs).unref();
   }
 
   async checkItself(): Promise<void> {
@@ -51,4 +65,9 @@ export class Doctor {
       await insertAlert(this.#db.orm, { id: newId(), kind: "ledger.broken", subject: `invariant:${name}`, details });
     }
   }
+}
+
+/** How long after a check of some length the next one begins. */
+export function pauseAfter(tookMs: number): number {
+  return Math.max(hourMs, tookMs / timeShare);
 }
