@@ -172,9 +172,9 @@ describe("restateUsage works", () => {
     const later = { ...span, model, priceVersion: 1, idempotencyKey: `later ${model}` };
     const waits = server.ok(restate, { input: later });
     await closePast(server, customer, running.slice(1));
+    await waits;
     const done = await restateOk(order);
     expect(done).toMatchObject({ state: "DONE", calls: "3", callsChanged: "3", creditsTaken: "3" });
-    await waits;
     expect(await restateOk(later)).toMatchObject({ state: "DONE", calls: "3", creditsGivenBack: "3" });
     expect(await totals(customer, "AS_CORRECTED")).toMatchObject({ credits: "3" });
     expect(await restateOk(order)).toEqual(done);

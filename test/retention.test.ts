@@ -188,6 +188,15 @@ describe("a month of calls", { timeout: 120_000 }, () => {
     const after = await Promise.all(everyDay.map(reconcileOf));
     expect(after).toEqual(days.map((day, i) => ({ ...(day as object), archived: i < 2 })));
     expect(after.every(({ balanced }) => balanced)).toBe(true);
+    const csv = "day,model,tokens,cost\n2026-01-31,echo,1,1\n";
+    const importIt = `mutation ($csv: String!) {
+      importProviderInvoice(input: { provider: "echo", number: "January", csv: $csv }) { id }
+    }`;
+    const { id } = (await server.ok(importIt, { csv })).importProviderInvoice;
+    const compare = "query ($id: ID!) { compareProviderInvoice(id: $id) { droppedBefore total { ourCostUsd } } }";
+    const { compareProviderInvoice: compared } = await server.ok(compare, { id });
+    expect(compared.droppedBefore).toBe(horizon);
+    expect(Number(compared.total.ourCostUsd)).toBeGreaterThan(0);
     await healthy();
   });
 

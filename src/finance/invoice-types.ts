@@ -91,6 +91,13 @@ export class InvoiceComparison {
   @Field(() => Date, { description: "Everything settled by this instant is in our figures." })
   asOf!: Date;
 
+  @Field(() => Date, {
+    nullable: true,
+    description:
+      "Calls of the invoice's days before this were archived and dropped: ours are then by the model that was asked for, or the base of a preset. Null when all are there.",
+  })
+  droppedBefore!: Date | null;
+
   @Field(() => InvoiceDifference, { description: "Over all days and models." })
   total!: InvoiceDifference;
 
@@ -105,12 +112,12 @@ export function toProviderInvoice({ id, costNanoUsd, tokens, ...row }: InvoiceRo
   return { ...row, id: toWire("inv", id), tokens: tokens.toString(), costUsd: formatUsd(costNanoUsd) };
 }
 
-export function toComparison({ invoice, asOf, lines }: ComparedInvoice): InvoiceComparison {
+export function toComparison({ invoice, asOf, droppedBefore, lines }: ComparedInvoice): InvoiceComparison {
   const sum = (of: (line: ComparedLine) => bigint) => lines.reduce((total, line) => total + of(line), 0n);
   const invoiced = { tokens: sum((l) => l.invoiced.tokens), costNanoUsd: sum((l) => l.invoiced.costNanoUsd) };
   const ours = { tokens: sum((l) => l.ours.tokens), costNanoUsd: sum((l) => l.ours.costNanoUsd) };
   const total = toDifference({ day: null, model: null, invoiced, ours });
-  return { invoice: toProviderInvoice(invoice), asOf, total, rows: lines.map(toDifference) };
+  return { invoice: toProviderInvoice(invoice), asOf, droppedBefore, total, rows: lines.map(toDifference) };
 }
 
 type Compared = Pick<ComparedLine, "invoiced" | "ours"> & Pick<InvoiceDifference, "day" | "model">;

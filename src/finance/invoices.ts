@@ -39,6 +39,8 @@ export interface ComparedLine {
 export interface ComparedInvoice {
   invoice: InvoiceRow;
   asOf: Date;
+  /** Before, calls were dropped, and nobody knows any more by which model they were answered. */
+  droppedBefore: Date | null;
   lines: ComparedLine[];
 }
 
@@ -95,7 +97,10 @@ export class Invoices {
     const invoice = await invoiceById(this.#db.orm, id);
     if (!invoice) throw new AppError("NOT_FOUND");
     const lines = new ComparedLines(await providerModels(this.#db.orm, invoice.provider));
-    const { rows, instead, asOf, truncated } = await this.#usage.reportAsServed(viewer, questionFor(invoice));
+    const { rows, instead, asOf, truncated, droppedBefore } = await this.#usage.reportAsServed(
+      viewer,
+      questionFor(invoice),
+    );
     if (truncated) throw badInput(`The days of this invoice have more than ${rowsMax} days and models.`);
     for (const line of await invoiceLines(this.#db.orm, id)) addTo(lines.at(line.day, line.model).invoiced, line);
     for (const row of rows) addTo(lines.at(dayOf(row.bucket), row.ids?.[0] ?? "").ours, ourFigures(row));
@@ -104,7 +109,7 @@ export class Invoices {
       addTo(lines.at(dayOf(day), served).ours, ourFigures(figures));
       takeFrom(lines.at(dayOf(day), asked).ours, ourFigures(figures));
     }
-    return { invoice, asOf, lines: lines.inOrder() };
+    return { invoice, asOf, droppedBefore, lines: lines.inOrder() };
   }
 }
 

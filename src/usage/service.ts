@@ -2,13 +2,20 @@ import type { Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { checkPoints, checkQuestion, checkTimeline, inTimeZone } from "./checks.ts";
 import { cutOf } from "./cut.ts";
-import { keepCalls } from "./horizon-store.ts";
+import { horizonOf, keepCalls } from "./horizon-store.ts";
 import { narrow } from "./narrow.ts";
 import type { Report, UsageQuestion, UsageRow } from "./question.ts";
 import { type ServedInstead, servedInstead } from "./served-store.ts";
 import type { Range } from "./spans.ts";
 import { bucketsOf, databaseNow, usageRows, usageTotals } from "./store.ts";
 import { type Timeline, toTimeline } from "./timeline.ts";
+
+export interface ServedReport extends Report {
+  /** What other models answered than those that were asked for, by days of UTC. */
+  instead: ServedInstead[];
+  /** Before, calls were dropped, so that `instead` knows of none; null when all of the span are there. */
+  droppedBefore: Date | null;
+}
 
 /**
  * Reports. They read the ledger and write nothing; rows, totals and `asOf` come from one snapshot, so they agree with
@@ -27,13 +34,14 @@ export class UsageService {
     return this.#read((tx) => reportOf(tx, question));
   }
 
-  /** A report, and what of it other models answered than those that were asked for, by days of UTC. */
-  async reportAsServed(viewer: Viewer, asked: UsageQuestion): Promise<Report & { instead: ServedInstead[] }> {
+  /** A report that also says who answered. */
+  async reportAsServed(viewer: Viewer, asked: UsageQuestion): Promise<ServedReport> {
     checkQuestion(asked);
     const question = { ...asked, ...narrow(viewer, asked) };
-    return this.#db.snapshot(async (tx) => {
-      await keepCalls(tx);
-      return { ...(await reportOf(tx, question)), instead: await servedInstead(tx, question) };
+    return this.#read(async (tx) => {
+      const horizon = await horizonOf(tx);
+      const droppedBefore = horizon && question.from < horizon ? horizon : null;
+      return { ...(await reportOf(tx, question)), instead: await servedInstead(tx, question), droppedBefore };
     });
   }
 
