@@ -101,6 +101,16 @@ describe("explainAccess works", () => {
     for (const name of ["TOKENS", "BUDGET", "CREDITS"]) expect(of(name)).toMatchObject([{ outcome: "SKIPPED" }]);
   });
 
+  it("for an image that the model does not take, as generate would", async () => {
+    const { apiKeyId, key } = await server.customer();
+    const parts = [{ image: "data:image/png;base64,iVBORw0KGgoAAAAN" }];
+    const shown = { model: "echo", messages: [{ role: "USER", content: "", parts }] };
+    const { message } = await server.refused("BAD_USER_INPUT", generate, { input: shown }, { key });
+    const { checks } = (await server.ok(explain, { id: apiKeyId, input: shown })).explainAccess;
+    const guard = checks.find(({ check }: Check) => check === "GUARD");
+    expect(guard).toMatchObject({ outcome: "REFUSED", code: "BAD_USER_INPUT", detail: message });
+  });
+
   it("for a key whose limits are only counted", async () => {
     const { apiKeyId: id, key } = await server.customer({
       requestsPerMinute: 1,

@@ -11,7 +11,7 @@ import type { LimitsService, Usage } from "../limits/service.ts";
 import type { Catalogue, Route } from "../models/catalogue.ts";
 import type { Tariff } from "../models/price.ts";
 import { mayCall } from "../models/resolution.ts";
-import { type Bids, bidsOf, mostOf, totalTokensOf, withOutput } from "./bids.ts";
+import { type Bids, bidsOf, mostOf, needsOf, totalTokensOf, withOutput } from "./bids.ts";
 import type { GenerateInput } from "./input-types.ts";
 import { type Order, readOrder } from "./order.ts";
 import { type Standing, standingOf } from "./store.ts";
@@ -105,7 +105,7 @@ async function attempt<T>(work: () => T | Promise<T>): Promise<Attempt<T>> {
 }
 
 function bidsFor(order: Order, route: Route, key: KeyViewer): Promise<Attempt<Bids>> {
-  return attempt(() => bidsOf(order, route, key, ["TEXT"]));
+  return attempt(() => bidsOf(order, route, key, needsOf(order)));
 }
 
 function verdict(check: Check["check"], error: AppError | undefined): Check {
