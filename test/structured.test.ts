@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { askInFormat } from "../src/generation/structured.ts";
 import { useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";
 
@@ -91,6 +92,36 @@ describe("an answer with a responseFormat works", () => {
     expect((await server.ok(rows, {}, { key })).generations.nodes).toEqual([
       { status: "COMPLETED", usage: { inputTokens: 40 }, charge: { credits: "55" } },
     ]);
+  });
+
+  it("within the time of one call: the second attempt has what the first has left", async () => {
+    const price = {
+      ...{ multiplierMicro: 0n, inputMicroCreditsPerMillion: 0n, outputMicroCreditsPerMillion: 0n, cacheHitMicro: 0n },
+      ...{ inputNanoUsdPerMillion: 0n, cachedInputNanoUsdPerMillion: 0n },
+      ...{ outputNanoUsdPerMillion: 0n, reasoningNanoUsdPerMillion: 0n },
+    };
+    const bounds = { tariff: { baseMicro: 0n, metered: true }, price, amount: 0n, costMax: 0n, repairs: true };
+    const given: number[] = [];
+    const call = {
+      ...{ model: "m", messages: [{ role: "user" as const, content: "x" }], maxOutputTokens: 5 },
+      ...{ responseFormat: { type: "json" as const }, limits: { totalMs: 1_000, connectMs: 7 } },
+    };
+    const usage = {
+      inputTokens: 1,
+      cachedInputTokens: 0,
+      outputTokens: 1,
+      reasoningTokens: 0,
+      source: "PROVIDER" as const,
+    };
+    await askInFormat(call, bounds, async ({ limits }) => {
+      given.push(limits?.totalMs ?? 0);
+      expect(limits?.connectMs).toBe(7);
+      const began = performance.now();
+      while (performance.now() - began < 20);
+      return { text: "no JSON", finishReason: "STOP", usage };
+    });
+    expect(given).toEqual([1_000, expect.any(Number)]);
+    expect(given[1]).toBeLessThanOrEqual(980);
   });
 
   it("and is repaired once only: what still does not fit is told and charged", async () => {

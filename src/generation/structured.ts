@@ -1,4 +1,5 @@
 import { formatFault } from "../guard/response-format.ts";
+import { endingBy } from "../models/attempts.ts";
 import { creditsOf, mostCostOf, type Price, type Tariff } from "../models/price.ts";
 import {
   type ChatMessage,
@@ -41,13 +42,16 @@ export async function askInFormat(
   bounds: Bounds,
   ask: (call: ProviderCall) => Promise<ProviderAnswer>,
 ): Promise<Checked> {
+  const endsAtMs = performance.now() + (call.limits?.totalMs ?? Number.POSITIVE_INFINITY);
   const first = await ask(call);
   const fault = faultOf(call, first);
   if (fault === undefined) return first;
   const isCut = first.finishReason === "LENGTH";
   if (isCut || !bounds.repairs || !isPaidFor(first.usage, call, bounds)) return { ...first, formatFault: fault };
   try {
-    const answer = await ask(corrected(call, first.text, fault));
+    // Both attempts are one call, and have the time of one.
+    const again = corrected(call, first.text, fault);
+    const answer = await ask(call.limits ? endingBy(again, endsAtMs) : again);
     const usage = together(first.usage, answer.usage);
     const { timeToFirstTokenMs } = first;
     const timed = timeToFirstTokenMs !== undefined && { timeToFirstTokenMs };

@@ -14,7 +14,7 @@ export interface Candidate<C = ProviderCall> {
   call: C;
 }
 
-type Timed = Pick<ProviderCall, "limits">;
+export type Timed = Pick<ProviderCall, "limits">;
 
 const pauseMsMin = 250;
 const pauseMsMax = 8_000;
@@ -69,7 +69,7 @@ export class Attempts<C extends Timed = ProviderCall> {
     const { breaker, retries, limits } = candidate.model;
     const endsAtMs = performance.now() + limits.totalMs;
     for (let tries = 0; ; tries++) {
-      this.served = tries === 0 ? candidate : within(candidate, endsAtMs);
+      this.served = tries === 0 ? candidate : { model: candidate.model, call: endingBy(candidate.call, endsAtMs) };
       try {
         const value = await ask(this.served);
         breaker.succeeded();
@@ -147,10 +147,10 @@ function retryAfterMs({ details }: AppError): number {
   return Number(details["retryAfter"] ?? 0) * 1000;
 }
 
-/** What is left of the model's time. */
-function within<C extends Timed>({ model, call }: Candidate<C>, endsAtMs: number): Candidate<C> {
+/** The same call with what is left of its time. */
+export function endingBy<C extends Timed>(call: C, endsAtMs: number): C {
   const totalMs = Math.max(1, Math.floor(endsAtMs - performance.now()));
-  return { model, call: { ...call, limits: { ...call.limits, totalMs } } };
+  return { ...call, limits: { ...call.limits, totalMs } };
 }
 
 function circuitOpen(waitMs: number): AppError {
