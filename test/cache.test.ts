@@ -54,6 +54,18 @@ describe("an answer out of the cache", () => {
     ]);
   });
 
+  it("is made anew where it cannot be read, as after a change of the server's secret", async () => {
+    const model = await server.model("acme", "ok", price);
+    const { key, accountId } = await customer();
+    const prompt = newPrompt();
+    await ask(key, { model, prompt });
+    await server.database.sql`
+      update cached_answers set answer = 'not sealed'::bytea || answer where account_id = ${uuid(accountId)}::uuid`;
+    expect(await ask(key, { model, prompt })).toMatchObject({ cached: false, charge: { credits: "16" } });
+    expect(await ask(key, { model, prompt })).toMatchObject({ cached: true });
+    expect(timesAsked(prompt)).toBe(2);
+  });
+
   it("is streamed as well, and a stream fills the cache", async () => {
     const model = await server.model("acme", "ok", price);
     const { key } = await customer();

@@ -45,9 +45,19 @@ export class AnswerCache {
   async find({ key, seconds }: CacheUse): Promise<CachedAnswer | undefined> {
     const row = await findCached(this.#db.orm, key, seconds);
     if (!row) return undefined;
-    const { finishReason, inputTokens, outputTokens } = row;
-    const told = { ...readAnswer(this.#sealer.open(row.answer)), replayed: false, cached: true };
-    return { told, finishReason, inputTokens, outputTokens };
+    const { answer, finishReason, inputTokens, outputTokens } = row;
+    const text = this.#open(answer);
+    if (text === undefined) return undefined;
+    return { told: { ...readAnswer(text), replayed: false, cached: true }, finishReason, inputTokens, outputTokens };
+  }
+
+  /** Undefined for what was sealed with an earlier secret of the server's: the model is asked, as if there were none. */
+  #open(sealed: Buffer): string | undefined {
+    try {
+      return this.#sealer.open(sealed);
+    } catch {
+      return undefined;
+    }
   }
 
   async keep({ key, seconds }: CacheUse, { told, ...answer }: CachedAnswer): Promise<void> {
