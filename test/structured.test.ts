@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { askInFormat } from "../src/generation/structured.ts";
+import { bounded } from "../src/guard/bounded.ts";
 import { useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";
 
@@ -215,6 +216,24 @@ describe("a responseFormat protects", () => {
     });
     expect(answer).toMatchObject({ formatFault: "It took too long to check.", charge: { credits: "13" } });
     expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+
+  it("answers from a machine that lets the server wait: what that took is not held against them", () => {
+    const never = new Int32Array(new SharedArrayBuffer(4));
+    let waits = 0;
+    const waiting = bounded(() => {
+      waits += 1;
+      if (waits === 1) Atomics.wait(never, 0, 0, 60);
+      return "checked";
+    }, 20);
+    expect([waiting, waits]).toEqual([{ done: "checked" }, 2]);
+    let searches = 0;
+    const searching = bounded(() => {
+      searches += 1;
+      for (;;);
+    }, 20);
+    expect(searching).toBeUndefined();
+    expect(searches).toBeLessThanOrEqual(3);
   });
 
   it("one customer's schema from another's with the same $id", async () => {
