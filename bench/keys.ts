@@ -61,7 +61,7 @@ try {
   const guesses = new KeyGuesses(new Limiters({ replicas: 1 }));
   const onError = (error: unknown) => process.stderr.write(`${String(error)}\n`);
   const { accounts, keys, identity } = openKeys({
-    ...{ db, peppers, guesses, onError, environment: "test", record: async () => {} },
+    ...{ db, peppers, guesses, onError, environment: "test", record: async () => {}, disableMembers: async () => [] },
     wallets: new Wallets(db),
   });
   const account = await accounts.create(origin, "bench");
