@@ -1,5 +1,7 @@
 import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
+import { AlertsResolver } from "./alerts/resolver.ts";
+import { AlertsService } from "./alerts/service.ts";
 import { Refusals } from "./audit/refusals.ts";
 import { AuditResolver } from "./audit/resolver.ts";
 import { AuditService } from "./audit/service.ts";
@@ -144,6 +146,7 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
     ...creditsResolvers(db, wallets, record),
     new DenialsResolver(limits),
     new AuditResolver(audit),
+    new AlertsResolver(new AlertsService(db)),
     new RetentionResolver(retention),
     new UsageResolver(usage),
     new DenialReportsResolver(new DenialReports(reports)),

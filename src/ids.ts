@@ -13,6 +13,7 @@ export type IdPrefix =
   | "ses"
   | "gen"
   | "ent"
+  | "alr"
   | "aud"
   | "pln"
   | "rst"

@@ -47,6 +47,7 @@ async function side(): Promise<Side> {
   const made = await makeKey(member, mark);
   const program = { key: made.secret };
   await server.ok(generate, { input: { model: "echo", prompt: mark, tags: [mark], endUser: mark } }, program);
+  await fetch(`${server.url}/healthz?key=${made.secret}`);
   const quote = await server.ok('{ quote(input: { model: "echo", prompt: "x" }) { quoteId } }', {}, program);
   const ids = { acc: createAccount.id, pln: createPlan.id, wal: wallet, ses: session.id, quo: quote.quote.quoteId };
   return { mark, ids: { ...ids, key: made.id, sec: made.secretId }, member, program };
@@ -85,6 +86,7 @@ interface Case {
 
 const byId = (kind: Kind): Case => ({ kind, given: (id) => ({ id }) });
 const cases: Record<string, Case> = {
+  "alerts.filter.accountId": { kind: "acc", given: (accountId) => ({ filter: { accountId } }) },
   "apiKey.id": byId("key"),
   "apiKeys.filter.accountId": { kind: "acc", given: (accountId) => ({ filter: { accountId } }) },
   "apiKeys.filter.planId": { kind: "pln", given: (planId) => ({ filter: { planId } }) },

@@ -52,6 +52,26 @@ describe("a leaked key that is reported", () => {
     expect(await alertsOf(id)).toHaveLength(1);
   });
 
+  it("is among the alerts of its account, page by page, newest first", async () => {
+    const { key, apiKeyId: id, accountId } = await server.customer({ name: "alerted" });
+    await fetch(`${server.url}/?key=${key}`);
+    await server.ok(report, { secret: key }, { ip: someAddress() });
+    const list = `query ($filter: AlertFilter, $first: Int, $after: String) {
+      alerts(filter: $filter, first: $first, after: $after) {
+        nodes { id kind subject details createdAt } pageInfo { endCursor hasNextPage }
+      }
+    }`;
+    const { token } = await server.person("MEMBER", accountId);
+    const first = (await server.ok(list, { first: 1 }, { token })).alerts;
+    expect(first.nodes).toMatchObject([{ kind: "key.leaked", subject: id, details: { name: "alerted" } }]);
+    const after = first.pageInfo.endCursor;
+    const second = (await server.ok(list, { first: 1, after }, { token })).alerts;
+    expect(second).toMatchObject({ nodes: [{ kind: "key.exposed", subject: id }], pageInfo: { hasNextPage: false } });
+    const filter = { accountId, kind: "key.exposed" };
+    expect((await server.ok(list, { filter })).alerts.nodes).toEqual(second.nodes);
+    await server.refused("FORBIDDEN", list, {}, { key: (await server.customer()).key });
+  });
+
   it("is answered as any other text is", async () => {
     const { key } = await server.customer();
     const texts = [key, key, mintKey("test"), "tg_test_mistyped", "", "' OR 1=1--", "x".repeat(10_000)];

@@ -37,6 +37,7 @@ CREATE TABLE "usage_label_latency_folded" (
 	"counts" bigint[] DEFAULT '{}' NOT NULL
 );
 --> statement-breakpoint
+DROP INDEX "alerts_created_at";--> statement-breakpoint
 ALTER TABLE "models" ADD COLUMN "max_response_bytes" integer;--> statement-breakpoint
 ALTER TABLE "key_secrets" ADD COLUMN "exposed_at" timestamp with time zone;--> statement-breakpoint
 CREATE INDEX "usage_label_folded_start" ON "usage_label_folded" USING btree ("cube","label_kind","grain","start");--> statement-breakpoint
@@ -45,5 +46,7 @@ CREATE INDEX "usage_label_folded_account" ON "usage_label_folded" USING btree ("
 CREATE INDEX "usage_label_latency_folded_start" ON "usage_label_latency_folded" USING btree ("cube","label_kind","grain","start");--> statement-breakpoint
 CREATE INDEX "usage_label_latency_folded_label" ON "usage_label_latency_folded" USING btree ("label","cube","label_kind","grain","start");--> statement-breakpoint
 CREATE INDEX "usage_label_latency_folded_account" ON "usage_label_latency_folded" USING btree ("account_id","cube","label_kind","grain","start");--> statement-breakpoint
+CREATE INDEX "alerts_account" ON "alerts" USING btree ("account_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "denials_minutely_minute" ON "denials_minutely" USING btree ("minute");--> statement-breakpoint
+CREATE INDEX "alerts_created_at" ON "alerts" USING btree ("created_at","id");--> statement-breakpoint
 ALTER TABLE "usage_latency_folded" DROP COLUMN "bucket";

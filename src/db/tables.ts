@@ -468,5 +468,5 @@ export const alerts = pgTable(
     details: jsonb("details").notNull(),
     createdAt: createdAt(),
   },
-  (t) => [index("alerts_created_at").on(t.createdAt)],
+  (t) => [index("alerts_created_at").on(t.createdAt, t.id), index("alerts_account").on(t.accountId, t.createdAt, t.id)],
 );
