@@ -10,7 +10,7 @@ import { BiAccess } from "../src/usage/bi.ts";
 import type { BiLimits } from "../src/usage/bi-store.ts";
 import { tollgate } from "./command-line.ts";
 import { generate, useServer } from "./harness.ts";
-import { uuidOf } from "./traffic.ts";
+import { settlePast, uuidOf } from "./traffic.ts";
 
 const server = useServer();
 let bi: postgres.Sql;
@@ -30,6 +30,12 @@ beforeAll(async () => {
   url.username = role;
   url.password = password;
   bi = postgres(url.href, { max: 2, onnotice: () => {} });
+  // Something of all that the queries below ask for, so that each of them has an answer.
+  const customer = await server.customer();
+  await settlePast(server, customer, [{ at: new Date() }, { at: new Date(), status: "FAILED", charge: 0n }]);
+  const [account, key] = [uuidOf(customer.accountId), uuidOf(customer.apiKeyId)];
+  await server.database.sql`insert into denials_minutely (account_id, api_key_id, minute, code, count)
+    values (${account}, ${key}, date_trunc('minute', now()), 'RATE_LIMITED', 3)`;
 });
 afterAll(() => bi?.end());
 
@@ -85,8 +91,9 @@ describe("the schema bi", () => {
 
 describe("the Grafana dashboard", () => {
   const dashboard = JSON.parse(readFileSync(new URL("../docs/grafana/tollgate-usage.json", import.meta.url), "utf8"));
-  const queries: [string, string][] = dashboard.panels.map(
-    ({ title, targets }: { title: string; targets: { rawSql: string }[] }) => [title, targets[0]?.rawSql ?? ""],
+  const queries: [string, string][] = dashboard.panels.flatMap(
+    ({ title, targets }: { title: string; targets: { rawSql: string }[] }) =>
+      targets.map(({ rawSql }) => [title, rawSql]),
   );
 
   it.each(queries)("answers %s", async (_title, rawSql) => {
@@ -95,7 +102,7 @@ describe("the Grafana dashboard", () => {
       "$1 between now() - interval '7 days' and now()",
     );
     expect(statement).toContain("between now()");
-    await expect(bi.unsafe(statement)).resolves.toBeDefined();
+    expect((await bi.unsafe(statement)).length).toBeGreaterThan(0);
   });
 });
 
@@ -105,7 +112,7 @@ describe("the page for Metabase and Superset", () => {
 
   it("has queries that the role may run", async () => {
     expect(queries.length).toBeGreaterThan(3);
-    for (const query of queries) await expect(bi.unsafe(query)).resolves.toBeDefined();
+    for (const query of queries) expect((await bi.unsafe(query)).length, query).toBeGreaterThan(0);
   });
 });
 

@@ -67,14 +67,37 @@ export class UsageFilter {
   endUsers?: string[] | null;
 }
 
-@InputType({ description: "A question to the ledger." })
-export class UsageInput {
+@InputType({ description: "What every question to the ledger says." })
+export abstract class UsageSelectionInput {
   @Field(() => Date, { description: "The first instant that counts, from 2000 on." })
   from!: Date;
 
   @Field(() => Date, { description: "The first instant that counts no more; after `from`, at most ten years." })
   to!: Date;
 
+  @Field(() => UsageFilter, {
+    nullable: true,
+    description: "Which calls count; all that the caller may see when absent.",
+  })
+  filter?: UsageFilter | null;
+
+  @Field(() => UsageMeasure, {
+    nullable: true,
+    defaultValue: UsageMeasure.CREDITS,
+    description: "What is first: the most of this.",
+  })
+  orderBy?: `${UsageMeasure}` | null;
+
+  @Field(() => UsageBasis, {
+    nullable: true,
+    defaultValue: UsageBasis.AS_CHARGED,
+    description: "Whether corrections of prices count, in the figures and in their order.",
+  })
+  basis?: `${UsageBasis}` | null;
+}
+
+@InputType({ description: "A question to the ledger." })
+export class UsageInput extends UsageSelectionInput {
   @Field(() => UsageGrain, { nullable: true, defaultValue: UsageGrain.NONE, description: "How long a bucket is." })
   grain?: `${UsageGrain}` | null;
 
@@ -87,19 +110,6 @@ export class UsageInput {
 
   @Field(() => [UsageDimension], { nullable: true, defaultValue: [], description: "What to split by: at most 4." })
   groupBy?: `${UsageDimension}`[] | null;
-
-  @Field(() => UsageFilter, {
-    nullable: true,
-    description: "Which calls count; all that the caller may see when absent.",
-  })
-  filter?: UsageFilter | null;
-
-  @Field(() => UsageMeasure, {
-    nullable: true,
-    defaultValue: UsageMeasure.CREDITS,
-    description: "What rows of a bucket are ordered by.",
-  })
-  orderBy?: `${UsageMeasure}` | null;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: "The least first instead of the most." })
   ascending?: boolean | null;
@@ -120,35 +130,27 @@ export class UsageInput {
 
   @Field(() => Int, { nullable: true, defaultValue: 1000, description: "The most rows, 1 to 10,000." })
   limit?: number | null;
-
-  @Field(() => UsageBasis, {
-    nullable: true,
-    defaultValue: UsageBasis.AS_CHARGED,
-    description: "Whether corrections of prices count, in the figures and in their order.",
-  })
-  basis?: `${UsageBasis}` | null;
 }
 
 export function toQuestion(input: UsageInput, timed: boolean): UsageQuestion {
-  const { from, to } = input;
   return {
-    from,
-    to,
+    ...toSelection(input),
     grain: input.grain ?? "NONE",
     timeZone: input.timeZone ?? "UTC",
     groupBy: input.groupBy ?? [],
-    orderBy: input.orderBy ?? "CREDITS",
     ascending: input.ascending ?? false,
     top: input.top ?? undefined,
     compare: input.compare ?? false,
     limit: input.limit ?? 1000,
-    basis: input.basis ?? "AS_CHARGED",
     timed,
-    ...toFilter(input.filter),
   };
 }
 
-export function toFilter(filter: UsageFilter | null | undefined): Filter {
+export function toSelection({ from, to, filter, orderBy, basis }: UsageSelectionInput) {
+  return { from, to, ...toFilter(filter), orderBy: orderBy ?? "CREDITS", basis: basis ?? "AS_CHARGED" };
+}
+
+function toFilter(filter: UsageFilter | null | undefined): Filter {
   return {
     accountIds: toIds("acc", filter?.accountIds),
     apiKeyIds: toIds("key", filter?.apiKeyIds),

@@ -15,7 +15,8 @@ import { databaseNow } from "./store.ts";
 
 /**
  * Proves a day: what the request rows say, what reports are made from and what left the wallets must be the same, to
- * the micro-credit, as charged and with what restatements have corrected since. All three are read from one snapshot, so a call that settles meanwhile is in all or in none.
+ * the micro-credit, as charged and with what restatements have corrected since. All three are read from one snapshot,
+ * so a call that settles meanwhile is in all or in none.
  */
 export interface ReconciledDay {
   day: Date;

@@ -19,6 +19,9 @@ import {
 } from "./timeline-types.ts";
 import { toUsageReport, UsageReport } from "./types.ts";
 
+/** Percentiles take a second look at the ledger, which is spared who does not ask for them. */
+const isTimed = (info: GraphQLResolveInfo): boolean => selects(info, "latencyMs", "timeToFirstTokenMs");
+
 @Resolver(() => Me)
 export class UsageResolver {
   readonly #usage: UsageService;
@@ -51,8 +54,7 @@ export class UsageResolver {
   }
 
   async #report(input: UsageInput, context: Context, info: GraphQLResolveInfo): Promise<UsageReport> {
-    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
-    return toUsageReport(await this.#usage.report(viewerOf(context), toQuestion(input, timed)));
+    return toUsageReport(await this.#usage.report(viewerOf(context), toQuestion(input, isTimed(info))));
   }
 }
 
@@ -76,8 +78,7 @@ export class UsageViewsResolver {
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageTimeline> {
-    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
-    return toUsageTimeline(await this.#usage.timeline(viewerOf(context), toTimelineQuestion(input, timed)));
+    return toUsageTimeline(await this.#usage.timeline(viewerOf(context), toTimelineQuestion(input, isTimed(info))));
   }
 
   @Directive('@scope(requires: "usage:read")')
@@ -87,8 +88,7 @@ export class UsageViewsResolver {
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageReport> {
-    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
-    return toUsageReport(await this.#usage.report(viewerOf(context), toTopQuestion(input, "API_KEY", timed)));
+    return toUsageReport(await this.#usage.report(viewerOf(context), toTopQuestion(input, "API_KEY", isTimed(info))));
   }
 
   @Directive('@scope(requires: "usage:read")')
@@ -98,8 +98,7 @@ export class UsageViewsResolver {
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageReport> {
-    const timed = selects(info, "latencyMs", "timeToFirstTokenMs");
-    return toUsageReport(await this.#usage.report(viewerOf(context), toTopQuestion(input, "MODEL", timed)));
+    return toUsageReport(await this.#usage.report(viewerOf(context), toTopQuestion(input, "MODEL", isTimed(info))));
   }
 
   @Directive('@scope(requires: "usage:read")')

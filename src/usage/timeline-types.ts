@@ -3,19 +3,13 @@ import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import type { Forecast } from "./forecast.ts";
-import { toFilter, UsageBasis, UsageFilter, UsageMeasure } from "./input-types.ts";
-import type { Filter, UsageQuestion } from "./question.ts";
+import { toSelection, UsageSelectionInput } from "./input-types.ts";
+import type { UsageQuestion } from "./question.ts";
 import type { Timeline } from "./timeline.ts";
 import { toDimensionValues, toTotals, UsageDimension, UsageDimensionValue, UsageGrain, UsageTotals } from "./types.ts";
 
-@InputType({ description: "What a chart shows." })
-export class UsageTimelineInput {
-  @Field(() => Date, { description: "The first instant that counts." })
-  from!: Date;
-
-  @Field(() => Date, { description: "The first instant that counts no more; after `from`." })
-  to!: Date;
-
+@InputType({ description: "What a chart shows. Its lines are in the order of `orderBy`." })
+export class UsageTimelineInput extends UsageSelectionInput {
   @Field(() => UsageGrain, { description: "How far apart the points are; not NONE. At most 10,000 points in all." })
   grain!: `${UsageGrain}`;
 
@@ -31,23 +25,6 @@ export class UsageTimelineInput {
     description: "The most lines, 1 to 20; all others are one more.",
   })
   top?: number | null;
-
-  @Field(() => UsageMeasure, {
-    nullable: true,
-    defaultValue: UsageMeasure.CREDITS,
-    description: "Which lines are first.",
-  })
-  orderBy?: `${UsageMeasure}` | null;
-
-  @Field(() => UsageFilter, { nullable: true, description: "Which calls count." })
-  filter?: UsageFilter | null;
-
-  @Field(() => UsageBasis, {
-    nullable: true,
-    defaultValue: UsageBasis.AS_CHARGED,
-    description: "Whether corrections of prices count.",
-  })
-  basis?: `${UsageBasis}` | null;
 }
 
 @ObjectType({ description: "One point of a line.", simpleResolvers: true })
@@ -81,32 +58,13 @@ export class UsageTimeline {
 }
 
 @InputType({ description: "What a list of the first ones is about." })
-export class UsageTopInput {
-  @Field(() => Date, { description: "The first instant that counts." })
-  from!: Date;
-
-  @Field(() => Date, { description: "The first instant that counts no more; after `from`." })
-  to!: Date;
-
-  @Field(() => UsageMeasure, { nullable: true, defaultValue: UsageMeasure.CREDITS, description: "The most of what." })
-  orderBy?: `${UsageMeasure}` | null;
-
+export class UsageTopInput extends UsageSelectionInput {
   @Field(() => Int, {
     nullable: true,
     defaultValue: 10,
     description: "How many, 1 to 100; all others are one more row.",
   })
   top?: number | null;
-
-  @Field(() => UsageFilter, { nullable: true, description: "Which calls count." })
-  filter?: UsageFilter | null;
-
-  @Field(() => UsageBasis, {
-    nullable: true,
-    defaultValue: UsageBasis.AS_CHARGED,
-    description: "Whether corrections of prices count.",
-  })
-  basis?: `${UsageBasis}` | null;
 }
 
 @ObjectType({ description: "When a wallet will be empty if it is drawn on as before.", simpleResolvers: true })
@@ -136,40 +94,24 @@ export class WalletForecast {
   method!: string;
 }
 
-type Asked = Omit<UsageQuestion, keyof Filter>;
-
 export function toTimelineQuestion(input: UsageTimelineInput, timed: boolean): UsageQuestion {
-  const { from, to, grain, splitBy } = input;
-  const asked: Asked = {
-    from,
-    to,
+  const { grain, splitBy } = input;
+  return {
+    ...toSelection(input),
     grain,
     timeZone: input.timeZone ?? "UTC",
     groupBy: splitBy ? [splitBy] : [],
-    orderBy: input.orderBy ?? "CREDITS",
     ascending: false,
     top: splitBy ? (input.top ?? 5) : undefined,
     compare: false,
     limit: 10_000,
     timed,
-    basis: input.basis ?? "AS_CHARGED",
   };
-  return { ...asked, ...toFilter(input.filter) };
 }
 
 export function toTopQuestion(input: UsageTopInput, dimension: `${UsageDimension}`, timed: boolean): UsageQuestion {
-  const { from, to, orderBy } = input;
-  const whole = { grain: "NONE" as const, timeZone: "UTC", ascending: false, compare: false, limit: 101, timed };
-  const asked: Asked = {
-    from,
-    to,
-    ...whole,
-    groupBy: [dimension],
-    orderBy: orderBy ?? "CREDITS",
-    basis: input.basis ?? "AS_CHARGED",
-    top: input.top ?? 10,
-  };
-  return { ...asked, ...toFilter(input.filter) };
+  const whole = { grain: "NONE", timeZone: "UTC", ascending: false, compare: false, limit: 101 } as const;
+  return { ...toSelection(input), ...whole, groupBy: [dimension], top: input.top ?? 10, timed };
 }
 
 export function toUsageTimeline({ asOf, groupBy, series }: Timeline): UsageTimeline {
