@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { type Client, createClient as createSseClient } from "graphql-sse";
 import { createClient as createWsClient, type Client as WsClient } from "graphql-ws";
 import { afterAll, describe, expect, it } from "vitest";
@@ -342,6 +343,33 @@ describe.each(transports)("generateStream over %s", (_name, run) => {
     leaving.abort();
     await reading;
   });
+});
+
+describe("a connection that is reset", () => {
+  it.each(["/graphql/stream", "/v1/chat/completions"])(
+    "at %s lets its provider go within 250 ms, and is charged for what was produced",
+    async (path) => {
+      const { key, apiKeyId } = await server.customer({ credits: "1000" });
+      const arrived = next();
+      const name = await model("stall-after-2");
+      const chat = { model: name, messages: [{ role: "user", content: "Hello there" }], stream: true };
+      const body = JSON.stringify(path === "/graphql/stream" ? input(name) : chat);
+      const { hostname, port } = new URL(server.url);
+      const socket = connect(Number(port), hostname);
+      const head = [`POST ${path} HTTP/1.1`, "host: x", "content-type: application/json", `x-api-key: ${key}`];
+      socket.write(`${head.join("\r\n")}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+      let seen = "";
+      for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+        seen += chunk;
+        if (seen.includes(" from")) break;
+      }
+      const leftAt = performance.now();
+      socket.resetAndDestroy();
+      await (await arrived).closed;
+      expect(performance.now() - leftAt).toBeLessThan(250);
+      expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "CANCELLED", charged: 11_000_000n });
+    },
+  );
 });
 
 /** Leaves when told to, whatever has come by then. */
