@@ -98,6 +98,32 @@ describe("walletForecast", () => {
     expect(told.method).toMatch(/divided by the mean/);
   });
 
+  it("shows how the balance came down, day by day, from what the entries say to what is left now", async () => {
+    const customer = await server.customer({ credits: "10" });
+    const { sql } = server.database;
+    const wallet = uuidOf(customer.walletId);
+    const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
+    await sql`update wallets set created_at = ${daysAgo(3)} where id = ${wallet}`;
+    await sql`alter table credit_entries disable trigger user`;
+    await sql`update credit_entries set created_at = ${daysAgo(3)} where wallet_id = ${wallet}`;
+    await sql`alter table credit_entries enable trigger user`;
+    await settlePast(server, customer, [
+      { at: daysAgo(2), charge: 400_000n },
+      { at: daysAgo(0), charge: 250_000n },
+    ]);
+    const query = `query ($id: ID!) { walletForecast(walletId: $id, days: 90) { burnDown { day spent added balance } } }`;
+    const { burnDown } = (await server.ok(query, { id: customer.walletId }, { key: customer.key })).walletForecast;
+    // What settlePast puts in for its two calls is of today.
+    expect(burnDown.map(({ spent, added, balance }: Record<string, string>) => [spent, added, balance])).toEqual([
+      ["0", "10", "10"],
+      ["0.4", "0", "9.6"],
+      ["0", "0", "9.6"],
+      ["0.25", "2", "11.35"],
+    ]);
+    expect(burnDown.at(-1).day).toBe(`${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`);
+    expect((await server.wallet(customer.walletId)).balance).toBe(11_350_000n);
+  });
+
   it("has no end when nothing is spent", async () => {
     const { key, walletId } = await server.customer();
     const { walletForecast: told } = await server.ok(walletForecast, { id: walletId, days: 7 }, { key });

@@ -1,3 +1,5 @@
+import type { WalletDay } from "./spending-store.ts";
+
 /**
  * When a wallet runs dry: what is available, divided by the mean spending of the time looked at. It knows no seasons
  * and no trend, on purpose: everyone can check it.
@@ -10,9 +12,12 @@ export interface Forecast {
   basedOnFrom: Date;
   asOf: Date;
   method: string;
+  /** How it came to what is left; empty unless it is asked for. */
+  burnDown: WalletDay[];
 }
 
 export interface Spending {
+  accountId: string;
   walletId: string;
   available: bigint;
   /** In micro-credits, from `since` until `asOf`. */
@@ -24,7 +29,7 @@ export interface Spending {
 const dayMs = 86_400_000n;
 const horizonMs = 3650n * dayMs;
 
-export function forecast({ walletId, available, spent, since, asOf }: Spending): Forecast {
+export function forecast({ walletId, available, spent, since, asOf }: Spending): Omit<Forecast, "burnDown"> {
   const lookedAtMs = BigInt(Math.max(1, asOf.getTime() - since.getTime()));
   const leftMs = spent > 0n ? (available * lookedAtMs) / spent : horizonMs + 1n;
   return {

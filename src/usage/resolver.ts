@@ -109,7 +109,9 @@ export class UsageViewsResolver {
     @Arg("walletId", () => ID, { description: "`wal_…`" }) walletId: string,
     @Arg("days", () => Int, { defaultValue: 7, description: "How many days to look back, 1 to 90." }) days: number,
     @Ctx() context: Context,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<WalletForecast> {
-    return toWalletForecast(await this.#forecasts.ofWallet(viewerOf(context), fromWire("wal", walletId), days));
+    const back = { days, byDay: selects(info, "burnDown") };
+    return toWalletForecast(await this.#forecasts.ofWallet(viewerOf(context), fromWire("wal", walletId), back));
   }
 }

@@ -67,6 +67,23 @@ export class UsageTopInput extends UsageSelectionInput {
   top?: number | null;
 }
 
+@ObjectType({ description: "What a wallet took in and gave out in a day.", simpleResolvers: true })
+export class WalletDay {
+  @Field(() => Date, { description: "When the day starts, in UTC." })
+  day!: Date;
+
+  @Field(() => GraphQLDecimal, { description: "In credits: charges of the calls that began in it." })
+  spent!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "In credits: grants, refills and refunds, less what was taken back, corrected or expired.",
+  })
+  added!: string;
+
+  @Field(() => GraphQLDecimal, { description: "In credits: the balance at its end; of the last day, the balance now." })
+  balance!: string;
+}
+
 @ObjectType({ description: "When a wallet will be empty if it is drawn on as before.", simpleResolvers: true })
 export class WalletForecast {
   @Field(() => ID, { description: "`wal_…`" })
@@ -92,6 +109,11 @@ export class WalletForecast {
 
   @Field(() => String, { description: "How it was worked out, for people." })
   method!: string;
+
+  @Field(() => [WalletDay], {
+    description: "How the balance came down: a row for each day looked at, from the day of `basedOnFrom` to today.",
+  })
+  burnDown!: WalletDay[];
 }
 
 export function toTimelineQuestion(input: UsageTimelineInput, timed: boolean): UsageQuestion {
@@ -125,8 +147,14 @@ export function toUsageTimeline({ asOf, groupBy, series }: Timeline): UsageTimel
   };
 }
 
-export function toWalletForecast({ walletId, available, spentPerDay, ...rest }: Forecast): WalletForecast {
+export function toWalletForecast({ walletId, available, spentPerDay, burnDown, ...rest }: Forecast): WalletForecast {
   return {
+    burnDown: burnDown.map(({ day, spent, added, balance }) => ({
+      day,
+      spent: formatCredits(spent),
+      added: formatCredits(added),
+      balance: formatCredits(balance),
+    })),
     ...rest,
     walletId: toWire("wal", walletId),
     available: formatCredits(available),
