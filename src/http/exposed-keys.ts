@@ -17,7 +17,7 @@ export const keyTakingFields = ["createApiKey", "rotateApiKey", "importApiKeys",
 /** By which clients of other servers send theirs. */
 const credentialNames = /^(?:x[-_])?api[-_]?key$|^(?:access_|auth_)?token$|^(?:key|authorization)$/i;
 
-const advice = "Send it in the header x-api-key or Authorization, and rotate this one: it is marked as exposed.";
+const place = "Send it in the header x-api-key or Authorization";
 
 export class ExposedKeys {
   readonly #exposures: Exposures;
@@ -49,13 +49,16 @@ export class ExposedKeys {
   async #check(operation: unknown, texts: string[], { ip, id: requestId }: From): Promise<void> {
     if (takesKeys(operation)) return;
     const isKey = await this.#exposures.mark({ texts, where: "OPERATION", ip, requestId });
-    if (isKey) throw badInput(`An operation must not hold the text of an API key. ${advice}`);
+    if (isKey)
+      throw badInput(
+        `An operation must not hold the text of an API key. ${place}, and rotate this one: it is marked as exposed.`,
+      );
   }
 
   /** Whether there is such a key is not told. */
   async #refuseUrl(texts: string[], { ip, id: requestId }: From): Promise<never> {
     await this.#exposures.mark({ texts: texts.filter(isKeyText), where: "URL", ip, requestId });
-    throw badInput(`A credential must not stand in a URL. ${advice}`);
+    throw badInput(`A credential must not stand in a URL. ${place}, and take this one to be known to others.`);
   }
 }
 
