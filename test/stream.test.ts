@@ -210,17 +210,29 @@ describe.each(transports)("generateStream over %s", (_name, run) => {
   });
 
   it("ends within two seconds of its key's end, and is charged for what was produced", async () => {
-    const { key, apiKeyId } = await server.customer({ credits: "1000" });
-    let revokedAt = 0;
-    const seen = await run(key, input(await model("stall-after-2")), async ({ text }) => {
-      if (text !== " from") return;
-      revokedAt = performance.now();
-      await server.ok("mutation ($id: ID!) { revokeApiKey(id: $id) { status } }", { id: apiKeyId });
-    });
-    expect(seen.errors).toMatchObject([{ extensions: { code: "KEY_REVOKED" } }]);
-    expect(performance.now() - revokedAt).toBeLessThan(2_000);
-    expect(finished(seen)).toMatchObject({ status: "CANCELLED", charge: { credits: "11" } });
-    expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "CANCELLED", error_code: "KEY_REVOKED" });
+    const change = (verb: string) => (id: string) =>
+      server.ok(`mutation ($id: ID!) { ${verb}ApiKey(id: $id) { status } }`, { id });
+    const expire = (id: string) =>
+      server.database.sql`update api_keys set expires_at = now() where id = ${id.slice(4)}::uuid`;
+    const stalling = await model("stall-after-2");
+    const endsWith = async (code: string, end: (id: string) => Promise<unknown>) => {
+      const { key, apiKeyId } = await server.customer({ credits: "1000" });
+      let endedAt = 0;
+      const seen = await run(key, input(stalling), async ({ text }) => {
+        if (text !== " from") return;
+        endedAt = performance.now();
+        await end(apiKeyId);
+      });
+      expect(seen.errors).toMatchObject([{ extensions: { code } }]);
+      expect(performance.now() - endedAt).toBeLessThan(2_000);
+      expect(finished(seen)).toMatchObject({ status: "CANCELLED", charge: { credits: "11" } });
+      expect(await ledgerRow(apiKeyId)).toMatchObject({ status: "CANCELLED", error_code: code });
+    };
+    await Promise.all([
+      endsWith("KEY_REVOKED", change("revoke")),
+      endsWith("KEY_DISABLED", change("disable")),
+      endsWith("KEY_EXPIRED", expire),
+    ]);
   });
 
   it("gives the answer of an earlier call with the same idempotency key, and charges it once", async () => {
