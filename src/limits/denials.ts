@@ -1,9 +1,10 @@
 import type { Database } from "../db/client.ts";
-import { addDenials, type DenialCount } from "./store.ts";
+import { addDenials, type WaitingDenials } from "./store.ts";
 
 /**
- * Counts what was refused, by key, code and minute. Counting touches memory only: the database is written in the
- * background, and a process that dies loses the last seconds of these counts and nothing that money hangs on.
+ * Counts what was refused, by key and code. Counting touches memory only: the database is written in the background, in
+ * the minute that it is by its clock, and a process that dies loses the last seconds of these counts and nothing that
+ * money hangs on.
  */
 const flushEveryMs = 2_000;
 const waitingMax = 10_000;
@@ -11,7 +12,7 @@ const waitingMax = 10_000;
 export class Denials {
   readonly #db: Database;
   readonly #onError: (error: unknown) => void;
-  #waiting = new Map<string, DenialCount>();
+  #waiting = new Map<string, WaitingDenials>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Database, onError: (error: unknown) => void) {
@@ -20,13 +21,12 @@ export class Denials {
   }
 
   count(key: { accountId: string; apiKeyId: string }, code: string, shadow = false): void {
-    const minute = new Date(Math.floor(Date.now() / 60_000) * 60_000);
-    const id = `${key.apiKeyId} ${code} ${shadow} ${minute.getTime()}`;
+    const id = `${key.apiKeyId} ${code} ${shadow}`;
     const known = this.#waiting.get(id);
     if (known) known.count += 1;
     else if (this.#waiting.size < waitingMax) {
       const { accountId, apiKeyId } = key;
-      this.#waiting.set(id, { accountId, apiKeyId, code, shadow, minute, count: 1 });
+      this.#waiting.set(id, { accountId, apiKeyId, code, shadow, count: 1 });
     }
     this.#timer ??= setTimeout(() => void this.flush(), flushEveryMs).unref();
   }

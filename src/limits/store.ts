@@ -4,11 +4,14 @@ import { denialsMinutely } from "../db/tables.ts";
 
 export type DenialCount = typeof denialsMinutely.$inferSelect;
 
-export async function addDenials(tx: Executor, counts: DenialCount[]): Promise<void> {
+/** Of the last seconds; dated when they are written. */
+export type WaitingDenials = Omit<DenialCount, "minute">;
+
+export async function addDenials(tx: Executor, counts: WaitingDenials[]): Promise<void> {
   const { accountId, apiKeyId, minute, code, shadow, count } = denialsMinutely;
   await tx
     .insert(denialsMinutely)
-    .values(counts)
+    .values(counts.map((each) => ({ ...each, minute: sql`date_trunc('minute', now())` })))
     .onConflictDoUpdate({
       target: [accountId, apiKeyId, minute, code, shadow],
       set: { count: sql`${count} + excluded.count` },
