@@ -56,14 +56,10 @@ async function makeKeys(db: Database, count: number): Promise<Key[]> {
 
 async function pair(journal: Journal, key: Key): Promise<number> {
   const started = performance.now();
-  const hold: HoldRequest = { id: newId(), ...key, ...call, ...rest, amount: 2_000_000n };
+  const hold: HoldRequest = { id: newId(), amount: 2_000_000n, ...key, ...call, ...rest };
   const { granted } = await journal.reserve(hold);
   if (!granted) throw new Error("the bench ran out of credits");
-  await journal.settle({
-    ...closable(hold),
-    ...ending,
-    latencyMs: Math.round(Math.random() * 900),
-  });
+  await journal.settle({ latencyMs: Math.round(Math.random() * 900), ...closable(hold), ...ending });
   return performance.now() - started;
 }
 
