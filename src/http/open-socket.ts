@@ -5,7 +5,6 @@ import { AppError } from "../errors.ts";
 import type { BytesInFlight } from "./bytes-in-flight.ts";
 import { readCredential } from "./context.ts";
 
-/** One socket: who opened it, what runs on it, and whether its other end is still there. */
 /** Close codes of WebSocket, and of HTTP's meaning where it has none. */
 export const closeCodes = {
   goingAway: 1001,
@@ -20,6 +19,7 @@ const messagesPerSecondMax = 200;
 const pingEveryMs = 12_000;
 const goodbyeMsMax = 1_000;
 
+/** One socket: who opened it, what runs on it, and whether its other end is still there. */
 export class OpenSocket {
   readonly ip: string;
   credential: string | undefined;

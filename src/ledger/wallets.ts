@@ -30,6 +30,7 @@ import {
  * Wallets and what is put into them. A balance changes only together with the credit entry that explains it, so
  * that it is always the sum of its entries; and it is always what the lots have left, less what is not yet burnt.
  */
+
 /** More to do in the transaction that moves credits, such as recording who asked for it. */
 export type Within = (tx: Executor) => Promise<void>;
 const nothingMore: Within = async () => {};
