@@ -5,14 +5,14 @@ import { describe, expect, it } from "vitest";
 import { connectRemote, Refused } from "../src/cli/connection.ts";
 import { changedMonths } from "../src/cli/retention-commands.ts";
 import { tollgate, tollgateProcess } from "./command-line.ts";
+import { serverSecret } from "./first-start.ts";
 import { generate, useServer } from "./harness.ts";
 import { settlePast } from "./traffic.ts";
 
-const secret = "what the server and the command line share";
-const server = useServer({ SERVER_SECRET: secret });
+const server = useServer();
 
 /** On the database, as its operator. */
-const onDatabase = () => ({ DATABASE_URL: server.database.url, SERVER_SECRET: secret, DATA_DIR: "/tmp" });
+const onDatabase = () => ({ DATABASE_URL: server.database.url, SERVER_SECRET: serverSecret, DATA_DIR: "/tmp" });
 const direct = (...args: string[]) => tollgate(args, onDatabase());
 /** On the server, with a person's token. */
 const remote = (token: string, ...args: string[]) =>

@@ -5,15 +5,19 @@ import postgres from "postgres";
 import type { TestProject } from "vitest/node";
 import { startEmbedded } from "../src/db/embedded.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
+import { startFirst } from "./first-start.ts";
 
 /**
  * One PostgreSQL for the whole run: the embedded one, or the server that DATABASE_URL names. A template database is
- * migrated once, and each test file copies it.
+ * migrated once, and a copy of it is what a first start leaves; each test file copies one of them.
  */
 declare module "vitest" {
   interface ProvidedContext {
     adminUrl: string;
     template: string;
+    startedTemplate: string;
+    /** Of the owner in `startedTemplate`. */
+    ownerRefreshToken: string;
   }
 }
 
@@ -28,8 +32,12 @@ export default async function startCluster(project: TestProject): Promise<() => 
   await migrateDatabase(databaseUrl(adminUrl, template));
   project.provide("adminUrl", adminUrl);
   project.provide("template", template);
+  const started = `${template}_started`;
+  await sql.unsafe(`create database ${started} template ${template}`);
+  project.provide("startedTemplate", started);
+  project.provide("ownerRefreshToken", await startFirst(databaseUrl(adminUrl, started)));
   return async () => {
-    await sql.unsafe(`drop database ${template}`);
+    for (const name of [started, template]) await sql.unsafe(`drop database ${name}`);
     await sql.end();
     await stop();
   };

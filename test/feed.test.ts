@@ -7,11 +7,11 @@ import { loadConfig } from "../src/config.ts";
 import { FeedReader } from "../src/generation/feed-reader.ts";
 import type { GenerationRow } from "../src/generation/store.ts";
 import { createLogger } from "../src/log.ts";
+import { environmentOf } from "./first-start.ts";
 import { type Credential, generate, useServer } from "./harness.ts";
 import { settlePast } from "./traffic.ts";
 
-const secret = "what both of these servers are given";
-const server = useServer({ SERVER_SECRET: secret });
+const server = useServer();
 /** Another server on the same database. */
 let other: App;
 let otherUrl = "";
@@ -22,10 +22,7 @@ beforeAll(async () => {
   await server.ok(generate, { input: { model: "echo", prompt: "nobody listens" } }, { key });
   [namedBefore] = await server.database.sql`
     select (select count(*)::int from settled_feed) as named, (select count(*)::int from requests) as calls`;
-  const config = loadConfig({
-    ...{ NODE_ENV: "test", PORT: "0", DATABASE_URL: server.database.url, SERVER_SECRET: secret, DATA_DIR: "/tmp" },
-    OLLAMA_BASE_URL: "http://127.0.0.1:9",
-  });
+  const config = loadConfig(environmentOf(server.database.url, "/tmp"));
   other = await createApp(config, createLogger({ level: "silent", production: true }));
   otherUrl = (await other.listen()).address;
 });

@@ -2,11 +2,12 @@ import { randomBytes, randomInt } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect } from "vitest";
+import { afterAll, beforeAll, expect, inject } from "vitest";
 import { type App, createApp } from "../src/app.ts";
 import { loadConfig } from "../src/config.ts";
 import { createLogger } from "../src/log.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
+import { environmentOf } from "./first-start.ts";
 
 /**
  * A server of one test file's own, spoken to over HTTP only. Tests of a file run beside each other on it, each with
@@ -45,7 +46,6 @@ export interface Person {
   token: string;
 }
 
-const owner = { email: "owner@example.com", password: "correct horse battery" };
 const patienceMs = 20_000;
 
 export class TestServer {
@@ -65,25 +65,17 @@ export class TestServer {
   }
 
   async start(): Promise<void> {
-    this.database = await createDatabase();
+    this.database = await createDatabase(inject("startedTemplate"));
     this.#dataDir = await mkdtemp(join(tmpdir(), "tollgate-data-"));
-    const config = loadConfig({
-      NODE_ENV: "test",
-      PORT: "0",
-      DATABASE_URL: this.database.url,
-      DATA_DIR: this.#dataDir,
-      ADMIN_EMAIL: owner.email,
-      ADMIN_PASSWORD: owner.password,
-      OLLAMA_BASE_URL: "http://127.0.0.1:9",
-      TRUST_PROXY: "127.0.0.1",
-      LOG_LEVEL: "debug",
-      ...this.#env,
-    });
+    const env = { ...environmentOf(this.database.url, this.#dataDir), LOG_LEVEL: "debug", ...this.#env };
+    const config = loadConfig(env);
     const destination = { write: (line: string) => void this.logLines.push(line) };
     const log = createLogger({ level: config.logLevel, production: true, destination });
     this.#app = await createApp(config, log, { onStatement: (text) => this.statements.push(text) });
     this.url = (await this.#app.listen()).address;
-    this.ownerToken = await this.login(owner.email, owner.password);
+    const refresh = "mutation ($token: String!) { refreshSession(refreshToken: $token) { accessToken } }";
+    const { refreshSession } = await this.ok(refresh, { token: inject("ownerRefreshToken") }, {});
+    this.ownerToken = refreshSession.accessToken;
   }
 
   async stop(): Promise<void> {
