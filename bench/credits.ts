@@ -99,7 +99,7 @@ try {
       const row: Record<string, unknown> = { wallets: walletCount, callers };
       for (const [name, limits] of [
         ["groupCommit", {}],
-        ["oneByOne", { batchMax: 1, runningMax: 20 }],
+        ["oneByOne", { batchMax: 1, runningMax: 20, besideMin: 1 }],
       ] as const) {
         const db = new Database({ url: embedded.url, poolSize: 20, forLedger: true });
         const journal = new Journal({ db, upkeep: (wallet) => new Wallets(db).bringUpToDate(wallet), limits });

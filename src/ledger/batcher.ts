@@ -9,9 +9,11 @@ export interface BatcherLimits {
   queueMax: number;
   /** Batches under way at once. More than one helps when they touch different wallets. */
   runningMax: number;
+  /** How many must wait for another batch to start beside one: a small one costs the database nearly as much. */
+  besideMin: number;
 }
 
-const defaults: BatcherLimits = { batchMax: 256, queueMax: 10_000, runningMax: 2 };
+const defaults: BatcherLimits = { batchMax: 256, queueMax: 10_000, runningMax: 2, besideMin: 16 };
 
 interface Waiting<I, O> {
   item: I;
@@ -42,13 +44,13 @@ export class Batcher<I, O> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
       // What the same tick brings belongs to the same batch.
-      if (this.#queue.length === 1) queueMicrotask(() => this.#next());
+      if (this.#queue.length === 1 || this.#queue.length === this.#limits.besideMin) queueMicrotask(() => this.#next());
     });
   }
 
   #next(): void {
-    // A batch that only fills what another one leaves over would halve the size of both.
-    if (this.#queue.length === 0 || this.#running >= this.#limits.runningMax) return;
+    if (this.#queue.length < (this.#running === 0 ? 1 : this.#limits.besideMin)) return;
+    if (this.#running >= this.#limits.runningMax) return;
     const batch = this.#queue.splice(0, this.#limits.batchMax);
     this.#running += 1;
     void this.#runBatch(batch).finally(() => {

@@ -131,7 +131,7 @@ it("refuses what does not fit into the queue, and keeps its size", async () => {
   const stuck = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const limits = { batchMax: 10, queueMax: 1_000, runningMax: 2 };
+  const limits = { batchMax: 10, queueMax: 1_000, runningMax: 2, besideMin: 1 };
   const batcher = new Batcher<Buffer, number>(async (items) => {
     await stuck;
     return items.map(({ length }) => ({ status: "fulfilled", value: length }));
