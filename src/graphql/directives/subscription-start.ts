@@ -6,7 +6,19 @@ import type { GraphQLSchema } from "graphql";
  * guarded is its start: so for as long as the guards are put up, the two change places.
  */
 export function guardingStarts(schema: GraphQLSchema, guard: (schema: GraphQLSchema) => GraphQLSchema): GraphQLSchema {
-  return swap(guard(swap(schema)));
+  return tellingEvents(swap(guard(swap(schema))));
+}
+
+const noArguments = {};
+
+/** What a subscription was asked with is for its start: reading it anew for each event would cost as much as the rest. */
+function tellingEvents(schema: GraphQLSchema): GraphQLSchema {
+  return mapSchema(schema, {
+    [MapperKind.SUBSCRIPTION_ROOT_FIELD]: ({ resolve, ...field }) => ({
+      ...field,
+      ...(resolve && { resolve: (event, _asked, context, info) => resolve(event, noArguments, context, info) }),
+    }),
+  });
 }
 
 function swap(schema: GraphQLSchema): GraphQLSchema {
