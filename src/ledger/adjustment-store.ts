@@ -73,7 +73,7 @@ export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotP
         from item where charged <> 0 group by 1, 2
       ) t where w.account_id = t.account_id and w.id = t.wallet_id
       returning w.account_id, w.id, w.balance, w.low_balance, t.charged as taken
-    ), alerted as (${lowBalanceAlert}), lot as (
+    ), alerted as (${sql.raw(lowBalanceAlert)}), lot as (
       insert into credit_lots (account_id, id, wallet_id, granted, remaining, priority)
       select account_id, min("entryId"::text)::uuid, wallet_id, -sum(charged), -sum(charged), ${lotPriority}::int
       from item where charged < 0 group by account_id, wallet_id

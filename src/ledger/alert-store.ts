@@ -9,8 +9,11 @@ export async function insertAlert(
   await tx.insert(alerts).values(alert);
 }
 
-/** Of wallets that have just fallen below their marks: those of `moved`, which says what was taken of each. */
-export const lowBalanceAlert = sql`
+/**
+ * Raised once each time that a balance falls below its mark: for the wallets of `moved`, which says what was taken of
+ * each. A text, because the journal's statements and the others are written through different libraries.
+ */
+export const lowBalanceAlert = `
   insert into alerts (id, kind, account_id, subject, details)
   select gen_random_uuid(), 'wallet.low_balance', account_id, 'wallet:' || id,
     json_build_object('balance', balance::text, 'threshold', low_balance::text)
@@ -27,5 +30,5 @@ export async function alertIfLow(
     with moved as (
       select account_id, id, balance, low_balance, ${taken}::bigint as taken from wallets
       where account_id = ${accountId} and id = ${id}
-    ) ${lowBalanceAlert}`);
+    ) ${sql.raw(lowBalanceAlert)}`);
 }

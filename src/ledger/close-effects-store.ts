@@ -2,7 +2,7 @@ import type { Sql } from "../db/client.ts";
 
 /**
  * What closing a hold changes beside its wallet: parts of the one statement of `closeHolds`, written against its
- * `item`, `wallet`, `closed` and `moved`.
+ * `item`, `wallet` and `closed`.
  */
 
 /** Moves what was held of budgets to what is used. Windows are locked in the order of their keys, after wallets. */
@@ -45,16 +45,4 @@ export function keptAnswers(sql: Sql) {
     withdrawn as (
       delete from idempotency_records r using closed c where c.idempotent and c.answer is null and r.account_id = c.account_id and r.hold_id = c.id
     ),`;
-}
-
-/** Raised once each time that a balance falls below the mark. */
-export function lowBalanceAlerts(sql: Sql) {
-  return sql`
-    alerted as (
-      insert into alerts (id, kind, account_id, subject, details)
-      select gen_random_uuid(), 'wallet.low_balance', m.account_id, 'wallet:' || m.id,
-        json_build_object('balance', m.balance::text, 'threshold', m.low_balance::text)
-      from moved m join wallet w on w.account_id = m.account_id and w.id = m.id
-      where m.low_balance is not null and w.balance >= m.low_balance and m.balance < m.low_balance
-    )`;
 }

@@ -1,6 +1,7 @@
 import type { Sql } from "../db/client.ts";
+import { lowBalanceAlert } from "./alert-store.ts";
 import { lockedWallets, ofBatch, toJson } from "./batch-json.ts";
-import { freedBudgets, keptAnswers, lowBalanceAlerts } from "./close-effects-store.ts";
+import { freedBudgets, keptAnswers } from "./close-effects-store.ts";
 import { feedCte } from "./feed-cte-store.ts";
 import type { HoldDecision, HoldRequest, SettlementEntry, SettleResult } from "./journal.ts";
 import { labelRollupCtes, rollupCtes } from "./rollup-store.ts";
@@ -41,11 +42,11 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         from closed group by 1, 2
       ) total join wallet on wallet.account_id = total.account_id and wallet.id = total.wallet_id
       where w.account_id = total.account_id and w.id = total.wallet_id
-      returning w.account_id, w.id, w.balance, w.low_balance
+      returning w.account_id, w.id, w.balance, w.low_balance, total.charged as taken
     ),
     ${batch.some(({ budgeted = true }) => budgeted) ? freedBudgets(sql) : sql``}
     ${batch.some(({ idempotent }) => idempotent) ? keptAnswers(sql) : sql``}
-    ${lowBalanceAlerts(sql)},
+    alerted as (${sql.unsafe(lowBalanceAlert)}),
     entry as (
       insert into credit_entries (account_id, id, wallet_id, kind, amount, balance_after, actor, request_id)
       select account_id, "entryId", wallet_id, 'CHARGE', -charged, balance_after, 'key:' || api_key_id, id
