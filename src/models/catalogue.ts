@@ -19,6 +19,9 @@ export interface CallableModel {
   /** Of the model itself, also where a preset was asked for. */
   id: string;
   name: string;
+  /** Under each of these a key may have been allowed to call it, when it is asked in another's place. */
+  names: readonly string[];
+  scopes: readonly string[];
   provider: string;
   /** The provider's own name of it. */
   providerModel: string;
@@ -45,7 +48,7 @@ export interface Route {
   /** Under each of these a key may have been allowed to call it. */
   names: readonly string[];
   scopes: readonly string[];
-  candidates: readonly (CallableModel & Pick<Route, "names" | "scopes">)[];
+  candidates: readonly CallableModel[];
 }
 
 /** What a quote promised: the model that was picked, and the price of each that may answer. */
@@ -84,6 +87,8 @@ export class Catalogue {
   readonly #breakers = new Breakers();
   #view: Promise<CatalogueView> | undefined;
   #expiresAtMs = 0;
+  /** By the entry that was asked for, which belongs to one view: it is the same for all calls. */
+  readonly #made = new WeakMap<ModelRow, { terms: ModelRow; model: CallableModel }[]>();
 
   constructor(options: CatalogueOptions) {
     this.#options = options;
@@ -142,7 +147,7 @@ export class Catalogue {
     const others = fallbacks.flatMap((each) => this.#fallback(view, entry, each, promised) ?? []);
     const { id, scopes } = entry;
     const names = alias === undefined ? [entry.name] : [entry.name, alias];
-    return { id, name: entry.name, names, scopes, candidates: [{ ...first, names, scopes }, ...others] };
+    return { id, name: entry.name, names, scopes, candidates: [first, ...others] };
   }
 
   /** The view of now, for whoever needs more of it than a call does. */
@@ -178,6 +183,15 @@ export class Catalogue {
   #callable(view: CatalogueView, entry: ModelRow, terms: ModelRow, promised: Promised | undefined): CallableModel {
     const price = this.#price(view, entry, promised);
     if (!price) throw unpriced(entry.name);
+    const made = this.#made.get(entry) ?? [];
+    const known = made.find((each) => each.terms === terms && each.model.price === price);
+    if (known) return known.model;
+    const model = this.#make(view, entry, terms, price);
+    this.#made.set(entry, [...made, { terms, model }]);
+    return model;
+  }
+
+  #make(view: CatalogueView, entry: ModelRow, terms: ModelRow, price: PriceRow): CallableModel {
     const base = view.baseOf(entry);
     const runner = this.#options.providers.get(base.provider);
     if (!runner) throw new AppError("UNAVAILABLE", { message: "The provider of this model is not configured." });
@@ -186,6 +200,8 @@ export class Catalogue {
     return {
       id,
       name,
+      names: [entry.name],
+      scopes: entry.scopes,
       provider,
       providerModel,
       maxOutputTokens: Math.min(entry.maxOutputTokens ?? base.maxOutputTokens, base.maxOutputTokens),
@@ -211,8 +227,7 @@ export class Catalogue {
     if (!other?.enabled || view.baseOf(other).id === view.baseOf(entry).id) return undefined;
     try {
       const terms = other.baseId === null && entry.baseId !== null ? entry : other;
-      const { names, scopes } = { names: [other.name], scopes: other.scopes };
-      return { ...this.#callable(view, other, terms, promised), names, scopes };
+      return this.#callable(view, other, terms, promised);
     } catch (error) {
       // One that is not priced, or whose provider is not here, cannot take anyone's place.
       if (error instanceof AppError) return undefined;
