@@ -20,8 +20,11 @@ export type IdPrefix =
   | "inv";
 
 const counterMax = 0xfff;
+const counterDigits = Array.from({ length: counterMax + 1 }, (_, i) => i.toString(16).padStart(3, "0"));
 let lastMs = 0;
 let counter = 0;
+/** Of `lastMs`, as a UUIDv7 begins. */
+let time = "";
 
 /**
  * A UUIDv7 (RFC 9562): the time, a counter that keeps the ids of one millisecond in order, and 62 random bits. Made of
@@ -29,18 +32,16 @@ let counter = 0;
  */
 export function newId(): string {
   const now = Date.now();
-  if (now > lastMs) {
-    lastMs = now;
-    counter = 0;
-  } else if (counter < counterMax) {
+  if (now <= lastMs && counter < counterMax) {
     counter += 1;
   } else {
     // More ids than the counter tells apart, or a clock that was set back: time is borrowed from the next millisecond.
-    lastMs += 1;
+    lastMs = Math.max(now, lastMs + 1);
     counter = 0;
+    const digits = lastMs.toString(16).padStart(12, "0");
+    time = `${digits.slice(0, 8)}-${digits.slice(8)}`;
   }
-  const time = lastMs.toString(16).padStart(12, "0");
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter.toString(16).padStart(3, "0")}${randomUUID().slice(18)}`;
+  return `${time}-7${counterDigits[counter]}${randomUUID().slice(18)}`;
 }
 
 export function toWire(prefix: IdPrefix, id: string): string {

@@ -90,7 +90,13 @@ function hashInput(text: string, pepper: Buffer): string {
 }
 
 function checksum(text: string): string {
-  return base62(BigInt(crc32(text)), checksumLength);
+  let sum = crc32(text);
+  let digits = "";
+  while (digits.length < checksumLength) {
+    digits = alphabet[sum % alphabet.length] + digits;
+    sum = Math.floor(sum / alphabet.length);
+  }
+  return digits;
 }
 
 function base62(value: bigint, length: number): string {
