@@ -67,8 +67,8 @@ export interface Context {
   ip: string;
   /** What the client calls itself, where a request says so. */
   userAgent?: string | undefined;
-  /** Aborted when the client goes away before its answer. */
-  signal: AbortSignal;
+  /** Aborted when the client goes away before its answer; and by whatever else must break the operation off. */
+  operation: AbortController;
   /** What is left of the narrowest window that a field of the operation was counted in. */
   rateLimit?: { limit: number; remaining: number; resetSeconds: number; windowSeconds: number };
   /** What the paid field of the operation came to, once it is settled. */
@@ -124,7 +124,7 @@ export function operatorContext(requestId: string): Omit<Context, "loaders"> {
     isOperator: true,
     accountId: null,
   };
-  return { identity: { viewer }, requestId, ip: "local", signal: new AbortController().signal };
+  return { identity: { viewer }, requestId, ip: "local", operation: new AbortController() };
 }
 
 /** How a change is attributed in the ledger, e.g. `user:0190…`. */

@@ -64,8 +64,8 @@ function bidOf(order: Order, model: CallableModel, needs: readonly Modality[]): 
     ? applyTerms({ ...terms, system: null, locked: [] }, order)
     : applyTerms(terms, order);
   const repairs = order.repairable && model.repairFormat && call.responseFormat !== undefined;
-  const images = needs.includes("IMAGE") && { imageTokens: model.imageTokens };
-  const asked = { ...call, model: providerModel, limits, ...images };
+  const imageTokens = needs.includes("IMAGE") ? model.imageTokens : undefined;
+  const asked = { model: providerModel, limits, imageTokens, ...call };
   return { model, call: asked, most: mostTokensOf(asked, Math.min(maxOutputTokens, limit), repairs) };
 }
 
@@ -103,5 +103,5 @@ function largest(amounts: bigint[]): bigint {
 }
 
 export function toCandidate({ model, call, most }: Bid): Candidate {
-  return { model, call: { ...call, maxOutputTokens: most.answerTokens } };
+  return { model, call: { maxOutputTokens: most.answerTokens, ...call } };
 }

@@ -4,31 +4,34 @@ import type { EndCall, RunningCalls } from "../keys/running.ts";
  * What a running call hangs on: its client and its key. Its signal is aborted as soon as either is gone, with the
  * reason; once the call is over it lets go of both, which may outlive it.
  */
-export class Lifeline {
-  readonly #controller = new AbortController();
-  readonly #release: () => void;
+export interface Lifeline {
+  readonly signal: AbortSignal;
+  cut(reason: unknown): void;
+  release(): void;
+}
 
-  constructor(client: AbortSignal, apiKeyId: string, running: Pick<RunningCalls, "add">) {
-    const end: EndCall = (reason) => this.cut(reason);
-    const leave = () => this.cut(client.reason);
-    const unlist = running.add(apiKeyId, end);
-    if (client.aborted) leave();
-    else client.addEventListener("abort", leave, { once: true });
-    this.#release = () => {
-      client.removeEventListener("abort", leave);
+type Running = Pick<RunningCalls, "add">;
+
+/** For a call whose operation is of no use without it: what ends the one ends the other. */
+export function sharedLifeline(operation: AbortController, apiKeyId: string, running: Running): Lifeline {
+  const cut = (reason: unknown) => operation.abort(reason);
+  return { signal: operation.signal, cut, release: running.add(apiKeyId, cut) };
+}
+
+/** For a stream, which may be broken off without anything having happened to its operation. */
+export function ownLifeline(operation: AbortSignal, apiKeyId: string, running: Running): Lifeline {
+  const controller = new AbortController();
+  const end: EndCall = (reason) => controller.abort(reason);
+  const leave = () => controller.abort(operation.reason);
+  const unlist = running.add(apiKeyId, end);
+  if (operation.aborted) leave();
+  else operation.addEventListener("abort", leave, { once: true });
+  return {
+    signal: controller.signal,
+    cut: (reason) => controller.abort(reason),
+    release: () => {
+      operation.removeEventListener("abort", leave);
       unlist();
-    };
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  cut(reason: unknown): void {
-    this.#controller.abort(reason);
-  }
-
-  release(): void {
-    this.#release();
-  }
+    },
+  };
 }

@@ -40,17 +40,18 @@ export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
   checkToolTurns(turns ?? []);
   const messages = readPrompt({ prompt, system, messages: turns }, inputBytesMax);
   const responseFormat = readResponseFormat(input.responseFormat);
-  const tools = readTools(input.tools, input.toolChoice, inputBytesMax);
+  const { tools, toolChoice } = readTools(input.tools, input.toolChoice, inputBytesMax);
   return {
     model,
     call: {
       messages,
-      ...(temperature != null && { temperature }),
-      ...(topP != null && { topP }),
-      ...(stop != null && { stop }),
-      ...(seed != null && { seed }),
-      ...(responseFormat && { responseFormat }),
-      ...tools,
+      temperature: temperature ?? undefined,
+      topP: topP ?? undefined,
+      stop: stop ?? undefined,
+      seed: seed ?? undefined,
+      responseFormat,
+      tools,
+      toolChoice,
     },
     maxOutputTokens: input.maxOutputTokens ?? undefined,
     repairable: true,
@@ -70,8 +71,8 @@ function toTurn({ role, content, parts: given, toolCalls, toolCallId }: MessageI
   return {
     role: roles[role],
     content: parts ? textOf(parts) : content,
-    ...(parts?.some(({ type }) => type === "image") && { parts }),
-    ...(toolCalls?.length && { toolCalls: toolCalls.map((call) => ({ ...call })) }),
-    ...(toolCallId != null && { toolCallId }),
+    parts: parts?.some(({ type }) => type === "image") ? parts : undefined,
+    toolCalls: toolCalls?.length ? toolCalls.map((call) => ({ ...call })) : undefined,
+    toolCallId: toolCallId ?? undefined,
   };
 }

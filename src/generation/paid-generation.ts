@@ -2,7 +2,6 @@ import type { Context } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
-import { formatCredits } from "../ledger/amount.ts";
 import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
 import type { Admission } from "../limits/service.ts";
 import { type Attempts, streamOf } from "../models/attempts.ts";
@@ -85,11 +84,12 @@ export class PaidGeneration implements PaidCall {
 
   async settle(result: unknown): Promise<Generation> {
     failpoint("after_provider_end");
-    const { finishReason, usage, timeToFirstTokenMs = null, ...told } = result as SettledAnswer;
+    const answer = result as SettledAnswer;
+    const { finishReason, usage, timeToFirstTokenMs = null, text, toolCalls, formatFault, vectors } = answer;
     const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
     return this.#end(
       { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
-      { ...told, replayed: false },
+      { text, toolCalls, formatFault, vectors, replayed: false },
     );
   }
 
@@ -136,8 +136,8 @@ export class PaidGeneration implements PaidCall {
   }
 
   /** The answer as it is written. */
-  stream(signal: AbortSignal): AsyncIterable<ProviderEvent> {
-    return streamOf(this.attempts, signal);
+  stream(): AsyncIterable<ProviderEvent> {
+    return streamOf(this.attempts, this.signal);
   }
 
   /** For a call that ended in another way than `settle` and `fail` know: what was used is charged. */
@@ -145,7 +145,7 @@ export class PaidGeneration implements PaidCall {
     const nothing = ending.status === "FAILED" || ending.usage.outputTokens + ending.usage.inputTokens === 0;
     const charge =
       nothing && ending.status !== "COMPLETED" ? 0n : creditsOf(this.#opened.tariff, this.model.price, ending.usage);
-    return this.#end({ ...ending, charge }, { ...told, replayed: false });
+    return this.#end({ charge, ...ending }, { replayed: false, ...told });
   }
 
   get holdKey(): { accountId: string; id: string } {
@@ -163,20 +163,16 @@ export class PaidGeneration implements PaidCall {
     this.#opened.lifeline.release();
     admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
     const result = await journal.settle(settlement);
-    const { closed, charged, balance } = result;
+    const { closed } = result;
     const row = settledRow(hold, { settled: settlement, result, createdAt });
     this.#opened.onSettled(row);
-    if (closed && ending.status !== "FAILED") {
-      context.credits = {
-        reserved: formatCredits(hold.amount),
-        charged: formatCredits(charged),
-        balance: formatCredits(balance),
-      };
-    }
+    const generation = toGeneration(row, told);
+    const { reserved, credits: charged, balance } = generation.charge;
+    if (closed && ending.status !== "FAILED") context.credits = { reserved, charged, balance };
     if (closed) this.#opened.remember?.(told);
     if (told?.cached) context.cached = true;
     else if (closed && told && ending.status === "COMPLETED") await this.#keep(ending, told);
-    return toGeneration(row, told);
+    return generation;
   }
 
   /** The call is settled: that its answer is not kept takes nothing from it. */

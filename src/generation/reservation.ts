@@ -18,6 +18,7 @@ export interface Reservation {
   bids: Bids;
   tariff: Tariff;
   leaseSeconds: number;
+  streams: boolean;
   /** The call would have been refused for a budget of its key, which only counts. */
   onShadow: () => void;
 }

@@ -18,7 +18,7 @@ import type { PromptWriter } from "../prompts/writer.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./answer-cache.ts";
 import { type Bids, bidsOf, needsOf, toCandidate, totalTokensOf } from "./bids.ts";
 import type { GenerateInput } from "./input-types.ts";
-import { Lifeline } from "./lifeline.ts";
+import { ownLifeline, sharedLifeline } from "./lifeline.ts";
 import { type Order, readOrder } from "./order.ts";
 import { PaidGeneration } from "./paid-generation.ts";
 import type { Quote } from "./quote-types.ts";
@@ -64,7 +64,8 @@ interface OrderedCall {
   cost: Cost;
   /** What the model must be able to do. */
   needs: readonly Modality[];
-  leaseSeconds?: number;
+  /** Whether the answer is passed on while it is written. */
+  streams?: boolean;
 }
 
 export class GenerationService implements Meter<Context>, StreamMeter<Context> {
@@ -84,15 +85,13 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     args: Record<string, unknown>,
     cost: Cost,
   ): Promise<GenerationStream | Answered<AsyncIterable<unknown>>> {
-    const { leases } = this.#options;
-    const { leaseSeconds } = leases;
     const order = { ...this.#readOrder(args), repairable: false };
-    const paid = await this.openOrder({ context, order, cost, needs: needsOf(order), leaseSeconds });
+    const paid = await this.openOrder({ context, order, cost, needs: needsOf(order), streams: true });
     if ("answer" in paid) return { answer: replayed(paid.answer) };
-    return new GenerationStream(paid, leases);
+    return new GenerationStream(paid, this.#options.leases);
   }
 
-  async openOrder({ context, order, cost, needs, leaseSeconds }: OrderedCall) {
+  async openOrder({ context, order, cost, needs, streams = false }: OrderedCall) {
     const key = keyOf(viewerOf(context));
     const route = await this.#priced(key, order);
     if (!mayCall(key, route)) throw new AppError("MODEL_NOT_ALLOWED");
@@ -100,10 +99,10 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const tariff = tariffOf(cost);
     const holdId = newId();
     const earlier = await this.#claim({ context, key, order, holdId });
-    const lease = leaseSeconds ?? this.#leaseSeconds(bids);
+    if (earlier) return earlier;
+    const leaseSeconds = streams ? this.#options.leases.leaseSeconds : this.#leaseSeconds(bids);
     const onShadow = () => this.#options.limits.countShadow(key, "BUDGET_EXCEEDED");
-    const asked = { context, key, order, name: route.name, bids, tariff, holdId, leaseSeconds: lease, onShadow };
-    return earlier ?? this.#pay(asked);
+    return this.#pay({ context, key, order, name: route.name, bids, tariff, holdId, leaseSeconds, onShadow, streams });
   }
 
   /** A hold of a call that gives no sign of life must outlive all that may be asked for it, one after the other. */
@@ -149,7 +148,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     if (order.idempotencyKey === undefined) return undefined;
     const { idempotencyKey, quoteId: _quote, repairable: _repairable, cacheSeconds: _cache, ...input } = order;
     const { accountId, apiKeyId } = key;
-    const { signal } = context;
+    const { signal } = context.operation;
     const claimed = await this.#options.idempotency.claim({
       accountId,
       apiKeyId,
@@ -199,7 +198,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
   }
 
   #opened(
-    { context, key, order, tariff }: Reservation,
+    { context, key, order, tariff, streams }: Reservation,
     { hold, bids, createdAt }: Reserved,
     { admission, use }: { admission: Admission; use?: CacheUse | undefined },
   ): PaidGeneration {
@@ -208,7 +207,9 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const attempts = new Attempts([toCandidate(first), ...others.map(toCandidate)]);
     const seal = order.idempotencyKey === undefined ? undefined : (text: string) => idempotency.seal(text);
     const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
-    const lifeline = new Lifeline(context.signal, key.apiKeyId, running);
+    const lifeline = streams
+      ? ownLifeline(context.operation.signal, key.apiKeyId, running)
+      : sharedLifeline(context.operation, key.apiKeyId, running);
     const remember = key.logsPrompts ? this.#remembering(order, hold) : undefined;
     const asked = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline };
     return new PaidGeneration({ keep, seal, remember, onSettled, onError, ...asked });
@@ -225,8 +226,15 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
 /** An answer out of the cache takes no place and no tokens of the key's limits. */
 const nothingAdmitted: Admission = { settle() {}, release() {} };
 
-export function tariffOf({ base, metered }: Cost): Tariff {
-  return { baseMicro: parseCredits(base, "base"), metered };
+/** A field's cost is declared once and read with every call. */
+const tariffs = new WeakMap<Cost, Tariff>();
+
+export function tariffOf(cost: Cost): Tariff {
+  const known = tariffs.get(cost);
+  if (known) return known;
+  const tariff = { baseMicro: parseCredits(cost.base, "base"), metered: cost.metered };
+  tariffs.set(cost, tariff);
+  return tariff;
 }
 
 function keyOf(viewer: Viewer): KeyViewer {

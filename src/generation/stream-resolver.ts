@@ -18,7 +18,7 @@ export class GenerationStreamResolver {
   @Subscription(() => GenerationEvent, {
     description:
       "Calls a model and passes its answer on while it is written. Fails as `generate` does; a stream that is broken off is charged for what was delivered.",
-    subscribe: ({ context: { paidCall, signal } }: Start) => paidCall.stream(signal),
+    subscribe: ({ context: { paidCall } }: Start) => paidCall.stream(),
   })
   generateStream(
     @Root() event: TextDelta | GenerationFinished,

@@ -178,8 +178,12 @@ function checkValue(value: unknown, depth: number, count: { values: number }): v
   if (typeof value === "string") checkString(value);
   if (typeof value !== "object" || value === null) return;
   checkDepth(depth + 1);
-  for (const [name, item] of Object.entries(value)) {
+  if (Array.isArray(value)) {
+    for (const item of value) checkValue(item, depth + 1, count);
+    return;
+  }
+  for (const name in value) {
     checkName(name);
-    checkValue(item, depth + 1, count);
+    checkValue((value as Record<string, unknown>)[name], depth + 1, count);
   }
 }

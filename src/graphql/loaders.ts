@@ -6,9 +6,11 @@ export type LoadMany<V> = (ids: readonly string[]) => Promise<ReadonlyMap<string
 /** One set a request: every edge that is followed in one tick becomes one read, and nothing outlives the request. */
 export class Loaders {
   // biome-ignore lint/suspicious/noExplicitAny: each loader's type is given by the function that it is kept under.
-  readonly #byRead = new Map<LoadMany<any>, DataLoader<string, any>>();
+  #byRead: Map<LoadMany<any>, DataLoader<string, any>> | undefined;
 
   load<V>(read: LoadMany<V>, id: string): Promise<V | undefined> {
+    // Most requests follow no edge.
+    this.#byRead ??= new Map();
     let loader: DataLoader<string, V | undefined> | undefined = this.#byRead.get(read);
     if (!loader) {
       loader = new DataLoader(async (ids) => {

@@ -46,7 +46,7 @@ export function readParts(given: GivenPart[]): MessagePart[] {
 }
 
 /** @throws BAD_USER_INPUT for more images in a call than it may have */
-export function checkImages(messages: { parts?: MessagePart[] }[]): void {
+export function checkImages(messages: { parts?: MessagePart[] | undefined }[]): void {
   const images = messages.flatMap(({ parts = [] }) => parts.filter(({ type }) => type === "image"));
   if (images.length > imagesMax) throw wrong(`A call has at most ${imagesMax} images.`);
 }
@@ -55,7 +55,7 @@ export function textOf(parts: MessagePart[]): string {
   return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
-export function hasImages(messages: { parts?: MessagePart[] }[]): boolean {
+export function hasImages(messages: { parts?: MessagePart[] | undefined }[]): boolean {
   return messages.some(({ parts }) => parts !== undefined);
 }
 

@@ -7,9 +7,9 @@ import { checkImages, type MessagePart } from "./images.ts";
 export interface Message {
   role: "system" | "user" | "assistant" | "tool";
   content: string;
-  parts?: MessagePart[];
-  toolCalls?: { id: string; name: string; arguments: string }[];
-  toolCallId?: string;
+  parts?: MessagePart[] | undefined;
+  toolCalls?: { id: string; name: string; arguments: string }[] | undefined;
+  toolCallId?: string | undefined;
 }
 
 export interface PromptInput {

@@ -13,7 +13,7 @@ import type { Callers } from "./context.ts";
  */
 export function addAuditExport(server: FastifyInstance, callers: Callers, audit: AuditService): void {
   server.get("/export/audit.jsonl", async (request, reply) => {
-    const context = await callers.context(request, new AbortController().signal);
+    const context = await callers.context(request, new AbortController());
     accessChecks.role(context, "ANALYST");
     const { after = "0", ...unknown } = request.query as Record<string, unknown>;
     if (Object.keys(unknown).length > 0) throw badInput("There is no parameter of this name. Known: after.");

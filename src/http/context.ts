@@ -23,13 +23,14 @@ export class Callers {
     this.#keys = keys;
   }
 
-  async context(request: FastifyRequest, signal: AbortSignal): Promise<Context> {
+  async context(request: FastifyRequest, operation: AbortController): Promise<Context> {
     const { ip, id: requestId } = request;
     const userAgent = request.headers["user-agent"]?.slice(0, userAgentLengthMax);
-    return this.contextOf(await this.identify(() => readCredential(request), ip), { requestId, ip, userAgent, signal });
+    const identity = await this.identify(() => readCredential(request), ip);
+    return this.contextOf(identity, { requestId, ip, userAgent, operation });
   }
 
-  contextOf(identity: Identity, of: Pick<Context, "requestId" | "ip" | "userAgent" | "signal">): Context {
+  contextOf(identity: Identity, of: Pick<Context, "requestId" | "ip" | "userAgent" | "operation">): Context {
     return { identity, loaders: new Loaders(), ...of };
   }
 

@@ -19,7 +19,7 @@ export async function answerWithEvents(
 ): Promise<void> {
   const stop = requests.begin(reply);
   const { raw } = reply;
-  const context = await callers.context(request, stop.signal);
+  const context = await callers.context(request, stop);
   const unwatch = callers.watch(
     () => readCredential(request),
     request.ip,

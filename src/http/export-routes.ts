@@ -26,7 +26,7 @@ export function addExportRoutes(server: FastifyInstance, { callers, exports }: E
     const { file } = request.params as { file: string };
     const [table = "", format = "", more] = file.split(".");
     if (!isTable(table) || !isFormat(format) || more !== undefined) throw new AppError("NOT_FOUND");
-    const context = await callers.context(request, new AbortController().signal);
+    const context = await callers.context(request, new AbortController());
     const query = request.query as Query;
     const { columns, pages } = await open(exports, table, context, query);
     const rows = await begun(pages);

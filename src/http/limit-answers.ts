@@ -14,22 +14,22 @@ export function limitAnswers(onDenied: (context: Context, code: ErrorCode) => vo
         }
       },
       willSendResponse: async ({ response }) => {
-        for (const [name, value] of rateLimitHeaders(context)) response.http.headers.set(name, value);
+        for (const [name, value] of Object.entries(rateLimitHeaders(context))) response.http.headers.set(name, value);
       },
     }),
   };
 }
 
 /** As draft-ietf-httpapi-ratelimit-headers names them, of the window that has the least left. */
-export function rateLimitHeaders({ rateLimit }: Pick<Context, "rateLimit">): [name: string, value: string][] {
-  if (!rateLimit) return [];
+export function rateLimitHeaders({ rateLimit }: Pick<Context, "rateLimit">): Record<string, string> {
+  if (!rateLimit) return {};
   const { limit, remaining, resetSeconds, windowSeconds } = rateLimit;
-  return [
-    ["ratelimit-policy", `${limit};w=${windowSeconds}`],
-    ["ratelimit-limit", String(limit)],
-    ["ratelimit-remaining", String(remaining)],
-    ["ratelimit-reset", String(resetSeconds)],
-  ];
+  return {
+    "ratelimit-policy": `${limit};w=${windowSeconds}`,
+    "ratelimit-limit": String(limit),
+    "ratelimit-remaining": String(remaining),
+    "ratelimit-reset": String(resetSeconds),
+  };
 }
 
 /** Who may not, may not now, or has not paid. A wrong request is no denial. */

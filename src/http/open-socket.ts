@@ -65,12 +65,12 @@ export class OpenSocket {
     this.#onEnd.push(end);
   }
 
-  /** The signal of a new operation: aborted with the socket, or when its credential is. */
-  begin(id: string): AbortSignal {
+  /** Of a new operation: aborted with the socket, or when its credential is. */
+  begin(id: string): AbortController {
     const controller = new AbortController();
     this.#running.set(id, controller);
     if (this.#socket.readyState !== this.#socket.OPEN) controller.abort("left");
-    return controller.signal;
+    return controller;
   }
 
   isFull(): boolean {

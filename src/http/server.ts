@@ -22,7 +22,7 @@ import type { Callers } from "./context.ts";
 import { answerWithEvents } from "./event-stream.ts";
 import { formatFault, headersOf, type PublicFault, toPublicFault } from "./format-error.ts";
 import type { Operations } from "./operations.ts";
-import { cacheHeader, creditHeaderNames, isRefusal } from "./rest/door.ts";
+import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
 import type { RunningRequests } from "./running-requests.ts";
 import type { Sockets } from "./sockets.ts";
@@ -73,8 +73,7 @@ export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerO
       methods: ["GET", "POST"],
       exposedHeaders: [
         ...["x-request-id", "retry-after"],
-        ...creditHeaderNames,
-        cacheHeader,
+        ...chargeHeaderNames,
         ...["ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
       ],
       maxAge: 600,
@@ -105,7 +104,7 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
   const { apollo, callers, requests, sockets, sandbox, checkReady } = routes;
   addDoors(server, routes, (error, request) => publishFault(error, request, server.log));
   const handler = fastifyApolloHandler(apollo, {
-    context: (request, reply) => callers.context(request, requests.begin(reply).signal),
+    context: (request, reply) => callers.context(request, requests.begin(reply)),
   });
   const checksBody = { preHandler: checkBody };
   server.post("/graphql", checksBody, handler);

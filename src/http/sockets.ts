@@ -130,7 +130,7 @@ export class Sockets {
     }
     const prepared = operations.prepare(
       payload,
-      callers.contextOf(identity, { requestId, ip, signal: open.begin(id) }),
+      callers.contextOf(identity, { requestId, ip, operation: open.begin(id) }),
     );
     if ("schema" in prepared) return prepared;
     open.completed(id);

@@ -54,7 +54,9 @@ export function applyTerms({ system, parameters, locked }: Terms, asked: AskedCa
   const { maxOutputTokens: outputDefault, providerOptions, ...defaults } = parameters;
   const forced = (lock: Lockable) => locked.includes(lock);
   const own = Object.fromEntries(
-    Object.entries(call).filter(([field]) => !locked.some((lock) => lockable[lock as Lockable] === field)),
+    Object.entries(call).filter(([field, value]) => {
+      return value !== undefined && !locked.some((lock) => lockable[lock as Lockable] === field);
+    }),
   ) as AskedCall["call"];
   return {
     call: {

@@ -49,8 +49,10 @@ export function withAccess<C>(schema: GraphQLSchema, checks: AccessChecks<C>): G
         const declared = getDirective(schema, field, name)?.[0];
         if (!declared) continue;
         const { resolve = defaultFieldResolver } = field;
+        const check = checks[name];
+        const required: string | undefined = declared["requires"];
         field.resolve = (source, args, context: C, info) => {
-          checks[name](context, declared["requires"]);
+          check(context, required);
           return resolve(source, args, context, info);
         };
       }

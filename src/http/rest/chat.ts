@@ -38,7 +38,7 @@ const finishReasons: Record<string, string> = {
 
 export async function answerChat(doors: Doors, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const chat = readChat(request.body);
-  const variables = { input: { ...toInput(chat), ...idempotencyKeyOf(request), ...cacheSecondsOf(request) } };
+  const variables = { input: Object.assign(toInput(chat), idempotencyKeyOf(request), cacheSecondsOf(request)) };
   if (chat.stream) return streamChat(doors, request, reply, { chat, variables });
   const { generate: generation } = await runOperation(doors, request, reply, { query: generate, variables });
   if (generation.formatFault !== null) reply.header("x-tollgate-format-valid", "false");
@@ -59,8 +59,9 @@ export async function answerChat(doors: Doors, request: FastifyRequest, reply: F
   };
 }
 
+/** What is undefined counts as left out. */
 function toInput(chat: ChatRequest) {
-  const { model, temperature, top_p, stop, seed, user, response_format: format } = chat;
+  const { model, temperature, top_p, stop, seed, user } = chat;
   const tools = chat.tools?.map(({ function: { name, description, parameters } }) => ({
     name,
     description,
@@ -68,33 +69,34 @@ function toInput(chat: ChatRequest) {
   }));
   return {
     model,
-    messages: chat.messages.map((message) => ({
-      role: roles[message.role],
-      ...(Array.isArray(message.content)
-        ? { content: "", parts: message.content }
-        : { content: message.content ?? "" }),
-      ...("tool_calls" in message && {
-        toolCalls: message.tool_calls?.map(({ id, function: { name, arguments: given } }) => ({
-          id,
-          name,
-          arguments: given,
-        })),
-      }),
-      ...("tool_call_id" in message && { toolCallId: message.tool_call_id }),
-    })),
+    messages: chat.messages.map(toMessage),
     maxOutputTokens: chat.max_completion_tokens ?? chat.max_tokens,
     temperature,
     topP: top_p,
     stop: typeof stop === "string" ? [stop] : stop,
     seed,
     endUser: user,
-    ...(tools && { tools }),
-    ...(chat.tool_choice != null && { toolChoice: chat.tool_choice }),
-    ...(format?.type === "json_object" && { responseFormat: { type: "json" } }),
-    ...(format?.type === "json_schema" && {
-      responseFormat: { type: "json_schema", schema: format.json_schema.schema },
-    }),
+    tools,
+    toolChoice: chat.tool_choice ?? undefined,
+    responseFormat: toResponseFormat(chat),
   };
+}
+
+function toMessage(message: ChatRequest["messages"][number]) {
+  const { role, content } = message;
+  const calls = "tool_calls" in message ? message.tool_calls : undefined;
+  return {
+    role: roles[role],
+    content: Array.isArray(content) ? "" : (content ?? ""),
+    parts: Array.isArray(content) ? content : undefined,
+    toolCalls: calls?.map(({ id, function: { name, arguments: given } }) => ({ id, name, arguments: given })),
+    toolCallId: "tool_call_id" in message ? message.tool_call_id : undefined,
+  };
+}
+
+function toResponseFormat({ response_format: format }: ChatRequest) {
+  if (format?.type === "json_schema") return { type: "json_schema", schema: format.json_schema.schema };
+  return format?.type === "json_object" ? { type: "json" } : undefined;
 }
 
 interface StreamOrder {
@@ -116,9 +118,9 @@ async function streamChat(
     (refusal) => stop.abort(refusal),
   );
   reply.raw.once("close", unwatch);
-  const context = await callers.context(request, stop.signal);
+  const context = await callers.context(request, stop);
   const result = await operations.start({ query: generateStream, variables }, context);
-  reply.headers(Object.fromEntries(rateLimitHeaders(context)));
+  reply.headers(rateLimitHeaders(context));
   if (!isStream(result)) throw new OperationRefused(operations.format(result, context).errors?.[0] ?? internal);
   const events = result[Symbol.asyncIterator]();
   // Until the model has begun, a failure can still be told by its status.

@@ -46,29 +46,33 @@ export async function runOperation(
   reply: FastifyReply,
   operation: { query: string; variables?: Record<string, unknown> },
 ): Promise<Data> {
-  const context = await doors.callers.context(request, doors.requests.begin(reply).signal);
+  const context = await doors.callers.context(request, doors.requests.begin(reply));
   const result = await doors.operations.start(operation, context);
   if (isStream(result)) throw new OperationRefused({ message: "", extensions: { code: "INTERNAL" } });
   const { data, errors } = doors.operations.format(result, context);
-  reply.headers(Object.fromEntries(rateLimitHeaders(context)));
+  reply.headers(rateLimitHeaders(context));
   if (errors?.[0]) throw new OperationRefused(errors[0]);
   reply.headers(chargeHeaders(context));
   return data;
 }
 
-const creditParts = ["charged", "reserved", "balance"] as const;
-const creditHeader = (part: (typeof creditParts)[number]) => `x-tollgate-credits-${part}`;
-export const creditHeaderNames = creditParts.map(creditHeader);
-
 /** What the call came to, and whether its answer came out of the cache. */
-export function chargeHeaders({ credits, cached }: Context): Record<string, string> {
+export function chargeHeaders({ credits, cached }: Pick<Context, "credits" | "cached">): Record<string, string> {
   if (!credits) return {};
-  const parts = creditParts.map((part) => [creditHeader(part), credits[part]]);
-  return { ...Object.fromEntries(parts), ...(cached && { [cacheHeader]: "hit" }) };
+  const headers: Record<string, string> = {
+    "x-tollgate-credits-charged": credits.charged,
+    "x-tollgate-credits-reserved": credits.reserved,
+    "x-tollgate-credits-balance": credits.balance,
+  };
+  if (cached) headers[cacheHeader] = "hit";
+  return headers;
 }
 
 /** In a request how old an answer out of the cache may be, in seconds; in an answer that it came out of there. */
 export const cacheHeader = "x-tollgate-cache";
+export const chargeHeaderNames = Object.keys(
+  chargeHeaders({ credits: { charged: "", reserved: "", balance: "" }, cached: true }),
+);
 
 /** @throws BAD_USER_INPUT */
 export function cacheSecondsOf({ headers }: FastifyRequest): { cacheSeconds?: number } {

@@ -15,11 +15,11 @@ export interface ChatMessage {
   /** All of its text; where there are `parts`, theirs. */
   content: string;
   /** Of a user who shows images: these and the texts between them, in their order. */
-  parts?: MessagePart[];
+  parts?: MessagePart[] | undefined;
   /** Of an assistant: what it asked for. */
-  toolCalls?: ToolCall[];
+  toolCalls?: ToolCall[] | undefined;
   /** Of a tool: which call it answers. */
-  toolCallId?: string;
+  toolCallId?: string | undefined;
 }
 
 export interface Tool {
@@ -50,18 +50,18 @@ export interface ProviderCall {
   messages: ChatMessage[];
   /** Always set: it is what the hold pays for. */
   maxOutputTokens: number;
-  temperature?: number;
-  topP?: number;
-  stop?: string[];
-  seed?: number;
-  responseFormat?: ResponseFormat;
-  tools?: Tool[];
-  toolChoice?: ToolChoice;
+  temperature?: number | undefined;
+  topP?: number | undefined;
+  stop?: string[] | undefined;
+  seed?: number | undefined;
+  responseFormat?: ResponseFormat | undefined;
+  tools?: Tool[] | undefined;
+  toolChoice?: ToolChoice | undefined;
   /** As the provider has them; an admin has set them. */
   providerOptions?: Record<string, unknown>;
   limits?: CallLimits;
   /** What one image counts as at most; for a call that has some. */
-  imageTokens?: number;
+  imageTokens?: number | undefined;
 }
 
 /** ERROR and CANCELLED name how a call ended for the ledger; a provider throws instead of answering them. */
