@@ -1,3 +1,4 @@
+import { Cancellation } from "../cancellation.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import type { Loaders } from "../graphql/loaders.ts";
 
@@ -68,7 +69,7 @@ export interface Context {
   /** What the client calls itself, where a request says so. */
   userAgent?: string | undefined;
   /** Aborted when the client goes away before its answer; and by whatever else must break the operation off. */
-  operation: AbortController;
+  operation: Cancellation;
   /** What is left of the narrowest window that a field of the operation was counted in. */
   rateLimit?: { limit: number; remaining: number; resetSeconds: number; windowSeconds: number };
   /** What the paid field of the operation came to, once it is settled. */
@@ -124,7 +125,7 @@ export function operatorContext(requestId: string): Omit<Context, "loaders"> {
     isOperator: true,
     accountId: null,
   };
-  return { identity: { viewer }, requestId, ip: "local", operation: new AbortController() };
+  return { identity: { viewer }, requestId, ip: "local", operation: new Cancellation() };
 }
 
 /** How a change is attributed in the ledger, e.g. `user:0190…`. */

@@ -20,7 +20,7 @@ export function feedResolver(feed: GenerationFeed): object {
       description:
         "Calls as they are settled, on whichever server, each of them once. Who may see them is as for `generations`. A reader that falls more than 1,000 calls behind is let go with UNAVAILABLE.",
       subscribe: ({ context, args: { filter } }: Start) =>
-        feed.subscribe(viewerOf(context), toFeedFilter(filter ?? {}), context.operation.signal),
+        feed.subscribe(viewerOf(context), toFeedFilter(filter ?? {}), context.operation),
     })
     generationFeed(
       @Root() row: SettledCall,

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Viewer } from "../auth/viewer.ts";
+import type { Cancelled } from "../cancellation.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../ids.ts";
@@ -35,7 +36,7 @@ export class GenerationFeed {
   }
 
   /** Ends with `signal`. What somebody else's account or key settles is never told. */
-  async subscribe(viewer: Viewer, filter: FeedFilter, signal: AbortSignal): Promise<FeedReader> {
+  async subscribe(viewer: Viewer, filter: FeedFilter, signal: Cancelled): Promise<FeedReader> {
     const bound = boundSearch(viewer, filter);
     const reader = new FeedReader(bound ? matching(bound) : () => false, () => this.#readers.delete(reader));
     const leave = () => {

@@ -1,4 +1,5 @@
 import type { Context } from "../auth/viewer.ts";
+import type { Cancelled } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
@@ -127,7 +128,7 @@ export class PaidGeneration implements PaidCall {
   }
 
   /** Aborted when the client leaves or the key is ended: what asks the provider must heed it. */
-  get signal(): AbortSignal {
+  get signal(): Cancelled {
     return this.#opened.lifeline.signal;
   }
 
@@ -216,7 +217,7 @@ export class PaidGeneration implements PaidCall {
 }
 
 /** Who broke a call off, as the ledger has it, and what its caller is told. */
-function brokenOff({ aborted, reason }: AbortSignal, error: unknown) {
+function brokenOff({ aborted, reason }: Cancelled, error: unknown) {
   if (!aborted) {
     return { cancelled: false, errorCode: error instanceof AppError ? error.code : "INTERNAL", told: error };
   }

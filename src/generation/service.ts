@@ -148,7 +148,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     if (order.idempotencyKey === undefined) return undefined;
     const { idempotencyKey, quoteId: _quote, repairable: _repairable, cacheSeconds: _cache, ...input } = order;
     const { accountId, apiKeyId } = key;
-    const { signal } = context.operation;
+    const { operation: signal } = context;
     const claimed = await this.#options.idempotency.claim({
       accountId,
       apiKeyId,
@@ -208,7 +208,7 @@ export class GenerationService implements Meter<Context>, StreamMeter<Context> {
     const seal = order.idempotencyKey === undefined ? undefined : (text: string) => idempotency.seal(text);
     const keep = use && ((answer: CachedAnswer) => cache.keep(use, answer));
     const lifeline = streams
-      ? ownLifeline(context.operation.signal, key.apiKeyId, running)
+      ? ownLifeline(context.operation, key.apiKeyId, running)
       : sharedLifeline(context.operation, key.apiKeyId, running);
     const remember = key.logsPrompts ? this.#remembering(order, hold) : undefined;
     const asked = { context, journal, admission, attempts, tariff, hold, createdAt, lifeline };

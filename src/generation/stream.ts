@@ -1,3 +1,4 @@
+import type { Cancelled } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidStream } from "../graphql/directives/cost.ts";
@@ -41,7 +42,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
   }
 
   /** Aborted in any case when it is over. */
-  get signal(): AbortSignal {
+  get signal(): Cancelled {
     return this.call.signal;
   }
 

@@ -74,7 +74,7 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
         for (const error of errors) {
           const { unexpected, code } = toPublicFault(error);
           // That a client left is no fault of ours, and its own answer nobody reads.
-          const left = code === "UNAVAILABLE" && context.operation.signal.aborted;
+          const left = code === "UNAVAILABLE" && context.operation.aborted;
           if (unexpected && !left)
             log.error({ err: error.originalError ?? error, requestId: context.requestId, code }, "request failed");
         }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { formatLines } from "../audit/export.ts";
 import type { AuditService } from "../audit/service.ts";
 import { accessChecks } from "../auth/access.ts";
+import { Cancellation } from "../cancellation.ts";
 import { badInput } from "../errors.ts";
 import { contentTypes } from "../usage/export-format.ts";
 import type { Callers } from "./context.ts";
@@ -13,7 +14,7 @@ import type { Callers } from "./context.ts";
  */
 export function addAuditExport(server: FastifyInstance, callers: Callers, audit: AuditService): void {
   server.get("/export/audit.jsonl", async (request, reply) => {
-    const context = await callers.context(request, new AbortController());
+    const context = await callers.context(request, new Cancellation());
     accessChecks.role(context, "ANALYST");
     const { after = "0", ...unknown } = request.query as Record<string, unknown>;
     if (Object.keys(unknown).length > 0) throw badInput("There is no parameter of this name. Known: after.");

@@ -2,6 +2,7 @@ import type { FastifyRequest } from "fastify";
 import type { PeopleIdentity } from "../auth/identity.ts";
 import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { asUnavailable } from "../db/errors.ts";
 import { AppError, catalogue } from "../errors.ts";
 import { Loaders } from "../graphql/loaders.ts";
@@ -23,7 +24,7 @@ export class Callers {
     this.#keys = keys;
   }
 
-  async context(request: FastifyRequest, operation: AbortController): Promise<Context> {
+  async context(request: FastifyRequest, operation: Cancellation): Promise<Context> {
     const { ip, id: requestId } = request;
     const userAgent = request.headers["user-agent"]?.slice(0, userAgentLengthMax);
     const identity = await this.identify(() => readCredential(request), ip);

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { accessChecks } from "../auth/access.ts";
 import { type Context, viewerOf } from "../auth/viewer.ts";
+import { Cancellation } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
 import { contentTypes, type ExportFormat, formatRows } from "../usage/export-format.ts";
 import type { Export, ExportService } from "../usage/export-service.ts";
@@ -26,7 +27,7 @@ export function addExportRoutes(server: FastifyInstance, { callers, exports }: E
     const { file } = request.params as { file: string };
     const [table = "", format = "", more] = file.split(".");
     if (!isTable(table) || !isFormat(format) || more !== undefined) throw new AppError("NOT_FOUND");
-    const context = await callers.context(request, new AbortController());
+    const context = await callers.context(request, new Cancellation());
     const query = request.query as Query;
     const { columns, pages } = await open(exports, table, context, query);
     const rows = await begun(pages);

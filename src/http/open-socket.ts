@@ -1,6 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import type { WebSocket as ProtocolSocket } from "graphql-ws";
 import type { WebSocket } from "ws";
+import { Cancellation } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
 import type { BytesInFlight } from "./bytes-in-flight.ts";
 import { readCredential } from "./context.ts";
@@ -25,7 +26,7 @@ export class OpenSocket {
   credential: string | undefined;
   readonly #socket: WebSocket;
   readonly #request: FastifyRequest;
-  readonly #running = new Map<string, AbortController>();
+  readonly #running = new Map<string, Cancellation>();
   readonly #onEnd: (() => void)[] = [];
   #idle: (() => void) | undefined;
   #messages = 0;
@@ -66,11 +67,11 @@ export class OpenSocket {
   }
 
   /** Of a new operation: aborted with the socket, or when its credential is. */
-  begin(id: string): AbortController {
-    const controller = new AbortController();
-    this.#running.set(id, controller);
-    if (this.#socket.readyState !== this.#socket.OPEN) controller.abort("left");
-    return controller;
+  begin(id: string): Cancellation {
+    const operation = new Cancellation();
+    this.#running.set(id, operation);
+    if (this.#socket.readyState !== this.#socket.OPEN) operation.abort("left");
+    return operation;
   }
 
   isFull(): boolean {
@@ -84,7 +85,7 @@ export class OpenSocket {
   }
 
   stopAll(reason: AppError | "left"): void {
-    for (const controller of this.#running.values()) controller.abort(reason);
+    for (const operation of this.#running.values()) operation.abort(reason);
   }
 
   /** A client that does not answer the goodbye has had time enough to read it. */

@@ -120,7 +120,7 @@ export class Operations {
     return errors.map((error) => {
       const fault = toPublicFault(error);
       // That a client left is no fault of ours, and its own answer nobody reads.
-      const left = fault.code === "UNAVAILABLE" && operation?.signal.aborted;
+      const left = fault.code === "UNAVAILABLE" && operation?.aborted;
       const { log, introspection } = this.#options;
       if (fault.unexpected && !left) log.error({ err: causeOf(error), requestId, code: fault.code }, "request failed");
       const told = formatFault(fault, error instanceof GraphQLError ? error.path : undefined);

@@ -1,5 +1,7 @@
 import type { FastifyReply } from "fastify";
+import { Cancellation } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
+import { Roster } from "../roster.ts";
 
 /**
  * The requests that are being answered. Each can be broken off: when its client goes away, when its caller may not go
@@ -10,23 +12,23 @@ export const drainMs = 15_000;
 const goodbyeMs = 3_000;
 
 export class RunningRequests {
-  readonly #running = new Set<AbortController>();
+  readonly #running = new Roster<Cancellation>();
 
   /** Aborted with "left" when the client goes away before its answer is written. */
-  begin({ raw }: FastifyReply): AbortController {
-    const controller = new AbortController();
-    this.#running.add(controller);
+  begin({ raw }: FastifyReply): Cancellation {
+    const operation = new Cancellation();
+    const leave = this.#running.add(operation);
     raw.once("close", () => {
-      this.#running.delete(controller);
-      if (!raw.writableFinished) controller.abort("left");
+      leave();
+      if (!raw.writableFinished) operation.abort("left");
     });
-    return controller;
+    return operation;
   }
 
   /** Waits until `closed`, and breaks off what goes on for too long; `cut` is for who does not even read that. */
   async drain(closed: Promise<unknown>, cut: () => void): Promise<void> {
     const stop = setTimeout(() => {
-      for (const controller of this.#running) controller.abort(stopping());
+      for (const operation of this.#running) operation.abort(stopping());
     }, drainMs);
     const end = setTimeout(cut, drainMs + goodbyeMs);
     await closed.finally(() => {

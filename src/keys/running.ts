@@ -1,5 +1,6 @@
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
+import { Roster } from "../roster.ts";
 import { keysById } from "./store.ts";
 
 /**
@@ -13,7 +14,7 @@ const lookEveryMs = 1000;
 export class RunningCalls {
   readonly #db: Database;
   readonly #onError: (error: unknown) => void;
-  readonly #byKey = new Map<string, Set<EndCall>>();
+  readonly #byKey = new Map<string, Roster<EndCall>>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
 
@@ -24,11 +25,13 @@ export class RunningCalls {
 
   /** `end` is called at most once. The function that is returned takes the call off the list when it is over. */
   add(apiKeyId: string, end: EndCall): () => void {
-    const calls = this.#byKey.get(apiKeyId) ?? new Set();
-    this.#byKey.set(apiKeyId, calls.add(end));
+    const known = this.#byKey.get(apiKeyId);
+    const calls = known ?? new Roster<EndCall>();
+    if (!known) this.#byKey.set(apiKeyId, calls);
+    const leave = calls.add(end);
     this.#timer ??= setInterval(() => void this.look(), lookEveryMs).unref();
     return () => {
-      calls.delete(end);
+      leave();
       if (calls.size === 0 && this.#byKey.get(apiKeyId) === calls) this.#byKey.delete(apiKeyId);
       if (this.#byKey.size === 0) this.stop();
     };

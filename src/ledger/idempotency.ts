@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+import { type Cancelled, pause } from "../cancellation.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { Sealer } from "../sealing.ts";
@@ -18,7 +18,7 @@ export interface IdempotentCall {
   /** Everything that changes the answer. */
   input: unknown;
   holdId: string;
-  signal: AbortSignal;
+  signal: Cancelled;
 }
 
 /** Either this call runs, or the answer of an earlier one stands. */
@@ -54,7 +54,7 @@ export class Idempotency {
       if (performance.now() >= deadline) {
         throw new AppError("IDEMPOTENCY_IN_PROGRESS", { details: { retryAfter: 1 } });
       }
-      await delay(pauseMs, undefined, { signal }).catch((cause: unknown) => {
+      await pause(pauseMs, signal).catch((cause: unknown) => {
         throw new AppError("UNAVAILABLE", { message: "The client left before the answer.", cause });
       });
     }

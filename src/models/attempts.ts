@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { type Cancelled, pause } from "../cancellation.ts";
 import type { FailedTry } from "../db/partitioned.ts";
 import { AppError } from "../errors.ts";
 import type { CallableModel } from "./catalogue.ts";
@@ -41,7 +41,7 @@ export class Attempts<C extends Timed = ProviderCall> {
   }
 
   /** @throws what the last one that was asked threw, or UNAVAILABLE when nobody may be asked now */
-  async run<T>(ask: (candidate: Candidate<C>) => Promise<T>, signal: AbortSignal): Promise<T> {
+  async run<T>(ask: (candidate: Candidate<C>) => Promise<T>, signal: Cancelled): Promise<T> {
     let error: unknown;
     for (const candidate of this.#candidates) {
       const { breaker } = candidate.model;
@@ -64,7 +64,7 @@ export class Attempts<C extends Timed = ProviderCall> {
   async #askPatiently<T>(
     candidate: Candidate<C>,
     ask: (candidate: Candidate<C>) => Promise<T>,
-    signal: AbortSignal,
+    signal: Cancelled,
   ): Promise<{ value: T } | { error: unknown }> {
     const { breaker, retries, limits } = candidate.model;
     const endsAtMs = performance.now() + limits.totalMs;
@@ -80,13 +80,13 @@ export class Attempts<C extends Timed = ProviderCall> {
         const pauseMs = tries < retries ? pauseBefore(error, tries) : undefined;
         const inTime = pauseMs !== undefined && performance.now() + pauseMs < endsAtMs;
         if (!inTime || breaker.state !== "CLOSED") return { error };
-        await delay(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+        await pause(pauseMs, signal);
       }
     }
   }
 
   /** @throws what is not the provider's failure */
-  #judge({ model: { breaker } }: Candidate<C>, error: unknown, signal: AbortSignal): void {
+  #judge({ model: { breaker } }: Candidate<C>, error: unknown, signal: Cancelled): void {
     if (signal.aborted || !isProviders(error)) {
       breaker.left();
       throw error;
@@ -108,7 +108,7 @@ export class Attempts<C extends Timed = ProviderCall> {
 }
 
 /** The events of whoever begins to answer first; from then on they come straight from there. */
-export function streamOf(attempts: Attempts, signal: AbortSignal): AsyncIterableIterator<ProviderEvent> {
+export function streamOf(attempts: Attempts, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
   let events: AsyncIterator<ProviderEvent> | undefined;
   const begin = ({ model, call }: Candidate) => {
     const asked = model.runner.stream(call, signal)[Symbol.asyncIterator]();

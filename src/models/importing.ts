@@ -1,4 +1,5 @@
 import type { Origin } from "../auth/viewer.ts";
+import type { Cancelled } from "../cancellation.ts";
 import { badInput } from "../errors.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { GivenRates } from "./prices.ts";
@@ -66,7 +67,7 @@ export class Importing {
 }
 
 /** With what the list leaves out; a model that cannot be asked about stays as it was listed. */
-async function describeAll(provider: Provider, models: FoundModel[], signal: AbortSignal): Promise<FoundModel[]> {
+async function describeAll(provider: Provider, models: FoundModel[], signal: Cancelled): Promise<FoundModel[]> {
   if (!provider.describeModel) return models;
   const described: FoundModel[] = [];
   for (let at = 0; at < models.length; at += askedAtOnce) {

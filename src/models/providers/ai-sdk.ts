@@ -1,4 +1,5 @@
 import type { AnthropicProvider as Adapter } from "@ai-sdk/anthropic";
+import { type Cancelled, nativeSignal } from "../../cancellation.ts";
 import { AppError } from "../../errors.ts";
 import type { MessagePart } from "../../guard/images.ts";
 import { type Passage, passageHeader, type Upstream } from "./http.ts";
@@ -141,9 +142,11 @@ export class AiSdkChat {
     this.#options = options;
   }
 
-  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+  async generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer> {
     try {
-      const answer = await this.#model(call.model).doGenerate(optionsOf(call, this.#options, false, signal));
+      const answer = await this.#model(call.model).doGenerate(
+        optionsOf(call, this.#options, false, nativeSignal(signal)),
+      );
       let text = "";
       let reasoning = "";
       const toolCalls: ToolCall[] = [];
@@ -158,12 +161,14 @@ export class AiSdkChat {
     }
   }
 
-  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
     let text = "";
     let reasoning = "";
     const toolCalls: ToolCall[] = [];
     try {
-      const { stream } = await this.#model(call.model).doStream(optionsOf(call, this.#options, true, signal));
+      const { stream } = await this.#model(call.model).doStream(
+        optionsOf(call, this.#options, true, nativeSignal(signal)),
+      );
       for await (const part of stream) {
         signal.throwIfAborted();
         if (part.type === "error") throw part.error;
@@ -207,7 +212,7 @@ export class AiSdkChat {
   }
 
   /** The adapter's errors hold the prompt and the answer: only their words go on, where logs do not look. */
-  #translate(error: unknown, signal: AbortSignal): unknown {
+  #translate(error: unknown, signal: Cancelled): unknown {
     if (signal.aborted) return signal.reason;
     const known = appErrorWithin(error);
     if (known) return known;

@@ -1,5 +1,6 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { z } from "zod";
+import type { Cancelled } from "../../cancellation.ts";
 import { AiSdkChat, type Usage } from "./ai-sdk.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import type {
@@ -52,15 +53,15 @@ export class AnthropicProvider implements Provider {
     });
   }
 
-  generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+  generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer> {
     return this.#chat.generate(call, signal);
   }
 
-  stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+  stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
     return this.#chat.stream(call, signal);
   }
 
-  async listModels(signal: AbortSignal): Promise<FoundModel[]> {
+  async listModels(signal: Cancelled): Promise<FoundModel[]> {
     const headers = { "anthropic-version": version };
     const models = modelsSchema.safeParse(await this.#upstream.requestJson("/models", undefined, signal, { headers }));
     if (!models.success) throw this.#upstream.failure("did not list its models");

@@ -1,7 +1,8 @@
+import type { Cancelled } from "../../cancellation.ts";
 import { AppError } from "../../errors.ts";
 
 /** The caller's signal joined with the total time; not `AbortSignal.any`, which on Node 20 outlives its call. */
-export function deadline(caller: AbortSignal, totalMs: number) {
+export function deadline(caller: Cancelled, totalMs: number) {
   const controller = new AbortController();
   const { signal } = controller;
   const expire = () => controller.abort(new AppError("PROVIDER_TIMEOUT", { details: { timeout: "total" } }));

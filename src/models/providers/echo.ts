@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Cancelled } from "../../cancellation.ts";
 import type {
   ChatMessage,
   EmbedAnswer,
@@ -70,13 +71,13 @@ function vectorOf(text: string, dimensions: number): number[] {
 export class EchoProvider implements Provider {
   readonly name = "echo";
 
-  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+  async generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer> {
     signal.throwIfAborted();
     const { words, finishReason, usage } = replyTo(call);
     return { text: words.join(""), finishReason, usage };
   }
 
-  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
     signal.throwIfAborted();
     const { words, finishReason, usage } = replyTo(call);
     for (const text of words) {
@@ -87,7 +88,7 @@ export class EchoProvider implements Provider {
   }
 
   /** The same text has the same vector, and no two texts are near each other. */
-  async embed({ inputs, dimensions = 8 }: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
+  async embed({ inputs, dimensions = 8 }: EmbedCall, signal: Cancelled): Promise<EmbedAnswer> {
     signal.throwIfAborted();
     const inputTokens = inputs.reduce((tokens, text) => tokens + countWords(text), 0);
     const usage = {

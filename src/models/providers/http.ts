@@ -1,4 +1,5 @@
 import { Pool } from "undici";
+import type { Cancelled } from "../../cancellation.ts";
 import { AppError } from "../../errors.ts";
 import { type Chunks, lineBlocks, readText } from "./chunks.ts";
 import { deadline } from "./deadline.ts";
@@ -108,7 +109,7 @@ export class Upstream {
   async requestJson(
     path: string,
     body: unknown,
-    signal: AbortSignal,
+    signal: Cancelled,
     { headers = {}, limits }: { headers?: Record<string, string>; limits?: CallLimits | undefined } = {},
   ): Promise<unknown> {
     const request = this.#jsonRequest(path, body);
@@ -117,7 +118,7 @@ export class Upstream {
   }
 
   /** The lines of a POST's answer, as they come; empty ones left out. */
-  async *requestLines(path: string, body: unknown, signal: AbortSignal, limits?: CallLimits): AsyncGenerator<string> {
+  async *requestLines(path: string, body: unknown, signal: Cancelled, limits?: CallLimits): AsyncGenerator<string> {
     const { chunks } = await this.#open({ ...this.#jsonRequest(path, body), streams: true, limits }, signal);
     for await (const block of lineBlocks(chunks)) {
       for (const line of block.split("\n")) if (line.trim() !== "") yield line;
@@ -190,7 +191,7 @@ export class Upstream {
     return this.#apiKey ? masked.replaceAll(this.#apiKey, "***") : masked;
   }
 
-  async #open({ streams, limits, ...request }: UpstreamRequest, signal: AbortSignal) {
+  async #open({ streams, limits, ...request }: UpstreamRequest, signal: Cancelled) {
     signal.throwIfAborted();
     const { connectMs, headersMs, idleMs, totalMs, maxResponseBytes } = this.#limits;
     const limit = deadline(signal, limits?.totalMs ?? totalMs);
@@ -245,7 +246,7 @@ export class Upstream {
     }
   }
 
-  #translate(error: unknown, signal: AbortSignal): unknown {
+  #translate(error: unknown, signal: Cancelled): unknown {
     if (signal.aborted) return signal.reason;
     if (error instanceof AppError) return error;
     const { code, name, message } = error as NodeJS.ErrnoException;

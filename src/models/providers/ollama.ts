@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import type { Cancelled } from "../../cancellation.ts";
 import type { AppError } from "../../errors.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import {
@@ -148,7 +149,7 @@ export class OllamaProvider implements Provider {
     this.#upstream = new Upstream(options);
   }
 
-  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+  async generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer> {
     const part = this.#part(await this.#upstream.requestJson("/api/chat", requestBody(call, false), signal, call));
     if (!part.done) throw this.#nonsense("ended its answer before it was done");
     const text = part.message?.content ?? "";
@@ -156,7 +157,7 @@ export class OllamaProvider implements Provider {
     return { text, ...this.#ending(part, call, content), ...timeToFirstToken(part) };
   }
 
-  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
     let text = "";
     let thinking = "";
     const toolCalls: ToolCall[] = [];
@@ -179,7 +180,7 @@ export class OllamaProvider implements Provider {
     yield { type: "finish", ...this.#ending(last, call, { text, thinking, toolCalls }) };
   }
 
-  async embed(call: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer> {
+  async embed(call: EmbedCall, signal: Cancelled): Promise<EmbedAnswer> {
     const { model, inputs, dimensions } = call;
     const { beside, among: options } = optionsOf(call);
     const body = { ...beside, model, input: inputs, options, ...(dimensions && { dimensions }) };
@@ -190,13 +191,13 @@ export class OllamaProvider implements Provider {
     return { vectors, usage: checkEmbedUsage(count, inputs) };
   }
 
-  async listModels(signal: AbortSignal): Promise<FoundModel[]> {
+  async listModels(signal: Cancelled): Promise<FoundModel[]> {
     const tags = tagsSchema.safeParse(await this.#upstream.requestJson("/api/tags", undefined, signal));
     if (!tags.success) throw this.#nonsense("did not list its models");
     return tags.data.models.map(({ name }) => ({ name }));
   }
 
-  async describeModel(name: string, signal: AbortSignal): Promise<FoundModel> {
+  async describeModel(name: string, signal: Cancelled): Promise<FoundModel> {
     const shown = showSchema.safeParse(await this.#upstream.requestJson("/api/show", { model: name }, signal));
     if (!shown.success) throw this.#nonsense("did not describe a model");
     const { capabilities, model_info: info } = shown.data;

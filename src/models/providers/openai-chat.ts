@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import type { Cancelled } from "../../cancellation.ts";
 import type { MessagePart } from "../../guard/images.ts";
 import type { Upstream } from "./http.ts";
 import {
@@ -169,7 +170,7 @@ export class OpenAiChat {
     this.#upstream = upstream;
   }
 
-  async generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+  async generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer> {
     const collected = new Collected();
     const part = this.#part(await this.#upstream.requestJson(path, bodyOf(call), signal, call));
     if (part.choices.length === 0) throw this.#upstream.failure("answered nothing");
@@ -177,7 +178,7 @@ export class OpenAiChat {
     return { text: collected.text, ...this.#ending(collected, call) };
   }
 
-  async *stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
     const collected = new Collected();
     const body = { ...bodyOf(call), stream: true, stream_options: { include_usage: true } };
     for await (const line of this.#upstream.requestLines(path, body, signal, call.limits)) {

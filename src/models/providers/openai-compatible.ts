@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Cancelled } from "../../cancellation.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import { OpenAiChat } from "./openai-chat.ts";
 import {
@@ -53,15 +54,15 @@ export class OpenAICompatibleProvider implements Provider {
     this.#chat = new OpenAiChat(this.#upstream);
   }
 
-  generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer> {
+  generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer> {
     return this.#chat.generate(call, signal);
   }
 
-  stream(call: ProviderCall, signal: AbortSignal): AsyncGenerator<ProviderEvent> {
+  stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
     return this.#chat.stream(call, signal);
   }
 
-  async embed({ model, inputs, dimensions, providerOptions, limits }: EmbedCall, signal: AbortSignal) {
+  async embed({ model, inputs, dimensions, providerOptions, limits }: EmbedCall, signal: Cancelled) {
     const asked = { model, input: inputs, encoding_format: "float", ...(dimensions && { dimensions }) };
     const body = { ...providerOptions, ...asked };
     const answer = embeddingsSchema.safeParse(
@@ -74,7 +75,7 @@ export class OpenAICompatibleProvider implements Provider {
     return { vectors, usage: checkEmbedUsage(usage?.prompt_tokens, inputs) };
   }
 
-  async listModels(signal: AbortSignal): Promise<FoundModel[]> {
+  async listModels(signal: Cancelled): Promise<FoundModel[]> {
     const models = modelsSchema.safeParse(await this.#upstream.requestJson("/models", undefined, signal));
     if (!models.success) throw this.#upstream.failure("did not list its models");
     return models.data.data.map(toFound);

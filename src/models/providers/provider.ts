@@ -1,3 +1,4 @@
+import type { Cancelled } from "../../cancellation.ts";
 import type { MessagePart } from "../../guard/images.ts";
 
 // What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
@@ -135,17 +136,17 @@ export interface Provider {
   readonly baseUrl?: string;
   /** Set where models run on one's own machines, so that nobody sells their tokens. */
   readonly selfHosted?: true;
-  generate(call: ProviderCall, signal: AbortSignal): Promise<ProviderAnswer>;
+  generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer>;
   /**
    * Deltas, then exactly one finish. A failure after deltas is thrown behind the last of them.
    * To leave while a `next()` is pending, abort the signal: `return()` alone has to wait for it.
    */
-  stream(call: ProviderCall, signal: AbortSignal): AsyncIterable<ProviderEvent>;
+  stream(call: ProviderCall, signal: Cancelled): AsyncIterable<ProviderEvent>;
   /** Absent for a provider that has no embeddings. */
-  embed?(call: EmbedCall, signal: AbortSignal): Promise<EmbedAnswer>;
-  listModels?(signal: AbortSignal): Promise<FoundModel[]>;
+  embed?(call: EmbedCall, signal: Cancelled): Promise<EmbedAnswer>;
+  listModels?(signal: Cancelled): Promise<FoundModel[]>;
   /** What the list leaves out of one model, where that takes a question of its own. */
-  describeModel?(name: string, signal: AbortSignal): Promise<FoundModel>;
+  describeModel?(name: string, signal: Cancelled): Promise<FoundModel>;
   /** At once when nothing is said: drain before it. */
   close(when?: Closing): Promise<void>;
 }
