@@ -1,19 +1,20 @@
 import { AppError } from "../errors.ts";
 
 /**
- * Group commit: what arrives while a batch is under way forms the next one, in order of arrival. A lone item never
- * waits for a timer. The queue is bounded: past it callers are told to come back, and memory stays as it is.
+ * Group commit: what arrives while a batch is under way, or within one turn of the event loop, forms the next one, in
+ * order of arrival. A lone item never waits for a timer. The queue is bounded: past it callers are told to come back, and
+ * memory stays as it is.
  */
 export interface BatcherLimits {
   batchMax: number;
   queueMax: number;
   /** Batches under way at once. More than one helps when they touch different wallets. */
   runningMax: number;
-  /** How many must wait for another batch to start beside one: a small one costs the database nearly as much. */
+  /** How many must wait for a batch to start beside another: a small one costs the database nearly as much. */
   besideMin: number;
 }
 
-const defaults: BatcherLimits = { batchMax: 256, queueMax: 10_000, runningMax: 2, besideMin: 16 };
+const defaults: BatcherLimits = { batchMax: 256, queueMax: 10_000, runningMax: 2, besideMin: 32 };
 
 interface Waiting<I, O> {
   item: I;
@@ -24,13 +25,20 @@ interface Waiting<I, O> {
 export class Batcher<I, O> {
   readonly #run: (items: I[]) => Promise<PromiseSettledResult<O>[]>;
   readonly #limits: BatcherLimits;
+  readonly #lane: Lane;
   #queue: Waiting<I, O>[] = [];
   #running = 0;
 
   /** `run` answers in the order of its items. */
-  constructor(run: (items: I[]) => Promise<PromiseSettledResult<O>[]>, limits: Partial<BatcherLimits> = {}) {
+  constructor(
+    run: (items: I[]) => Promise<PromiseSettledResult<O>[]>,
+    limits: Partial<BatcherLimits> = {},
+    lane = new Lane(),
+  ) {
     this.#run = run;
     this.#limits = { ...defaults, ...limits };
+    this.#lane = lane;
+    lane.join((isFree) => this.#next(isFree));
   }
 
   /** @throws UNAVAILABLE when too many are waiting */
@@ -43,21 +51,19 @@ export class Batcher<I, O> {
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
-      // What the same tick brings belongs to the same batch.
-      if (this.#queue.length === 1 || this.#queue.length === this.#limits.besideMin) queueMicrotask(() => this.#next());
+      this.#lane.look();
     });
   }
 
-  #next(): void {
-    if (this.#queue.length < (this.#running === 0 ? 1 : this.#limits.besideMin)) return;
-    if (this.#running >= this.#limits.runningMax) return;
+  /** Starts a batch if one may start, and gives its end. */
+  #next(isFree: boolean): Promise<void> | undefined {
+    if (this.#queue.length < (isFree ? 1 : this.#limits.besideMin)) return undefined;
+    if (this.#running >= this.#limits.runningMax) return undefined;
     const batch = this.#queue.splice(0, this.#limits.batchMax);
     this.#running += 1;
-    void this.#runBatch(batch).finally(() => {
+    return this.#runBatch(batch).finally(() => {
       this.#running -= 1;
-      this.#next();
     });
-    this.#next();
   }
 
   async #runBatch(batch: Waiting<I, O>[]): Promise<void> {
@@ -70,6 +76,51 @@ export class Batcher<I, O> {
       });
     } catch (error) {
       for (const { reject } of batch) reject(error);
+    }
+  }
+}
+
+/** Until then a batch that runs is worth waiting for; after it, the batch itself waits for something. */
+const slowMs = 20;
+
+type Start = (isFree: boolean) => Promise<void> | undefined;
+
+/**
+ * Lets batchers take turns. Two statements on one wallet wait for each other in any case, and PostgreSQL then sets up
+ * the one that waited a second time, which takes longer than to run it.
+ */
+export class Lane {
+  /** Who has waited longest comes first. */
+  readonly #starts = new Set<Start>();
+  #running = 0;
+  #startedAt = 0;
+  #willLook = false;
+
+  join(start: Start): void {
+    this.#starts.add(start);
+  }
+
+  /** Not in a microtask: what one turn of the event loop brings comes by a callback for each socket. */
+  look(): void {
+    if (this.#willLook) return;
+    this.#willLook = true;
+    setImmediate(() => {
+      this.#willLook = false;
+      for (const start of [...this.#starts]) this.#startAll(start);
+    });
+  }
+
+  #startAll(start: Start): void {
+    const isFree = this.#running === 0 || performance.now() - this.#startedAt > slowMs;
+    for (let batch = start(isFree); batch; batch = start(false)) {
+      this.#starts.delete(start);
+      this.#starts.add(start);
+      this.#running += 1;
+      this.#startedAt = performance.now();
+      void batch.finally(() => {
+        this.#running -= 1;
+        this.look();
+      });
     }
   }
 }

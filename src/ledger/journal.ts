@@ -2,7 +2,7 @@ import type { Database } from "../db/client.ts";
 import type { FailedTry } from "../db/partitioned.ts";
 import { failpoint } from "../failpoint.ts";
 import { newId } from "../ids.ts";
-import { Batcher, type BatcherLimits } from "./batcher.ts";
+import { Batcher, type BatcherLimits, Lane } from "./batcher.ts";
 import { closing } from "./closing.ts";
 import { opening, type Upkeep } from "./opening.ts";
 import { attempt } from "./resilience.ts";
@@ -145,8 +145,9 @@ export class Journal {
   constructor({ db, upkeep, limits }: JournalOptions) {
     const open = opening(db, upkeep);
     const close = closing(db);
-    this.#openings = new Batcher((batch) => attempt(batch, open), limits);
-    this.#closings = new Batcher((batch) => attempt(batch, close), limits);
+    const lane = new Lane();
+    this.#openings = new Batcher((batch) => attempt(batch, open), limits, lane);
+    this.#closings = new Batcher((batch) => attempt(batch, close), limits, lane);
   }
 
   /** @throws UNAVAILABLE when the database cannot say that the hold stands; then nothing may be called */

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Batcher } from "../../src/ledger/batcher.ts";
@@ -137,7 +138,7 @@ it("refuses what does not fit into the queue, and keeps its size", async () => {
     return items.map(({ length }) => ({ status: "fulfilled", value: length }));
   }, limits);
   const waiting = Array.from({ length: 20 }, () => batcher.add(Buffer.alloc(1)));
-  await Promise.resolve();
+  await turn();
   for (let i = 0; i < limits.queueMax; i++) waiting.push(batcher.add(Buffer.alloc(1)));
   const before = process.memoryUsage().arrayBuffers;
   for (let i = 0; i < 2_000; i++) {
