@@ -43,7 +43,7 @@ export class AnthropicProvider implements Provider {
       // The key stays with Upstream, so nothing the adapter puts into an error can contain it.
       apiKey: "kept by the upstream",
       headers: { "anthropic-version": version },
-      fetch: this.#upstream.asFetch((chunks) => passOn(chunks)),
+      fetch: this.#upstream.asFetch(),
     });
     this.#chat = new AiSdkChat({
       upstream: this.#upstream,
@@ -71,8 +71,4 @@ export class AnthropicProvider implements Provider {
   close(when?: Closing): Promise<void> {
     return this.#upstream.close(when);
   }
-}
-
-async function* passOn(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* chunks;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Cancelled } from "../../cancellation.ts";
 import type { AppError } from "../../errors.ts";
+import type { LineReader } from "./answers.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import {
   type ChatMessage,
@@ -157,27 +158,9 @@ export class OllamaProvider implements Provider {
     return { text, ...this.#ending(part, call, content), ...timeToFirstToken(part) };
   }
 
-  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
-    let text = "";
-    let thinking = "";
-    const toolCalls: ToolCall[] = [];
-    let last: Part | undefined;
-    for await (const line of this.#upstream.requestLines("/api/chat", requestBody(call, true), signal, call.limits)) {
-      signal.throwIfAborted();
-      // One look past the end lets the connection be kept; more than that is not owed.
-      if (last) break;
-      const part = this.#part(this.#upstream.parse(line));
-      if (part.done) last = part;
-      thinking += part.message?.thinking ?? "";
-      toolCalls.push(...toolCallsOf(part));
-      const delta = part.message?.content;
-      if (!delta) continue;
-      text += delta;
-      yield { type: "delta", text: delta };
-    }
-    signal.throwIfAborted();
-    if (!last) throw this.#nonsense("ended its stream before it was done");
-    yield { type: "finish", ...this.#ending(last, call, { text, thinking, toolCalls }) };
+  stream(call: ProviderCall, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
+    const options = { reader: this.#reader(call), limits: call.limits };
+    return this.#upstream.requestStream("/api/chat", requestBody(call, true), signal, options);
   }
 
   async embed(call: EmbedCall, signal: Cancelled): Promise<EmbedAnswer> {
@@ -212,6 +195,30 @@ export class OllamaProvider implements Provider {
 
   #nonsense(what: string, quote?: string): AppError {
     return this.#upstream.failure(what, quote);
+  }
+
+  #reader(call: ProviderCall): LineReader<ProviderEvent> {
+    const content: Content = { text: "", thinking: "", toolCalls: [] };
+    let last: Part | undefined;
+    return {
+      read: (line) => {
+        if (last) return undefined;
+        const part = this.#part(this.#upstream.parse(line));
+        if (part.done) last = part;
+        content.thinking += part.message?.thinking ?? "";
+        content.toolCalls.push(...toolCallsOf(part));
+        const text = part.message?.content ?? "";
+        content.text += text;
+        return text === "" ? undefined : { type: "delta", text };
+      },
+      end: () => {
+        if (!last) throw this.#nonsense("ended its stream before it was done");
+        return { type: "finish", ...this.#ending(last, call, content) };
+      },
+      get isDone() {
+        return last !== undefined;
+      },
+    };
   }
 
   #part(value: unknown): Part {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Cancelled } from "../../cancellation.ts";
 import type { MessagePart } from "../../guard/images.ts";
+import type { LineReader } from "./answers.ts";
 import type { Upstream } from "./http.ts";
 import {
   type ChatMessage,
@@ -178,19 +179,25 @@ export class OpenAiChat {
     return { text: collected.text, ...this.#ending(collected, call) };
   }
 
-  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
-    const collected = new Collected();
+  stream(call: ProviderCall, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
     const body = { ...bodyOf(call), stream: true, stream_options: { include_usage: true } };
-    for await (const line of this.#upstream.requestLines(path, body, signal, call.limits)) {
-      signal.throwIfAborted();
-      const data = line.startsWith("data:") ? line.slice(5).trim() : "";
-      if (data === "" || data === "[DONE]") continue;
-      const text = collected.add(this.#part(this.#upstream.parse(data)));
-      if (text !== "") yield { type: "delta", text };
-    }
-    signal.throwIfAborted();
-    if (collected.finish === undefined) throw this.#upstream.failure("ended its stream before it was done");
-    yield { type: "finish", ...this.#ending(collected, call) };
+    return this.#upstream.requestStream(path, body, signal, { reader: this.#reader(call), limits: call.limits });
+  }
+
+  #reader(call: ProviderCall): LineReader<ProviderEvent> {
+    const collected = new Collected();
+    return {
+      read: (line) => {
+        const data = line.startsWith("data:") ? line.slice(5).trim() : "";
+        if (data === "" || data === "[DONE]") return undefined;
+        const text = collected.add(this.#part(this.#upstream.parse(data)));
+        return text === "" ? undefined : { type: "delta", text };
+      },
+      end: () => {
+        if (collected.finish === undefined) throw this.#upstream.failure("ended its stream before it was done");
+        return { type: "finish", ...this.#ending(collected, call) };
+      },
+    };
   }
 
   #part(value: unknown): Part {

@@ -58,7 +58,7 @@ export class OpenAICompatibleProvider implements Provider {
     return this.#chat.generate(call, signal);
   }
 
-  stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
+  stream(call: ProviderCall, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
     return this.#chat.stream(call, signal);
   }
 
