@@ -32,6 +32,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])`;
 export class Concurrency {
   readonly #options: LimitersOptions;
   readonly #leases = new Map<string, Set<string>>();
+  #leaseCount = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: LimitersOptions) {
@@ -40,11 +41,13 @@ export class Concurrency {
 
   async acquire(key: string, limit: number): Promise<Place> {
     const { redis } = this.#options;
-    const lease = newId();
+    // Only Redis knows the leases of others.
+    const lease = redis ? newId() : String(++this.#leaseCount);
     const decided = (redis && (await this.#ask(redis, key, lease, limit))) ?? this.#decide(key, limit);
-    if (!decided.granted) return { ...decided, release: () => {} };
+    const { granted, used } = decided;
+    if (!granted) return { granted, used, release: () => {} };
     this.#keep(key, lease);
-    return { ...decided, release: () => this.#release(key, lease) };
+    return { granted, used, release: () => this.#release(key, lease) };
   }
 
   /** How many calls of a key run now. */
@@ -83,7 +86,9 @@ export class Concurrency {
   }
 
   #keep(key: string, lease: string): void {
-    this.#leases.set(key, (this.#leases.get(key) ?? new Set()).add(lease));
+    const known = this.#leases.get(key);
+    if (known) known.add(lease);
+    else this.#leases.set(key, new Set([lease]));
     if (this.#options.redis) this.#timer ??= setInterval(() => this.#renew(), renewEveryMs).unref();
   }
 

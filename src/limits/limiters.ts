@@ -78,7 +78,7 @@ export class Limiters {
     const { redis, replicas, onLocal } = this.options;
     const keyPrefix = `tollgate:${name}`;
     const share = redis ? Math.max(1, Math.floor(points / replicas)) : points;
-    const local = new LocalLimiter({ keyPrefix, points: share, duration }, redis && onLocal);
+    const local = new LocalLimiter({ keyPrefix, points: share, duration }, redis && (onLocal ?? (() => {})));
     const shared =
       redis &&
       new RateLimiterRedis({
@@ -93,6 +93,7 @@ export class Limiters {
 }
 
 class LocalLimiter extends RateLimiterMemory {
+  /** Set for one that stands in for Redis. */
   readonly #onLocal: (() => void) | undefined;
 
   constructor(options: ConstructorParameters<typeof RateLimiterMemory>[0], onLocal: (() => void) | undefined) {
@@ -108,6 +109,7 @@ class LocalLimiter extends RateLimiterMemory {
 
   /** Gives back no more than was taken here: the rest was taken from Redis. */
   override async reward(key: string | number, points = 1): Promise<RateLimiterRes> {
+    if (!this.#onLocal) return super.reward(key, points);
     const taken = (await super.get(key))?.consumedPoints ?? 0;
     return super.reward(key, Math.min(points, Math.max(0, taken)));
   }
