@@ -1,6 +1,7 @@
-import { Arg, Directive, Resolver, Root, Subscription } from "type-graphql";
+import { Arg, Directive, Extensions, Resolver, Root, Subscription } from "type-graphql";
 import type { Context } from "../auth/viewer.ts";
 import type { PaidContext } from "../graphql/directives/cost.ts";
+import { toldAsTheyCome } from "../graphql/directives/subscription-start.ts";
 import { GenerationEvent, type GenerationFinished, type TextDelta } from "./event-types.ts";
 import { GenerateInput } from "./input-types.ts";
 import type { PaidGeneration } from "./paid-generation.ts";
@@ -15,6 +16,7 @@ export class GenerationStreamResolver {
   @Directive('@scope(requires: "generate")')
   @Directive("@rateLimit(limit: 600, duration: 60)")
   @Directive('@cost(base: "1", metered: true)')
+  @Extensions(toldAsTheyCome)
   @Subscription(() => GenerationEvent, {
     description:
       "Calls a model and passes its answer on while it is written. Fails as `generate` does; a stream that is broken off is charged for what was delivered.",

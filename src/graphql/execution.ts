@@ -44,7 +44,7 @@ export class Executor {
     const source = await createSourceEventStream(args);
     if (!(Symbol.asyncIterator in source)) return source;
     const compiled = this.#compiled(args);
-    return mapEvents(source, (event) => this.#runWith(compiled, { ...args, rootValue: event }));
+    return mapEvents(source, (event) => this.#runWith(compiled, args, event));
   }
 
   /**
@@ -58,12 +58,16 @@ export class Executor {
     return errors && { errors };
   }
 
-  #runWith(compiled: CompiledQuery | undefined, args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
-    if (!compiled) return execute(args);
-    const result = compiled.query(args.rootValue, args.contextValue, args.variableValues);
+  #runWith(
+    compiled: CompiledQuery | undefined,
+    args: ExecutionArgs,
+    rootValue: unknown = args.rootValue,
+  ): ExecutionResult | Promise<ExecutionResult> {
+    if (!compiled) return execute({ ...args, rootValue });
+    const result = compiled.query(rootValue, args.contextValue, args.variableValues);
     if ("then" in result) return result.then(withCauses);
     // Without data nothing has run: the variables do not fit.
-    return "data" in result ? withCauses(result) : execute(args);
+    return "data" in result ? withCauses(result) : execute({ ...args, rootValue });
   }
 
   #compiled({ document, operationName }: ExecutionArgs): CompiledQuery | undefined {
@@ -118,7 +122,8 @@ function mapEvents<E, R>(source: AsyncIterable<E>, map: (event: E) => R | Promis
       const { done, value } = await events.next();
       if (done) return { done, value: undefined };
       try {
-        return { done: false, value: await map(value) };
+        const result = map(value);
+        return { done: false, value: result instanceof Promise ? await result : result };
       } catch (error) {
         await end();
         throw error;

@@ -1,7 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ExecutionResult } from "graphql";
-import type { Context } from "../auth/viewer.ts";
 import { type Callers, readCredential } from "./context.ts";
 import { isStream, type OperationRequest, type Operations } from "./operations.ts";
 import type { RunningRequests } from "./running-requests.ts";
@@ -29,9 +28,13 @@ export async function answerWithEvents(
   openEvents(reply);
   const keepAlive = setInterval(() => raw.write(":\n\n"), keepAliveMs);
   raw.once("close", () => clearInterval(keepAlive));
-  for await (const result of results(operations, request.body as OperationRequest, context)) {
-    const text = JSON.stringify(operations.format(result, context));
-    if (!(await writeEvent(raw, `event: next\ndata: ${text}\n\n`))) return;
+  const tell = (result: ExecutionResult) =>
+    writeEvent(raw, `event: next\ndata: ${JSON.stringify(operations.format(result, context))}\n\n`);
+  try {
+    const result = await operations.start(request.body as OperationRequest, context);
+    for await (const one of isStream(result) ? result : [result]) if (!(await tell(one))) return;
+  } catch (error) {
+    if (!(await tell({ errors: [operations.asError(error)] }))) return;
   }
   raw.end("event: complete\ndata:\n\n");
 }
@@ -50,33 +53,17 @@ export function openEvents(reply: FastifyReply): void {
 }
 
 /** False once the client has left. Waits for a client that lags, and so makes the writer wait. */
-export async function writeEvent(raw: ServerResponse, text: string): Promise<boolean> {
+export function writeEvent(raw: ServerResponse, text: string): boolean | Promise<boolean> {
   if (raw.destroyed || raw.writableEnded) return false;
-  if (!raw.write(text)) await drained(raw);
-  return !raw.destroyed;
+  return raw.write(text) || drained(raw);
 }
 
-function drained(raw: ServerResponse): Promise<void> {
+function drained(raw: ServerResponse): Promise<boolean> {
   return new Promise((resolve) => {
     const done = () => {
       raw.off("drain", done).off("close", done);
-      resolve();
+      resolve(!raw.destroyed);
     };
     raw.once("drain", done).once("close", done);
   });
-}
-
-/** Every result of an operation, also of one that fails before or after its first event. */
-async function* results(
-  operations: Operations,
-  body: OperationRequest,
-  context: Context,
-): AsyncGenerator<ExecutionResult> {
-  try {
-    const result = await operations.start(body, context);
-    if (isStream(result)) yield* result;
-    else yield result;
-  } catch (error) {
-    yield { errors: [operations.asError(error)] };
-  }
 }

@@ -99,12 +99,13 @@ export class Operations {
 
   /** What the client sees of a result. What nobody meant to happen is written down. */
   format({ data, errors, extensions }: Result, context: Context): FormattedExecutionResult {
-    const all = { ...extensions, ...(context.credits && { credits: context.credits }) };
-    return {
-      ...(data !== undefined && { data }),
-      ...(errors && { errors: this.#tell(errors, context) }),
-      ...(Object.keys(all).length > 0 && { extensions: all }),
-    };
+    const told: FormattedExecutionResult = {};
+    if (data !== undefined) told.data = data;
+    if (errors) told.errors = this.#tell(errors, context);
+    if (extensions || context.credits) {
+      told.extensions = { ...extensions, ...(context.credits && { credits: context.credits }) };
+    }
+    return told;
   }
 
   /** As `formatErrors`, for errors that end an operation, among which refusals count. */
