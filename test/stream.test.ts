@@ -414,6 +414,38 @@ function runAndLeave(
   });
 }
 
+describe("events", () => {
+  const ask = async (version: string, followedBy = "") => {
+    const { key } = await server.customer();
+    const body = JSON.stringify({ query: subscription, variables: { input: { model: "echo", prompt: "é 🦊" } } });
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    const head = [`POST /graphql/stream HTTP/${version}`, "host: x", "content-type: application/json"];
+    head.push(`x-api-key: ${key}`, `content-length: ${Buffer.byteLength(body)}`);
+    socket.write(`${head.join("\r\n")}\r\n\r\n${body}${followedBy}`);
+    let text = "";
+    for await (const piece of socket.setEncoding("utf8")) text += piece;
+    return text;
+  };
+
+  it("come in chunks of the right length, and leave the connection to the next request", async () => {
+    const text = await ask("1.1", "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    const chunks = text.matchAll(/\r\n([0-9a-f]+)\r\n(event: next\n.*\n\n)(?=\r\n)/g);
+    const lengths = [...chunks].map(([, length = "", chunk = ""]) => [
+      Number.parseInt(length, 16),
+      Buffer.byteLength(chunk),
+    ]);
+    expect(lengths).toHaveLength(4);
+    for (const [told, real] of lengths) expect(told).toBe(real);
+    expect(text).toMatch(/event: complete\ndata:\n\n\r\n0\r\n\r\nHTTP\/1.1 200 OK/);
+  });
+
+  it("come as they are to HTTP/1.0, and end with the connection", async () => {
+    const text = await ask("1.0");
+    expect(text).toMatch(/\r\n\r\n:\n\nevent: next\ndata: /);
+    expect(text.endsWith("event: complete\ndata:\n\n")).toBe(true);
+  });
+});
+
 describe("a socket", () => {
   const open = (protocol: string | undefined, headers: Record<string, string> = {}) => {
     const socket = new WebSocket(socketUrl(), protocol, { headers });

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { readCredential } from "../context.ts";
-import { openEvents, writeEvent } from "../event-stream.ts";
+import { EventWriter } from "../event-writer.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
 import { isStream } from "../operations.ts";
 import { type ChatRequest, readChat } from "./chat-schema.ts";
@@ -133,23 +133,21 @@ async function streamChat(
     created: Math.floor(Date.now() / 1000),
     model: chat.model,
   };
-  const { raw } = reply;
   // One that is paid for already came out of the cache; what any other costs is known at its end.
   reply.headers(chargeHeaders(context));
-  openEvents(reply);
-  const write = (chunk: object) => writeEvent(raw, `data: ${JSON.stringify(chunk)}\n\n`);
+  const writer = new EventWriter(reply);
+  const write = (chunk: object) => writer.write(`data: ${JSON.stringify(chunk)}\n\n`);
   try {
     await write({ ...head, choices: [choice({ role: "assistant", content: "" })] });
     for (let next = first; !next.done; next = await events.next()) {
       const event = next.value.data?.["generateStream"] as Data;
       for (const chunk of chunksOf(event, chat)) if (!(await write({ ...head, ...chunk }))) return reply;
     }
-    raw.end("data: [DONE]\n\n");
+    writer.end("data: [DONE]\n\n");
   } catch (error) {
     const [fault] = operations.formatErrors([operations.asError(error)], context);
     if (fault) await write(toOpenAiError(fault.message, fault.extensions));
-    // An early end must not look like an end.
-    raw.destroy();
+    writer.breakOff();
   }
   return reply;
 }
