@@ -136,17 +136,19 @@ async function streamChat(
   // One that is paid for already came out of the cache; what any other costs is known at its end.
   reply.headers(chargeHeaders(context));
   const writer = new EventWriter(reply);
-  const write = (chunk: object) => writer.write(`data: ${JSON.stringify(chunk)}\n\n`);
+  // What is the same in every chunk is written out once.
+  const opening = `data: ${JSON.stringify(head).slice(0, -1)},`;
+  const write = (chunk: object) => writer.write(`${opening}${JSON.stringify(chunk).slice(1)}\n\n`);
   try {
-    await write({ ...head, choices: [choice({ role: "assistant", content: "" })] });
+    await write({ choices: [choice({ role: "assistant", content: "" })] });
     for (let next = first; !next.done; next = await events.next()) {
       const event = next.value.data?.["generateStream"] as Data;
-      for (const chunk of chunksOf(event, chat)) if (!(await write({ ...head, ...chunk }))) return reply;
+      for (const chunk of chunksOf(event, chat)) if (!(await write(chunk))) return reply;
     }
     writer.end("data: [DONE]\n\n");
   } catch (error) {
     const [fault] = operations.formatErrors([operations.asError(error)], context);
-    if (fault) await write(toOpenAiError(fault.message, fault.extensions));
+    if (fault) await writer.write(`data: ${JSON.stringify(toOpenAiError(fault.message, fault.extensions))}\n\n`);
     writer.breakOff();
   }
   return reply;
