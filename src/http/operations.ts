@@ -85,7 +85,7 @@ export class Operations {
   }
 
   /** The result, or the results one after the other for a subscription that could start. */
-  async run(args: ExecutionArgs): Promise<OperationResult> {
+  run(args: ExecutionArgs): OperationResult | Promise<OperationResult> {
     const operation = getOperationAST(args.document, args.operationName);
     if (!operation) return { errors: [this.asError(badInput("There is no such operation in the document."))] };
     return operation.operation === "subscription" ? this.#executor.subscribe(args) : this.#executor.run(args);
