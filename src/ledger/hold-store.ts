@@ -29,18 +29,19 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       where h.account_id = item."accountId" and h.id = item."holdId" and h.wallet_id = item."walletId"
         and h.state = (select 'open') and ("expiredOnly" is not true or h.lease_expires_at <= now())
         and ${ofBatch(sql)} and (select count(*) from wallet) >= 0
-      returning h.*, item.*, least(item.charge, h.amount) as charged
+      returning h.account_id, h.id, h.wallet_id, h.api_key_id, h.amount, h.model, h.provider, h.price_id, h.end_user, h.tags,
+        h.http_request_id, h.created_at, item.*, least(item.charge, h.amount) as charged
     ), running as (
-      select c.*, w.balance - sum(c.charged) over (partition by c.account_id, c.wallet_id order by c.ord)::bigint
-        as balance_after
+      select c.*, w.balance, w.held, w.unburnt,
+        w.balance - sum(c.charged) over (partition by c.account_id, c.wallet_id order by c.ord)::bigint as balance_after
       from closed c join wallet w on w.account_id = c.account_id and w.id = c.wallet_id
     ), moved as (
-      update wallets w set balance = wallet.balance - total.charged, held = wallet.held - total.amount,
-        unburnt = wallet.unburnt + total.charged
+      update wallets w set balance = total.balance - total.charged, held = total.held - total.amount,
+        unburnt = total.unburnt + total.charged
       from (
-        select account_id, wallet_id, sum(charged)::bigint as charged, sum(amount)::bigint as amount
-        from closed group by 1, 2
-      ) total join wallet on wallet.account_id = total.account_id and wallet.id = total.wallet_id
+        select account_id, wallet_id, balance, held, unburnt, sum(charged)::bigint as charged, sum(amount)::bigint as amount
+        from running group by 1, 2, 3, 4, 5
+      ) total
       where w.account_id = total.account_id and w.id = total.wallet_id
       returning w.account_id, w.id, w.balance, w.low_balance, total.charged as taken
     ),
@@ -63,14 +64,16 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         "costNanoUsd", balance_after, "latencyMs", "timeToFirstTokenMs", "errorCode", end_user, tags, http_request_id,
         coalesce(cached, false)
       from running
-      returning *
+      returning account_id, id, created_at, api_key_id, model, provider, status, input_tokens, cached_input_tokens,
+        output_tokens, reasoning_tokens, charged, cost_nano_usd, latency_ms, time_to_first_token_ms, end_user, tags
     )${rollupCtes(sql)}${batch.some(({ labelled = true }) => labelled) ? labelRollupCtes(sql) : sql``}${feedCte(sql)}
     select running.id is not null as closed, coalesce(running.charged, 0) as charged,
-      coalesce(wallet.balance - sum(running.charged) over (partition by wallet.account_id, wallet.id)::bigint,
-        wallet.balance, 0) as balance
-    from item
-      left join running using (ord)
-      left join wallet on wallet.account_id = item."accountId" and wallet.id = item."walletId"
+      coalesce(
+        running.balance_after,
+        (select balance from moved m where m.account_id = item."accountId" and m.id = item."walletId"),
+        (select balance from wallet w where w.account_id = item."accountId" and w.id = item."walletId"), 0
+      ) as balance
+    from item left join running using (ord)
     order by item.ord`;
   return rows.map(({ closed, charged, balance }) => ({ closed, charged, balance }));
 }

@@ -20,7 +20,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     ${lockedWallets(sql)},
     ${budgets.wanted}
     ranked as (
-      select item.*, ${claims.superseded} as superseded, coalesce(wallet.balance - wallet.held, 0) as available,
+      select item.*, ${claims.superseded} as superseded, balance, held, coalesce(balance - held, 0) as available,
         coalesce(due_at <= now() and "upToDate" is not true, false) as due,
         sum(amount) over (partition by "accountId", "walletId" order by ord)::bigint as running
       from item left join wallet on wallet.account_id = item."accountId" and wallet.id = item."walletId"
@@ -30,11 +30,11 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     ),
     ${budgets.held}
     total as (
-      select "accountId", "walletId", sum(amount)::bigint as amount, min(ord) as ord from granted group by 1, 2
+      select "accountId", "walletId", balance, held, sum(amount)::bigint as amount, min(ord) as ord
+      from granted group by 1, 2, 3, 4
     ),
     moved as (
-      update wallets w set balance = wallet.balance, held = wallet.held + total.amount
-      from total join wallet on wallet.account_id = total."accountId" and wallet.id = total."walletId"
+      update wallets w set balance = total.balance, held = total.held + total.amount from total
       where w.account_id = total."accountId" and w.id = total."walletId" and ${ofBatch(sql)}
     ),
     opened as (

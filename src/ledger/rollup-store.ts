@@ -16,7 +16,7 @@ export const bucketErrorMax = (bucketGrowth - 1) / (bucketGrowth + 1);
 
 /** Counts request rows just written. Append it, with its leading comma, to the CTEs of the statement that writes them. */
 export function rollupCtes(sql: Sql) {
-  return sql`, cell as (
+  return sql`, cell as not materialized (
       select account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status,
         input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd,
         latency_ms, time_to_first_token_ms, tags, end_user
