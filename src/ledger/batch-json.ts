@@ -1,5 +1,3 @@
-import type { Sql } from "../db/client.ts";
-
 /**
  * A batch as one JSON parameter, numbered in its order. PostgreSQL reads a bigint out of a JSON string without loss.
  * What is null is left out, which reads as null and is cheaper on both sides.
@@ -27,16 +25,13 @@ function plainElement(element: unknown): unknown {
  * which makes it look tables up by their keys. Its own guess of a table that was empty or small when the statement was
  * prepared would be to read the whole of it, until somebody analyzes the table.
  */
-export function ofBatch(sql: Sql) {
-  return sql`ord between 0 and 1000000`;
-}
+export const ofBatch = "ord between 0 and 1000000";
 
 /**
  * `wallet`: the wallets that the items name, locked in the order of their keys, so that two replicas cannot wait for
  * each other. Each is looked up by itself, in that order.
  */
-export function lockedWallets(sql: Sql) {
-  return sql`
+export const lockedWallets = `
     wallet as materialized (
       select w.* from (select distinct "accountId", "walletId" from item order by 1, 2) named,
         lateral (
@@ -44,4 +39,3 @@ export function lockedWallets(sql: Sql) {
           where account_id = named."accountId" and id = named."walletId" for update
         ) w
     )`;
-}

@@ -1,13 +1,10 @@
-import type { Sql } from "../db/client.ts";
-
 /**
  * What closing a hold changes beside its wallet: parts of the one statement of `closeHolds`, written against its
  * `item`, `wallet` and `closed`.
  */
 
 /** Moves what was held of budgets to what is used. Windows are locked in the order of their keys, after wallets. */
-export function freedBudgets(sql: Sql) {
-  return sql`
+export const freedBudgets = `
     freed as (
       delete from hold_budgets b using closed c where b.account_id = c.account_id and b.hold_id = c.id
       returning b.*, c."costNanoUsd", c.charged
@@ -33,11 +30,9 @@ export function freedBudgets(sql: Sql) {
       where b.account_id = t.account_id and b.scope_id = t.scope_id and b.unit = t.unit and b.period = t.period
         and b.starts_on = t.starts_on
     ),`;
-}
 
 /** Keeps the answer of a call with an idempotency key; without an answer to keep, the key is free again. */
-export function keptAnswers(sql: Sql) {
-  return sql`
+export const keptAnswers = `
     answered as (
       update idempotency_records r set answer = decode(c.answer, 'base64') from closed c
       where c.answer is not null and r.account_id = c.account_id and r.hold_id = c.id
@@ -45,4 +40,3 @@ export function keptAnswers(sql: Sql) {
     withdrawn as (
       delete from idempotency_records r using closed c where c.idempotent and c.answer is null and r.account_id = c.account_id and r.hold_id = c.id
     ),`;
-}

@@ -1,13 +1,9 @@
-import type { Sql } from "../db/client.ts";
-
 /**
  * Names the calls that were just settled, for live feeds, while some replica has a listener: a CTE that follows one
  * named `request`. When nobody listens, it costs a look into an empty table for each batch.
  */
-export function feedCte(sql: Sql) {
-  return sql`, fed as (
+export const feedCte = `, fed as (
       insert into settled_feed (account_id, id, created_at)
       select account_id, id, created_at from request
       where exists (select from feed_listeners where expires_at > now())
     )`;
-}

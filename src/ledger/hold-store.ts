@@ -9,12 +9,12 @@ import { labelRollupCtes, rollupCtes } from "./rollup-store.ts";
 /**
  * Closes holds by compare-and-set and writes all that follows from it. Answers in the order given. What is locked is
  * moved from what was read under its lock, as in `openHolds` and for the same reason; what no item of the batch needs is
- * left out, as there.
+ * left out, as there. The statement is a text: the driver would make and join its fragments anew for every batch.
  */
 export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<SettleResult[]> {
-  const rows = await sql<{ closed: boolean; charged: bigint; balance: bigint }[]>`
+  const text = `
     with item as materialized (
-      select * from json_to_recordset(${toJson(batch)}::text::json) as item(
+      select * from json_to_recordset($1::text::json) as item(
         ord int, "accountId" uuid, "walletId" uuid, "holdId" uuid, status text, "finishReason" text, "usageSource" text,
         "inputTokens" int, "cachedInputTokens" int, "outputTokens" int, "reasoningTokens" int, charge bigint,
         "costNanoUsd" bigint, "latencyMs" int, "timeToFirstTokenMs" int, "errorCode" text, "entryId" uuid,
@@ -22,13 +22,13 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
         "servedPriceId" uuid, "failedTries" jsonb
       )
     ),
-    ${lockedWallets(sql)},
+    ${lockedWallets},
     closed as (
       update holds h set state = case when item.charge > 0 then 'settled' else 'released' end, closed_at = now()
       from item
       where h.account_id = item."accountId" and h.id = item."holdId" and h.wallet_id = item."walletId"
         and h.state = (select 'open') and ("expiredOnly" is not true or h.lease_expires_at <= now())
-        and ${ofBatch(sql)} and (select count(*) from wallet) >= 0
+        and ${ofBatch} and (select count(*) from wallet) >= 0
       returning h.account_id, h.id, h.wallet_id, h.api_key_id, h.amount, h.model, h.provider, h.price_id, h.end_user, h.tags,
         h.http_request_id, h.created_at, item.*, least(item.charge, h.amount) as charged
     ), running as (
@@ -45,9 +45,9 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       where w.account_id = total.account_id and w.id = total.wallet_id
       returning w.account_id, w.id, w.balance, w.low_balance, total.charged as taken
     ),
-    ${batch.some(({ budgeted = true }) => budgeted) ? freedBudgets(sql) : sql``}
-    ${batch.some(({ idempotent }) => idempotent) ? keptAnswers(sql) : sql``}
-    alerted as (${sql.unsafe(lowBalanceAlert)}),
+    ${batch.some(({ budgeted = true }) => budgeted) ? freedBudgets : ""}
+    ${batch.some(({ idempotent }) => idempotent) ? keptAnswers : ""}
+    alerted as (${lowBalanceAlert}),
     entry as (
       insert into credit_entries (account_id, id, wallet_id, kind, amount, balance_after, actor, request_id)
       select account_id, "entryId", wallet_id, 'CHARGE', -charged, balance_after, 'key:' || api_key_id, id
@@ -66,7 +66,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       from running
       returning account_id, id, created_at, api_key_id, model, provider, status, input_tokens, cached_input_tokens,
         output_tokens, reasoning_tokens, charged, cost_nano_usd, latency_ms, time_to_first_token_ms, end_user, tags
-    )${rollupCtes(sql)}${batch.some(({ labelled = true }) => labelled) ? labelRollupCtes(sql) : sql``}${feedCte(sql)}
+    )${rollupCtes}${batch.some(({ labelled = true }) => labelled) ? labelRollupCtes : ""}${feedCte}
     select running.id is not null as closed, coalesce(running.charged, 0) as charged,
       coalesce(
         running.balance_after,
@@ -75,6 +75,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
       ) as balance
     from item left join running using (ord)
     order by item.ord`;
+  const rows = await sql.unsafe<SettleResult[]>(text, [toJson(batch)], { prepare: true });
   return rows.map(({ closed, charged, balance }) => ({ closed, charged, balance }));
 }
 

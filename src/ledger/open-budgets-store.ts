@@ -1,4 +1,3 @@
-import type { Sql } from "../db/client.ts";
 import { ofBatch } from "./batch-json.ts";
 
 /**
@@ -7,42 +6,26 @@ import { ofBatch } from "./batch-json.ts";
  */
 export interface BudgetParts {
   /** `wanted`: what each request draws on; `budget`: those windows, locked; `drawn`: both, with a running sum. */
-  wanted: Fragment;
+  wanted: string;
   /** Whether every budget has room for a request after all that came before it. */
-  suffice: Fragment;
+  suffice: string;
   /** Writes down what the granted requests hold of their budgets. */
-  held: Fragment;
+  held: string;
   /** Whether a window has yet to be made. */
-  missing: Fragment;
+  missing: string;
   /** The first budget that cannot pay for the request even after only what was granted. */
-  binding: Fragment;
+  binding: string;
 }
 
-type Fragment = ReturnType<Sql>;
+export const noBudgets: BudgetParts = {
+  wanted: "",
+  suffice: "true",
+  held: "",
+  missing: "false",
+  binding: "null::json",
+};
 
-export function noBudgets(sql: Sql): BudgetParts {
-  return { wanted: sql``, suffice: sql`true`, held: sql``, missing: sql`false`, binding: sql`null::json` };
-}
-
-export function drawnBudgets(sql: Sql): BudgetParts {
-  return {
-    wanted: wanted(sql),
-    suffice: sql`
-      not exists (select from drawn where drawn.ord = ranked.ord and (missing or drawn.running > drawn.available))`,
-    held: held(sql),
-    missing: sql`exists (select from drawn where drawn.ord = ranked.ord and missing)`,
-    binding: sql`(
-      select json_build_object('scopeId', d."scopeId", 'unit', d.unit, 'period', d.period, 'limit', d."limit"::text,
-        'used', (d.used + coalesce(t.amount, 0))::text, 'startsOn', d."startsOn")
-      from drawn d left join budget_total t using ("accountId", "scopeId", unit, period)
-      where d.ord = ranked.ord and d.amount > d.available - coalesce(t.amount, 0)
-      order by d.available - coalesce(t.amount, 0) limit 1
-    )`,
-  };
-}
-
-function wanted(sql: Sql): Fragment {
-  return sql`
+const wanted = `
     wanted as materialized (
       select item.ord, item."accountId", b.*, date_trunc(b.period, now() at time zone 'UTC')::date as "startsOn"
       from item, json_to_recordset(item.budgets) as b("scopeId" uuid, unit text, period text, "limit" bigint, amount bigint)
@@ -67,10 +50,8 @@ function wanted(sql: Sql): Fragment {
       from wanted left join budget on budget.account_id = "accountId" and budget.scope_id = "scopeId"
         and budget.unit = wanted.unit and budget.period = wanted.period and budget.starts_on = "startsOn"
     ),`;
-}
 
-function held(sql: Sql): Fragment {
-  return sql`
+const held = `
     budget_total as (
       select "accountId", "scopeId", unit, period, "startsOn", sum(drawn.amount)::bigint as amount, min(ord) as ord
       from drawn join granted using (ord, "accountId") group by 1, 2, 3, 4, 5
@@ -78,11 +59,25 @@ function held(sql: Sql): Fragment {
     budget_moved as (
       update budget_windows b set held = b.held + t.amount from budget_total t
       where b.account_id = t."accountId" and b.scope_id = t."scopeId" and b.unit = t.unit and b.period = t.period
-        and b.starts_on = t."startsOn" and ${ofBatch(sql)}
+        and b.starts_on = t."startsOn" and ${ofBatch}
     ),
     budget_held as (
       insert into hold_budgets (account_id, hold_id, scope_id, unit, period, starts_on, amount)
       select drawn."accountId", granted.id, "scopeId", unit, period, "startsOn", drawn.amount
       from drawn join granted using (ord)
     ),`;
-}
+
+export const drawnBudgets: BudgetParts = {
+  wanted,
+  suffice: `
+      not exists (select from drawn where drawn.ord = ranked.ord and (missing or drawn.running > drawn.available))`,
+  held,
+  missing: `exists (select from drawn where drawn.ord = ranked.ord and missing)`,
+  binding: `(
+      select json_build_object('scopeId', d."scopeId", 'unit', d.unit, 'period', d.period, 'limit', d."limit"::text,
+        'used', (d.used + coalesce(t.amount, 0))::text, 'startsOn', d."startsOn")
+      from drawn d left join budget_total t using ("accountId", "scopeId", unit, period)
+      where d.ord = ranked.ord and d.amount > d.available - coalesce(t.amount, 0)
+      order by d.available - coalesce(t.amount, 0) limit 1
+    )`,
+};

@@ -12,12 +12,12 @@ import { drawnBudgets, noBudgets } from "./open-budgets-store.ts";
  */
 export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedHold[]> {
   // What a batch has none of is left out: PostgreSQL prepares every part of a statement for each run, used or not.
-  const budgets = batch.some((hold) => hold.budgets.length > 0) ? drawnBudgets(sql) : noBudgets(sql);
-  const claims = batch.some(({ idempotent }) => idempotent) ? freshClaims(sql) : noClaims(sql);
-  const rows = await sql<OpenRow[]>`
-    with item as materialized (${items(sql, batch)}),
+  const budgets = batch.some((hold) => hold.budgets.length > 0) ? drawnBudgets : noBudgets;
+  const claims = batch.some(({ idempotent }) => idempotent) ? freshClaims : noClaims;
+  const text = `
+    with item as materialized (${items}),
     ${claims.taken}
-    ${lockedWallets(sql)},
+    ${lockedWallets},
     ${budgets.wanted}
     ranked as (
       select item.*, ${claims.superseded} as superseded, balance, held, coalesce(balance - held, 0) as available,
@@ -35,7 +35,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     ),
     moved as (
       update wallets w set balance = total.balance, held = total.held + total.amount from total
-      where w.account_id = total."accountId" and w.id = total."walletId" and ${ofBatch(sql)}
+      where w.account_id = total."accountId" and w.id = total."walletId" and ${ofBatch}
     ),
     opened as (
       insert into holds (account_id, id, wallet_id, api_key_id, amount, cost_max, model, provider, price_id, end_user,
@@ -51,6 +51,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     from ranked left join granted on granted.ord = ranked.ord
       left join total on total."accountId" = ranked."accountId" and total."walletId" = ranked."walletId"
     order by ranked.ord`;
+  const rows = await sql.unsafe<OpenRow[]>(text, [toJson(batch)], { prepare: true });
   return rows.map(toOpened);
 }
 
@@ -89,42 +90,37 @@ function toOpened({ granted, created_at, due, superseded, available, short, miss
   };
 }
 
-function items(sql: Sql, batch: HoldRequest[]) {
-  return sql`
-    select * from json_to_recordset(${toJson(batch)}::text::json) as item(
+const items = `
+    select * from json_to_recordset($1::text::json) as item(
       ord int, id uuid, "accountId" uuid, "walletId" uuid, "apiKeyId" uuid, amount bigint, "costMax" bigint, model text,
       provider text, "priceId" uuid, "endUser" text, tags text[], "httpRequestId" text, "leaseSeconds" int,
       budgets json, idempotent boolean, "upToDate" boolean
     )`;
-}
 
 /**
  * `claimed`: the idempotent requests whose records still name them. They are stamped anew, so that a twin that has
  * found them silent for too long, and waits for this row, sees that they are not dead.
  */
-function freshClaims(sql: Sql) {
-  return {
-    taken: sql`
+const freshClaims = {
+  taken: `
       claimed as (
         update idempotency_records r set claimed_at = now() from item
-        where item.idempotent and r.account_id = item."accountId" and r.hold_id = item.id and ${ofBatch(sql)}
+        where item.idempotent and r.account_id = item."accountId" and r.hold_id = item.id and ${ofBatch}
         returning item.ord
       ),`,
-    superseded: sql`(idempotent is true and not exists (select from claimed where claimed.ord = item.ord))`,
-  };
-}
+  superseded: "(idempotent is true and not exists (select from claimed where claimed.ord = item.ord))",
+};
 
-function noClaims(sql: Sql) {
-  return { taken: sql``, superseded: sql`false` };
-}
+const noClaims = { taken: "", superseded: "false" };
 
 /** Makes the rows of this day's and month's budgets, for requests that found none. */
 export async function openBudgetWindows(sql: Sql, batch: HoldRequest[]): Promise<void> {
-  await sql`
+  const text = `
     insert into budget_windows (account_id, scope_id, unit, period, starts_on)
     select distinct item."accountId", b."scopeId", b.unit, b.period,
       date_trunc(b.period, now() at time zone 'UTC')::date
-    from (${items(sql, batch)}) item, json_to_recordset(item.budgets) as b("scopeId" uuid, unit text, period text)
+    from (${items}) item, json_to_recordset(item.budgets) as b("scopeId" uuid, unit text, period text)
     order by 1, 2, 3, 4, 5
     on conflict do nothing`;
+  await sql.unsafe(text, [toJson(batch)], { prepare: true });
 }

@@ -1,5 +1,3 @@
-import type { Sql } from "../db/client.ts";
-
 /**
  * The hourly rollups, as CTEs that follow one named `request` which returns the rows that were just inserted into
  * `requests`: the rollups commit with the rows or not at all, so that no report can ever differ from the ledger.
@@ -14,32 +12,45 @@ import type { Sql } from "../db/client.ts";
 export const bucketGrowth = 1.1;
 export const bucketErrorMax = (bucketGrowth - 1) / (bucketGrowth + 1);
 
+const sumNames = `requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd`;
+
+const sumsOf = `count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens),
+    sum(charged), sum(cost_nano_usd)`;
+
+const addSums = `requests = u.requests + excluded.requests, input_tokens = u.input_tokens + excluded.input_tokens,
+    cached_input_tokens = u.cached_input_tokens + excluded.cached_input_tokens,
+    output_tokens = u.output_tokens + excluded.output_tokens,
+    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+    charged = u.charged + excluded.charged, cost_nano_usd = u.cost_nano_usd + excluded.cost_nano_usd`;
+
+const measures = `lateral (values ('LATENCY', latency_ms), ('FIRST_TOKEN', time_to_first_token_ms)) as m(measure, ms)`;
+
+/** A whole power of `bucketGrowth` can only be 1, so no tie can round. */
+const bucketOf = `case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(${bucketGrowth}::float8))::smallint end`;
+
 /** Counts request rows just written. Append it, with its leading comma, to the CTEs of the statement that writes them. */
-export function rollupCtes(sql: Sql) {
-  return sql`, cell as not materialized (
+export const rollupCtes = `, cell as not materialized (
       select account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status,
         input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd,
         latency_ms, time_to_first_token_ms, tags, end_user
       from request
     ), rolled as (
-      insert into usage_hourly as u (account_id, api_key_id, hour, model, provider, status, ${sumNames(sql)})
-      select account_id, api_key_id, hour, model, provider, status, ${sumsOf(sql)}
+      insert into usage_hourly as u (account_id, api_key_id, hour, model, provider, status, ${sumNames})
+      select account_id, api_key_id, hour, model, provider, status, ${sumsOf}
       from cell group by 1, 2, 3, 4, 5, 6 order by 1, 2, 3, 4, 5, 6
-      on conflict (account_id, api_key_id, hour, model, provider, status) do update set ${addSums(sql)}
+      on conflict (account_id, api_key_id, hour, model, provider, status) do update set ${addSums}
     ), timed as (
       insert into usage_latency_hourly as u
         (account_id, api_key_id, hour, model, provider, status, measure, bucket, requests)
-      select account_id, api_key_id, hour, model, provider, status, measure, ${bucketOf(sql)}, count(*)
-      from cell, ${measures(sql)} where ms is not null
+      select account_id, api_key_id, hour, model, provider, status, measure, ${bucketOf}, count(*)
+      from cell, ${measures} where ms is not null
       group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8
       on conflict (account_id, api_key_id, hour, model, provider, status, measure, bucket)
         do update set requests = u.requests + excluded.requests
     )`;
-}
 
 /** The same for calls with tags or an end user. Append it to `rollupCtes`. */
-export function labelRollupCtes(sql: Sql) {
-  return sql`, labelled as (
+export const labelRollupCtes = `, labelled as (
       select cell.*, label_kind, label from cell, lateral (
         select 'TAG' as label_kind, tag as label from unnest(tags) as tag
         union all select 'TAGGED', '' where cardinality(tags) > 0
@@ -47,44 +58,17 @@ export function labelRollupCtes(sql: Sql) {
       ) l
     ), rolled_label as (
       insert into usage_label_hourly as u
-        (account_id, api_key_id, hour, label_kind, label, model, provider, status, ${sumNames(sql)})
-      select account_id, api_key_id, hour, label_kind, label, model, provider, status, ${sumsOf(sql)}
+        (account_id, api_key_id, hour, label_kind, label, model, provider, status, ${sumNames})
+      select account_id, api_key_id, hour, label_kind, label, model, provider, status, ${sumsOf}
       from labelled group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8
       on conflict (account_id, api_key_id, hour, label_kind, label, model, provider, status)
-        do update set ${addSums(sql)}
+        do update set ${addSums}
     ), timed_label as (
       insert into usage_label_latency_hourly as u
         (account_id, api_key_id, hour, label_kind, label, model, provider, status, measure, bucket, requests)
-      select account_id, api_key_id, hour, label_kind, label, model, provider, status, measure, ${bucketOf(sql)}, count(*)
-      from labelled, ${measures(sql)} where ms is not null
+      select account_id, api_key_id, hour, label_kind, label, model, provider, status, measure, ${bucketOf}, count(*)
+      from labelled, ${measures} where ms is not null
       group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 order by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
       on conflict (account_id, api_key_id, hour, label_kind, label, model, provider, status, measure, bucket)
         do update set requests = u.requests + excluded.requests
     )`;
-}
-
-function sumNames(sql: Sql) {
-  return sql`requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd`;
-}
-
-function sumsOf(sql: Sql) {
-  return sql`count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens),
-    sum(charged), sum(cost_nano_usd)`;
-}
-
-function addSums(sql: Sql) {
-  return sql`requests = u.requests + excluded.requests, input_tokens = u.input_tokens + excluded.input_tokens,
-    cached_input_tokens = u.cached_input_tokens + excluded.cached_input_tokens,
-    output_tokens = u.output_tokens + excluded.output_tokens,
-    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
-    charged = u.charged + excluded.charged, cost_nano_usd = u.cost_nano_usd + excluded.cost_nano_usd`;
-}
-
-function measures(sql: Sql) {
-  return sql`lateral (values ('LATENCY', latency_ms), ('FIRST_TOKEN', time_to_first_token_ms)) as m(measure, ms)`;
-}
-
-/** Kept in step with `bucketGrowth`, whose logarithm it divides by; a whole power can only be 1, so no tie can round. */
-function bucketOf(sql: Sql) {
-  return sql`case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end`;
-}
