@@ -45,10 +45,15 @@ interface UpstreamRequest {
   method: "GET" | "POST";
   path: string;
   headers: Record<string, string>;
-  body?: string;
+  body?: string | undefined;
   /** Whether the answer comes while it is made. */
-  streams?: boolean;
+  streams?: boolean | undefined;
   limits?: CallLimits | undefined;
+}
+
+/** What a request for JSON may say besides. */
+interface JsonRequest extends Pick<UpstreamRequest, "streams" | "limits"> {
+  headers?: Record<string, string> | undefined;
 }
 
 /** Carries what a client library does not know through it to `asFetch`, which takes it off again. */
@@ -56,6 +61,7 @@ export const passageHeader = "x-tollgate-passage";
 export type Passage = Pick<UpstreamRequest, "streams" | "limits">;
 /** Distinct connect timeouts have pools of their own, because undici knows only one for all connections of a pool. */
 const poolsMax = 8;
+const jsonHeaders = { "content-type": "application/json" };
 
 /** One provider's HTTP: a pool of kept connections to one origin. */
 export class Upstream {
@@ -75,7 +81,7 @@ export class Upstream {
     this.#origin = origin;
     this.#pathPrefix = pathname.replace(/\/+$/, "");
     if (apiKey) this.#credential = keyHeader ? { [keyHeader]: apiKey } : { authorization: `Bearer ${apiKey}` };
-    this.#jsonHeaders = this.#headers({ "content-type": "application/json" });
+    this.#jsonHeaders = this.#headers(jsonHeaders);
     this.#limits = { ...defaultHttpLimits, ...limits };
     this.#guard = guard;
     this.#pool(this.#limits.connectMs);
@@ -86,9 +92,9 @@ export class Upstream {
     path: string,
     body: unknown,
     signal: Cancelled,
-    { headers, limits }: { headers?: Record<string, string>; limits?: CallLimits | undefined } = {},
+    { headers, limits }: Pick<JsonRequest, "headers" | "limits"> = {},
   ): Promise<unknown> {
-    const request = { ...this.#jsonRequest(path, body), ...(headers && { headers: this.#headers(headers) }), limits };
+    const request = this.#jsonRequest(path, body, { headers, limits });
     return this.parse(await this.#send(request, new WholeText(this.#bounds(signal, limits))).text);
   }
 
@@ -99,7 +105,7 @@ export class Upstream {
     signal: Cancelled,
     { reader, limits }: { reader: LineReader<T>; limits?: CallLimits | undefined },
   ): AsyncIterableIterator<T> {
-    const request = { ...this.#jsonRequest(path, body), streams: true, limits };
+    const request = this.#jsonRequest(path, body, { streams: true, limits });
     return this.#send(request, new LineStream(this.#bounds(signal, limits), reader)).incoming;
   }
 
@@ -156,10 +162,17 @@ export class Upstream {
     return { "accept-encoding": "identity", ...given, ...this.#credential };
   }
 
-  #jsonRequest(path: string, body: unknown): UpstreamRequest {
-    const target = this.#pathPrefix + path;
-    if (body === undefined) return { method: "GET", path: target, headers: this.#headers({}) };
-    return { method: "POST", path: target, headers: this.#jsonHeaders, body: JSON.stringify(body) };
+  #jsonRequest(path: string, body: unknown, { headers, streams, limits }: JsonRequest): UpstreamRequest {
+    const isJson = body !== undefined;
+    const usual = isJson ? jsonHeaders : {};
+    return {
+      method: isJson ? "POST" : "GET",
+      path: this.#pathPrefix + path,
+      headers: isJson && !headers ? this.#jsonHeaders : this.#headers({ ...usual, ...headers }),
+      body: isJson ? JSON.stringify(body) : undefined,
+      streams,
+      limits,
+    };
   }
 
   #bounds(signal: Cancelled, limits: CallLimits | undefined): ExchangeBounds {
