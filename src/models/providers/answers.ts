@@ -122,13 +122,9 @@ export class LineStream<T> extends Stream<T> {
   }
 
   protected override complete(): void {
-    try {
-      this.#readLines();
-      this.incoming.put(this.#reader.end());
-      super.complete();
-    } catch (error) {
-      this.fail(error);
-    }
+    this.#readLines();
+    this.incoming.put(this.#reader.end());
+    super.complete();
   }
 
   #readLines(): void {

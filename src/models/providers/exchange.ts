@@ -46,9 +46,9 @@ export abstract class Exchange implements Dispatcher.DispatchHandler {
     this.#bytesMax = maxResponseBytes;
   }
 
-  /** A piece of a good answer; false when that is enough for now, until `resume`. */
+  /** A piece of a good answer; false when that is enough for now, until `resume`. @throws what is wrong with it */
   protected abstract take(chunk: Buffer): boolean;
-  /** There is no more of it. */
+  /** There is no more of it. @throws what is missing */
   protected abstract complete(): void;
   /** There will be no more of it. */
   protected abstract fail(error: unknown): void;
@@ -108,8 +108,12 @@ export abstract class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#isOver) return;
     this.#release();
-    if (this.#refusal) this.fail(this.#refused(this.#refusal));
-    else this.complete();
+    try {
+      if (this.#refusal) throw this.#refused(this.#refusal);
+      this.complete();
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
