@@ -2,6 +2,11 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { Batcher, Lane } from "../src/ledger/batcher.ts";
 
+/** Until an idle event loop has turned so often that a batch has left. */
+async function quiet(): Promise<void> {
+  for (let i = 0; i < 5; i++) await turn();
+}
+
 /** Batches that end when they are told to, in the order in which they were started. */
 function batches() {
   const started: string[] = [];
@@ -13,23 +18,43 @@ function batches() {
   };
   const end = async () => {
     ends.shift()?.();
-    // One to hear of it, and one in which the lane looks.
-    await turn();
-    await turn();
+    await quiet();
   };
   return { run, started, end };
 }
 
-it("puts what one turn of the event loop brings into one batch, by whatever callbacks it comes", async () => {
+it("puts into one batch what comes by one turn of the event loop after another, but not for ever", async () => {
   const { run, started, end } = batches();
   const batcher = new Batcher(run);
-  const answers = [batcher.add("a")];
-  queueMicrotask(() => answers.push(batcher.add("b")));
-  process.nextTick(() => answers.push(batcher.add("c")));
-  await turn();
-  expect(started.map((items) => [...items].sort().join(""))).toEqual(["abc"]);
+  const answers = [..."ab"].map((item) => batcher.add(item));
+  await quiet();
   await end();
-  expect((await Promise.all(answers)).sort()).toEqual(["a", "b", "c"]);
+  for (const item of "cdef") {
+    answers.push(batcher.add(item));
+    await turn();
+  }
+  expect(started).toEqual(["ab"]);
+  await quiet();
+  expect(started).toEqual(["ab", "cdef"]);
+  await end();
+  expect(await Promise.all(answers)).toEqual([..."abcdef"]);
+
+  for (let i = 0; i < 20 && started.length === 2; i++) {
+    void batcher.add("g");
+    await turn();
+  }
+  expect(started[2]?.length).toBeLessThan(15);
+});
+
+it("lets a lone call go at once, after another lone one", async () => {
+  const { run, started, end } = batches();
+  const batcher = new Batcher(run);
+  for (const item of "abc") {
+    void batcher.add(item);
+    await turn();
+    expect(started.at(-1)).toBe(item);
+    await end();
+  }
 });
 
 it("lets batchers of one lane take turns, and starts beside another only what is large", async () => {
@@ -40,12 +65,12 @@ it("lets batchers of one lane take turns, and starts beside another only what is
     Promise.all([...items].map((item) => batcher?.add(item))).then((answers) => answers.join(""));
 
   const first = add(openings, "a");
-  await turn();
+  await quiet();
   const waiting = [add(openings, "bc"), add(closings, "de")];
-  await turn();
+  await quiet();
   expect(started).toEqual(["a"]);
   const large = add(closings, "f");
-  await turn();
+  await quiet();
   expect(started).toEqual(["a", "def"]);
 
   await end();
@@ -63,12 +88,12 @@ it("waits for no batch that is slow itself", async () => {
   const { run, started } = batches();
   const batcher = new Batcher(run);
   void batcher.add("a");
-  await turn();
+  await quiet();
   void batcher.add("b");
-  await turn();
+  await quiet();
   expect(started).toEqual(["a"]);
   for (const start = performance.now(); performance.now() - start < 25; );
   void batcher.add("c");
-  await turn();
+  await quiet();
   expect(started).toEqual(["a", "bc"]);
 });

@@ -1,8 +1,8 @@
 import { AppError } from "../errors.ts";
 
 /**
- * Group commit: what arrives while a batch is under way, or within one turn of the event loop, forms the next one, in
- * order of arrival. A lone item never waits for a timer. The queue is bounded: past it callers are told to come back, and
+ * Group commit: what arrives while a batch is under way, or while this process is busy, forms the next one, in order of
+ * arrival. A lone item never waits for a timer. The queue is bounded: past it callers are told to come back, and
  * memory stays as it is.
  */
 export interface BatcherLimits {
@@ -51,7 +51,7 @@ export class Batcher<I, O> {
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
-      this.#lane.look();
+      this.#lane.add();
     });
   }
 
@@ -83,6 +83,9 @@ export class Batcher<I, O> {
 /** Until then a batch that runs is worth waiting for; after it, the batch itself waits for something. */
 const slowMs = 20;
 
+/** For how many turns of the event loop a batch waits for more at most. */
+const turnsMax = 8;
+
 type Start = (isFree: boolean) => Promise<void> | undefined;
 
 /**
@@ -94,20 +97,38 @@ export class Lane {
   readonly #starts = new Set<Start>();
   #running = 0;
   #startedAt = 0;
+  /** Items since the last batch was started. */
+  #added = 0;
+  /** Whether that one was started for more than one. */
+  #isBusy = false;
   #willLook = false;
 
   join(start: Start): void {
     this.#starts.add(start);
   }
 
-  /** Not in a microtask: what one turn of the event loop brings comes by a callback for each socket. */
-  look(): void {
+  /** Called for each item. */
+  add(): void {
+    this.#added += 1;
+    this.#look();
+  }
+
+  /** After the turn of the event loop; in a busy process, whose calls come by one socket after another, after more. */
+  #look(): void {
     if (this.#willLook) return;
     this.#willLook = true;
-    setImmediate(() => {
-      this.#willLook = false;
-      for (const start of [...this.#starts]) this.#startAll(start);
-    });
+    setImmediate(() => this.#lookIfQuiet(this.#isBusy ? turnsMax : 0));
+  }
+
+  /** Until a turn has brought nothing: a busy process would be late to hear of a batch's end in any case. */
+  #lookIfQuiet(turns: number): void {
+    const seen = this.#added;
+    if (turns > 0) {
+      setImmediate(() => this.#lookIfQuiet(this.#added > seen ? turns - 1 : 0));
+      return;
+    }
+    this.#willLook = false;
+    for (const start of [...this.#starts]) this.#startAll(start);
   }
 
   #startAll(start: Start): void {
@@ -117,9 +138,12 @@ export class Lane {
       this.#starts.add(start);
       this.#running += 1;
       this.#startedAt = performance.now();
+      // None since then: both batchers start at this look.
+      if (this.#added > 0) this.#isBusy = this.#added > 1;
+      this.#added = 0;
       void batch.finally(() => {
         this.#running -= 1;
-        this.look();
+        this.#look();
       });
     }
   }

@@ -138,7 +138,8 @@ it("refuses what does not fit into the queue, and keeps its size", async () => {
     return items.map(({ length }) => ({ status: "fulfilled", value: length }));
   }, limits);
   const waiting = Array.from({ length: 20 }, () => batcher.add(Buffer.alloc(1)));
-  await turn();
+  // Until two batches have left.
+  for (let i = 0; i < 5; i++) await turn();
   for (let i = 0; i < limits.queueMax; i++) waiting.push(batcher.add(Buffer.alloc(1)));
   const before = process.memoryUsage().arrayBuffers;
   for (let i = 0; i < 2_000; i++) {
