@@ -25,7 +25,7 @@ function batches() {
 
 it("puts into one batch what comes by one turn of the event loop after another, but not for ever", async () => {
   const { run, started, end } = batches();
-  const batcher = new Batcher(run);
+  const batcher = new Batcher(run, {}, new Lane(() => 100));
   const answers = [..."ab"].map((item) => batcher.add(item));
   await quiet();
   await end();
@@ -44,6 +44,28 @@ it("puts into one batch what comes by one turn of the event loop after another, 
     await turn();
   }
   expect(started[2]?.length).toBeLessThan(15);
+});
+
+it("lets a batch go as soon as half of all calls wait for it", async () => {
+  const { run, started, end } = batches();
+  const lane = new Lane(() => 2);
+  const [openings, closings] = [1, 2].map(() => new Batcher(run, {}, lane));
+  for (const item of "ab") void openings?.add(item);
+  await quiet();
+  await end();
+  void openings?.add("c");
+  await turn();
+  for (const item of "de") {
+    void closings?.add(item);
+    await turn();
+    expect(started).toEqual(["ab"]);
+  }
+  void closings?.add("f");
+  await turn();
+  // The larger one goes first.
+  expect(started).toEqual(["ab", "def"]);
+  await end();
+  expect(started).toEqual(["ab", "def", "c"]);
 });
 
 it("lets a lone call go at once, after another lone one", async () => {
@@ -96,4 +118,18 @@ it("waits for no batch that is slow itself", async () => {
   void batcher.add("c");
   await quiet();
   expect(started).toEqual(["a", "bc"]);
+});
+
+it("lets nobody wait for long because more wait for the other", async () => {
+  const { run, started, end } = batches();
+  const lane = new Lane();
+  const [openings, closings] = [1, 2].map(() => new Batcher(run, {}, lane));
+  for (const item of "abc") void openings?.add(item);
+  void closings?.add("x");
+  await quiet();
+  expect(started).toEqual(["abc"]);
+  for (const start = performance.now(); performance.now() - start < 25; );
+  for (const item of "def") void openings?.add(item);
+  await end();
+  expect(started).toEqual(["abc", "x"]);
 });

@@ -26,6 +26,8 @@ export class Batcher<I, O> {
   readonly #run: (items: I[]) => Promise<PromiseSettledResult<O>[]>;
   readonly #limits: BatcherLimits;
   readonly #lane: Lane;
+  /** When its first item came or its last batch left, whichever was later. */
+  waitingSinceMs = 0;
   #queue: Waiting<I, O>[] = [];
   #running = 0;
 
@@ -38,7 +40,11 @@ export class Batcher<I, O> {
     this.#run = run;
     this.#limits = { ...defaults, ...limits };
     this.#lane = lane;
-    lane.join((isFree) => this.#next(isFree));
+    lane.join(this);
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
   }
 
   /** @throws UNAVAILABLE when too many are waiting */
@@ -50,19 +56,22 @@ export class Batcher<I, O> {
       });
     }
     return new Promise((resolve, reject) => {
+      if (this.#queue.length === 0) this.waitingSinceMs = performance.now();
       this.#queue.push({ item, resolve, reject });
       this.#lane.add();
     });
   }
 
   /** Starts a batch if one may start, and gives its end. */
-  #next(isFree: boolean): Promise<void> | undefined {
+  start(isFree: boolean): Promise<void> | undefined {
     if (this.#queue.length < (isFree ? 1 : this.#limits.besideMin)) return undefined;
     if (this.#running >= this.#limits.runningMax) return undefined;
     const batch = this.#queue.splice(0, this.#limits.batchMax);
+    this.waitingSinceMs = performance.now();
     this.#running += 1;
     return this.#runBatch(batch).finally(() => {
       this.#running -= 1;
+      this.#lane.leave(batch.length);
     });
   }
 
@@ -80,22 +89,25 @@ export class Batcher<I, O> {
   }
 }
 
-/** Until then a batch that runs is worth waiting for; after it, the batch itself waits for something. */
+/** Until then a batch that runs is worth waiting for, as is a larger one; after it, the batch itself waits for something. */
 const slowMs = 20;
 
 /** For how many turns of the event loop a batch waits for more at most. */
 const turnsMax = 8;
 
-type Start = (isFree: boolean) => Promise<void> | undefined;
+type Rider = Pick<Batcher<never, never>, "waiting" | "waitingSinceMs" | "start">;
 
 /**
- * Lets batchers take turns. Two statements on one wallet wait for each other in any case, and PostgreSQL then sets up
- * the one that waited a second time, which takes longer than to run it.
+ * Lets batchers go one at a time, the one for whom more wait before the other. Two statements on one wallet wait for
+ * each other in any case, and PostgreSQL then sets up the one that waited a second time, which takes longer than to run
+ * it.
  */
 export class Lane {
-  /** Who has waited longest comes first. */
-  readonly #starts = new Set<Start>();
+  readonly #riders: Rider[] = [];
+  readonly #elsewhere: () => number;
   #running = 0;
+  /** Items that wait or run. */
+  #inHand = 0;
   #startedAt = 0;
   /** Items since the last batch was started. */
   #added = 0;
@@ -103,14 +115,25 @@ export class Lane {
   #isBusy = false;
   #willLook = false;
 
-  join(start: Start): void {
-    this.#starts.add(start);
+  /** `elsewhere`: how many calls are on their way from one batcher to the next. */
+  constructor(elsewhere = () => 0) {
+    this.#elsewhere = elsewhere;
+  }
+
+  join(rider: Rider): void {
+    this.#riders.push(rider);
   }
 
   /** Called for each item. */
   add(): void {
     this.#added += 1;
+    this.#inHand += 1;
     this.#look();
+  }
+
+  /** Called for the items of a batch that has ended. */
+  leave(items: number): void {
+    this.#inHand -= items;
   }
 
   /** After the turn of the event loop; in a busy process, whose calls come by one socket after another, after more. */
@@ -120,22 +143,33 @@ export class Lane {
     setImmediate(() => this.#lookIfQuiet(this.#isBusy ? turnsMax : 0));
   }
 
-  /** Until a turn has brought nothing: a busy process would be late to hear of a batch's end in any case. */
+  /**
+   * Until a turn has brought nothing: a busy process would be late to hear of a batch's end in any case. Not past half
+   * of all calls: the process works on one half while the database works on the other.
+   */
   #lookIfQuiet(turns: number): void {
     const seen = this.#added;
-    if (turns > 0) {
+    const calls = this.#inHand + this.#elsewhere();
+    const isHalf = this.#riders.some(({ waiting }) => 2 * waiting >= calls);
+    if (turns > 0 && !isHalf) {
       setImmediate(() => this.#lookIfQuiet(this.#added > seen ? turns - 1 : 0));
       return;
     }
     this.#willLook = false;
-    for (const start of [...this.#starts]) this.#startAll(start);
+    this.#sort();
+    for (const rider of this.#riders) this.#startAll(rider);
   }
 
-  #startAll(start: Start): void {
+  /** The larger first, unless one has waited for so long that it is its turn in any case. */
+  #sort(): void {
+    const lateMs = performance.now() - slowMs;
+    const turnOf = ({ waitingSinceMs }: Rider) => Math.min(waitingSinceMs, lateMs);
+    this.#riders.sort((a, b) => turnOf(a) - turnOf(b) || b.waiting - a.waiting);
+  }
+
+  #startAll(rider: Rider): void {
     const isFree = this.#running === 0 || performance.now() - this.#startedAt > slowMs;
-    for (let batch = start(isFree); batch; batch = start(false)) {
-      this.#starts.delete(start);
-      this.#starts.add(start);
+    for (let batch = rider.start(isFree); batch; batch = rider.start(false)) {
       this.#running += 1;
       this.#startedAt = performance.now();
       // None since then: both batchers start at this look.

@@ -145,7 +145,7 @@ export class Journal {
   constructor({ db, upkeep, limits }: JournalOptions) {
     const open = opening(db, upkeep);
     const close = closing(db);
-    const lane = new Lane();
+    const lane = new Lane(() => this.#attached.size);
     this.#openings = new Batcher((batch) => attempt(batch, open), limits, lane);
     this.#closings = new Batcher((batch) => attempt(batch, close), limits, lane);
   }
