@@ -10,7 +10,7 @@ const drainMsMax = 30_000;
 
 async function main(): Promise<void> {
   // Left alone, V8 lets old garbage reach several times what is in use before it collects any.
-  setFlagsFromString("--heap-growing-percent=40");
+  setFlagsFromString("--heap-growing-percent=100");
   const config = loadConfig();
   armFailpoint(config.failpoint);
   const log = createLogger({ level: config.logLevel, production: config.production });
