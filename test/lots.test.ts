@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { amountMax } from "../src/ledger/amount.ts";
 import { bringUpToDate, type Lot, nextPeriod, type RefillRule, type WalletState } from "../src/ledger/lots.ts";
 
 const at = (text: string) => new Date(`${text}Z`);
@@ -172,6 +173,12 @@ describe("a refill that replaces", () => {
     const upkeep = bringUpToDate(wallet(lots, { unburnt: 9n, rule: { ...replaces, nextAt: later } }), now);
     expect(upkeep.changed).toMatchObject([{ id: "allowance", remaining: 1n }]);
     expect(bringUpToDate(wallet([], { rule: rule({}) }), now).refillExpiresAt).toBeNull();
+  });
+
+  it("fills a wallet as far as one can hold", () => {
+    const lots = [lot("bought", amountMax - 4n, { createdAt: before })];
+    const upkeep = bringUpToDate(wallet(lots, { rule: replaces }), now);
+    expect(upkeep).toMatchObject({ refill: 4n, balance: amountMax });
   });
 
   it("puts in once for any number of missed periods", () => {

@@ -8,7 +8,7 @@ import { badInput } from "../errors.ts";
 const creditDecimals = 6;
 const usdDecimals = 9;
 /** The largest value of PostgreSQL's bigint. */
-const amountMax = 9_223_372_036_854_775_807n;
+export const amountMax = 9_223_372_036_854_775_807n;
 
 /** @throws BAD_USER_INPUT for anything but a decimal of at most 6 places within int64 */
 export function parseCredits(text: string, field: string): bigint {

@@ -1,4 +1,5 @@
 import { AppError } from "../errors.ts";
+import { amountMax } from "./amount.ts";
 
 /**
  * Which credits are spent first, when they end, and how a wallet is refilled. Pure: a wallet as it was goes in, what
@@ -144,7 +145,8 @@ function refillDue(rule: RefillRule, balance: bigint, now: Date): { refill: bigi
     nextRefillAt = nextPeriod(nextRefillAt, rule.every);
     periods += 1n;
   }
-  if (rule.mode === "REPLACE") return { refill: rule.amount, nextRefillAt };
+  // A wallet that can hold no more is as full as it gets: to refuse the refill would be to refuse all of its calls.
+  if (rule.mode === "REPLACE") return { refill: smaller(rule.amount, amountMax - balance), nextRefillAt };
   const room = (rule.cap ?? 0n) - balance;
   const wanted = rule.amount * periods;
   const most = smaller(wanted, room);

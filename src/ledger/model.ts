@@ -1,3 +1,4 @@
+import { amountMax } from "./amount.ts";
 import { bringUpToDate, type RefillRule } from "./lots.ts";
 import {
   copy,
@@ -40,8 +41,6 @@ export interface Outcome {
   rejection: Rejection | undefined;
 }
 
-/** The largest value of PostgreSQL's bigint. */
-const amountMax = 9_223_372_036_854_775_807n;
 /** What refills and refunds get, and grants that do not say. */
 const defaultPriority = 100;
 
