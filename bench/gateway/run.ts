@@ -95,20 +95,40 @@ async function measure({ call, server }: Target, connections: number): Promise<M
   return { ...result, cpuMicrosecondsPerRequest };
 }
 
-/** Targets take turns, so that whatever else the machine does falls on all of them; the middle round is reported. */
-async function compare(targets: Target[], connections: number): Promise<Record<string, Measured>> {
-  const results = new Map<string, Measured[]>();
+type Rounds = Record<string, Measured[]>;
+
+/** Targets take turns, so that whatever else the machine does falls on all of them. */
+async function compare(targets: Target[], connections: number): Promise<Rounds> {
+  const results: Rounds = {};
   for (let round = 0; round < rounds; round++) {
     for (const target of targets) {
       const result = await measure(target, connections);
-      results.set(target.name, [...(results.get(target.name) ?? []), result]);
+      results[target.name] = [...(results[target.name] ?? []), result];
       const { requestsPerSecond, cpuMicrosecondsPerRequest: cpu } = result;
       progress(`${connections} connections: ${target.name} ${requestsPerSecond}/s, CPU ${JSON.stringify(cpu)}`);
     }
   }
-  const middleOf = (all: Measured[]) =>
-    all.sort((a, b) => a.requestsPerSecond - b.requestsPerSecond)[Math.floor(all.length / 2)] as Measured;
-  return Object.fromEntries([...results].map(([name, all]) => [name, middleOf(all)]));
+  return results;
+}
+
+function middleOf<T>(all: readonly T[], by: (one: T) => number): T {
+  return all.toSorted((a, b) => by(a) - by(b))[Math.floor(all.length / 2)] as T;
+}
+
+function middleRounds(rounds: Rounds): Record<string, Measured> {
+  const middle = (all: Measured[]) => middleOf(all, ({ requestsPerSecond }) => requestsPerSecond);
+  return Object.fromEntries(Object.entries(rounds).map(([name, all]) => [name, middle(all)]));
+}
+
+/** Of a target and Portkey in the same round, the middle one: a slow moment of the machine slows both. */
+function timesPortkey(rounds: Rounds, name: string): number | undefined {
+  const { [name]: own, portkey } = rounds;
+  if (!own || !portkey) return undefined;
+  const ratios = own.map((one, i) => one.requestsPerSecond / (portkey[i] as Measured).requestsPerSecond);
+  return round(
+    middleOf(ratios, (ratio) => ratio),
+    2,
+  );
 }
 
 /** Resident memory of Tollgate over many calls, through the REST door. */
@@ -127,18 +147,16 @@ function progress(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-function summarise(many: Record<string, Measured>, one: Record<string, Measured>) {
-  const ratio = (name: string) =>
-    many[name] && many["portkey"] && round(many[name].requestsPerSecond / many["portkey"].requestsPerSecond, 2);
+function summarise(rounds: Rounds, one: Record<string, Measured>) {
   const added = (name: string) =>
     one[name] && one["stub"] && round(one[name].latencyMs.p50 - one["stub"].latencyMs.p50, 3);
   const gateways = ["portkey", "tollgateRest", "tollgateGraphql"];
   return {
     node: process.version,
     cpus: cpus().length,
-    timesPortkey: { rest: ratio("tollgateRest"), graphql: ratio("tollgateGraphql") },
+    timesPortkey: { rest: timesPortkey(rounds, "tollgateRest"), graphql: timesPortkey(rounds, "tollgateGraphql") },
     addedLatencyMsP50: Object.fromEntries(gateways.map((name) => [name, added(name)])),
-    [`at ${values.connections} connections`]: many,
+    [`at ${values.connections} connections`]: middleRounds(rounds),
     "at 1 connection": one,
   };
 }
@@ -147,7 +165,7 @@ try {
   const targets = await startAll();
   for (const { call } of targets) await load(call, { connections: 8, seconds: 2 });
   const many = await compare(targets, Number(values.connections));
-  const one = await compare(targets, 1);
+  const one = middleRounds(await compare(targets, 1));
   const rest = targets.find(({ name }) => name === "tollgateRest");
   const calls = Number(values.calls);
   const memory = calls > 0 && rest ? await watchMemory(rest, calls) : undefined;
