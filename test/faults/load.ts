@@ -34,7 +34,10 @@ export class Load {
   /** Resolves with the time until a call that begins now, or one after it, was answered. */
   async untilAnswered(): Promise<number> {
     const started = performance.now();
-    while (!(await this.#callOnce(0))) await delay(5);
+    while (!(await this.#callOnce(0))) {
+      if (this.told.wrong.length > 0) throw new Error(`A caller was told: ${this.told.wrong[0]}`);
+      await delay(5);
+    }
     return performance.now() - started;
   }
 
