@@ -1,4 +1,7 @@
+import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { Database } from "../../src/db/client.ts";
+import { asUnavailable } from "../../src/db/errors.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { findBreaks } from "./invariants.ts";
 import { credit, holdFor, type Ledger, makeKey, openLedger, settlementOf, wideBudgets } from "./ledger.ts";
@@ -83,4 +86,26 @@ it("answers a whole batch rightly when its reply is lost", async () => {
   expect(reasons).toEqual(["UNAVAILABLE", "UNAVAILABLE", "UNAVAILABLE"]);
   const [open] = await database.sql`select count(*) as n from holds where wallet_id = ${key.walletId}`;
   expect(open).toEqual({ n: 5n });
+});
+
+it("gives up on an address that closes every connection at once", async () => {
+  const closing = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => closing.listen(0, "127.0.0.1", resolve));
+  const { port } = closing.address() as AddressInfo;
+  let opened = 0;
+  closing.on("connection", () => {
+    opened += 1;
+  });
+  const url = new URL(database.url);
+  url.port = String(port);
+  const db = new Database({ url: url.href, poolSize: 1 });
+  try {
+    const refused = await db.sql`select 1`.catch(asUnavailable);
+    expect(refused).toMatchObject({ code: "UNAVAILABLE" });
+    // Every 25 to 75 ms for 10 seconds, not as fast as it can.
+    expect(opened).toBeLessThan(500);
+  } finally {
+    await db.close();
+    closing.close();
+  }
 });
