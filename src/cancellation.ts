@@ -21,9 +21,11 @@ export class Cancellation implements Cancelled {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    const listeners = this.#listeners;
+    for (const listener of [...this.#listeners]) {
+      // One who was told before may have seen to it that this one need not be.
+      if (this.#listeners.includes(listener)) listener();
+    }
     this.#listeners = [];
-    for (const listener of listeners) listener();
   }
 
   throwIfAborted(): void {

@@ -21,9 +21,14 @@ describe("a cancellation", () => {
       told.push("first");
       cancellation.removeEventListener("abort", first);
     };
+    const dismissed = () => told.push("dismissed");
     cancellation.addEventListener("abort", gone);
     cancellation.addEventListener("abort", first);
-    cancellation.addEventListener("abort", () => told.push("second"));
+    cancellation.addEventListener("abort", () => {
+      told.push("second");
+      cancellation.removeEventListener("abort", dismissed);
+    });
+    cancellation.addEventListener("abort", dismissed);
     cancellation.removeEventListener("abort", gone);
     cancellation.abort("left");
     expect(told).toEqual(["first", "second"]);

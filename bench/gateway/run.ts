@@ -111,8 +111,9 @@ async function compare(targets: Target[], connections: number): Promise<Rounds> 
   return results;
 }
 
+/** The lower one of two. */
 function middleOf<T>(all: readonly T[], by: (one: T) => number): T {
-  return all.toSorted((a, b) => by(a) - by(b))[Math.floor(all.length / 2)] as T;
+  return all.toSorted((a, b) => by(a) - by(b))[Math.floor((all.length - 1) / 2)] as T;
 }
 
 function middleRounds(rounds: Rounds): Record<string, Measured> {

@@ -1,4 +1,3 @@
-import type { Cancelled } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidStream } from "../graphql/directives/cost.ts";
@@ -38,12 +37,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
     this.call = call;
     this.#leases = leases;
     this.#channel = new DeltaChannel(() => this.#abort("left"));
-    this.signal.addEventListener("abort", () => this.#channel.wakeWriter(), { once: true });
-  }
-
-  /** Aborted in any case when it is over. */
-  get signal(): Cancelled {
-    return this.call.signal;
+    this.call.signal.addEventListener("abort", () => this.#channel.wakeWriter(), { once: true });
   }
 
   run(events: AsyncIterable<unknown>): DeltaChannel {
@@ -104,7 +98,7 @@ export class GenerationStream implements PaidStream<PaidGeneration> {
 
   /** By the settlement table: what was delivered is charged, whoever broke off; nothing delivered costs nothing. */
   async #broken(error: unknown): Promise<void> {
-    const { aborted, reason } = this.signal;
+    const { aborted, reason } = this.call.signal;
     const cause = aborted ? reason : error;
     const refusal = cause instanceof AppError ? cause : undefined;
     const cancelled = aborted && refusal?.code !== "UNAVAILABLE";
