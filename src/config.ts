@@ -20,20 +20,15 @@ const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(mi
 const url = z.url({ protocol: /^https?$/ });
 const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, "must start with postgres://");
 
-const services = z
-  .string()
-  .transform((text, ctx) =>
-    text
-      .split(",")
-      .map((part) => part.trim())
-      .filter(Boolean)
-      .map((part) => {
-        const [name = "", baseUrl = ""] = part.split(/=(.*)/s);
-        if (!/^[a-z][a-z0-9-]{0,31}$/.test(name) || !url.safeParse(baseUrl).success) {
-          ctx.addIssue(`"${part}" is not of the form name=https://host/v1`);
-        }
-        return { name, baseUrl };
-      }),
+const services = list
+  .transform((parts, ctx) =>
+    parts.map((part) => {
+      const [name = "", baseUrl = ""] = part.split(/=(.*)/s);
+      if (!/^[a-z][a-z0-9-]{0,31}$/.test(name) || !url.safeParse(baseUrl).success) {
+        ctx.addIssue(`"${part}" is not of the form name=https://host/v1`);
+      }
+      return { name, baseUrl };
+    }),
   )
   .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "names must differ")
   .refine(
@@ -77,6 +72,7 @@ const environment = z.object({
   OIDC_ISSUERS: oidcIssuers.prefault("[]"),
   ADMIN_EMAIL: z.email().default("admin@localhost.localdomain"),
   ADMIN_PASSWORD: z.string().refine(isPassword, "must have 8 to 72 bytes").optional(),
+  PASSWORD_HASH_COST: wholeNumber(10, 15).default(12),
   SIGN_IN_FAILURES_MAX: wholeNumber(3, 1000).default(10),
   SIGN_IN_ADDRESS_FAILURES_MAX: wholeNumber(3, 100_000).default(100),
   SIGN_IN_LOCK_SECONDS: wholeNumber(1, 86_400).default(900),
@@ -168,6 +164,8 @@ export interface Config {
   adminPassword: string | undefined;
   /** Who else may say who a person is. */
   oidcIssuers: OidcIssuer[];
+  /** The binary logarithm of the rounds that bcrypt makes. */
+  passwordHashCost: number;
   /** How many sign-ins may fail on one email and from one address, and how long none is tried then. */
   signIn: { failuresMax: number; addressFailuresMax: number; lockSeconds: number };
   logLevel: Environment["LOG_LEVEL"];
@@ -272,6 +270,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     adminEmail: env.ADMIN_EMAIL.toLowerCase(),
     adminPassword: env.ADMIN_PASSWORD,
     oidcIssuers: env.OIDC_ISSUERS,
+    passwordHashCost: env.PASSWORD_HASH_COST,
     signIn: {
       failuresMax: env.SIGN_IN_FAILURES_MAX,
       addressFailuresMax: env.SIGN_IN_ADDRESS_FAILURES_MAX,

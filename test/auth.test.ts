@@ -1,3 +1,4 @@
+import { hash } from "bcrypt";
 import { describe, expect, it } from "vitest";
 import { dumpDatabase } from "./dump.ts";
 import { someAddress, useServer } from "./harness.ts";
@@ -45,6 +46,24 @@ describe("sign-in works", () => {
     await server.ok(me, {}, { token: next.accessToken });
     const { refreshSession: third } = await server.ok(refresh, { token: next.refreshToken }, {});
     await server.ok(me, {}, { token: third.accessToken });
+  });
+
+  it("hashes a password anew that was hashed at another cost", async () => {
+    const { email } = await server.person("ANALYST");
+    const { sql } = server.database;
+    await sql`update users set password_hash = ${await hash(password, 11)} where email = ${email}`;
+    const costOf = async () =>
+      (await sql`select substr(password_hash, 1, 7) as cost from users where email = ${email}`)[0];
+    await server.refused(
+      "UNAUTHENTICATED",
+      login,
+      { input: { email, password: "another one" } },
+      { ip: someAddress() },
+    );
+    expect(await costOf()).toEqual({ cost: "$2b$11$" });
+    await server.login(email, password);
+    expect(await costOf()).toEqual({ cost: "$2b$10$" });
+    await server.login(email, password);
   });
 
   it("ends one session on logout, at once, and no other of the same person", async () => {

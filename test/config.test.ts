@@ -165,6 +165,7 @@ describe("a configuration", () => {
     ["PROVIDER_TIMEOUT_SECONDS", "-1"],
     ["JWT_PRIVATE_KEY", "not a key"],
     ["SIGNING_KEY_DAYS", "-1"],
+    ["PASSWORD_HASH_COST", "9"],
     ["SIGN_IN_FAILURES_MAX", "2"],
     ["SIGN_IN_LOCK_SECONDS", "86401"],
   ])("refuses %s of %s", (name, value) => {

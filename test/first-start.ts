@@ -22,6 +22,8 @@ export function environmentOf(databaseUrl: string, dataDir: string): Record<stri
     SERVER_SECRET: serverSecret,
     ADMIN_EMAIL: owner.email,
     ADMIN_PASSWORD: owner.password,
+    // The least that is allowed: tests sign hundreds of people in.
+    PASSWORD_HASH_COST: "10",
     OLLAMA_BASE_URL: "http://127.0.0.1:9",
     TRUST_PROXY: "127.0.0.1",
   };

@@ -6,6 +6,7 @@ import type { RecordChange } from "./change.ts";
 import { PeopleIdentity } from "./identity.ts";
 import { Oidc } from "./oidc.ts";
 import { OidcPeople } from "./oidc-people.ts";
+import { Passwords } from "./passwords.ts";
 import { People } from "./people.ts";
 import { PeopleResolver } from "./people-resolver.ts";
 import { AuthResolver, MeResolver } from "./resolver.ts";
@@ -22,7 +23,7 @@ import { peopleUpkeep } from "./upkeep.ts";
 
 /** People and everything by which they prove who they are, put together. */
 export interface PeopleParts {
-  config: Pick<Config, "signIn" | "signingKeyDays" | "oidcIssuers">;
+  config: Pick<Config, "signIn" | "passwordHashCost" | "signingKeyDays" | "oidcIssuers">;
   secrets: Secrets;
   db: Database;
   record: RecordChange;
@@ -42,7 +43,8 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
   const signingKeys = new SigningKeys({ db, sealer, record, given, tokenSeconds: tokenSecondsMax });
   const tokens = new Tokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
-  const auth = new AuthService({ db, tokens, lock, record });
+  const passwords = new Passwords(config.passwordHashCost);
+  const auth = new AuthService({ db, tokens, passwords, lock, record });
   const oidc = new Oidc(config.oidcIssuers, () => signingKeys.now());
   const identity = new PeopleIdentity(sessions, oidc, new OidcPeople(db, oidc, record));
   const standing = new Standing(db, lock, record);
@@ -50,7 +52,7 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
   const resolvers = [
     new AuthResolver(auth, sessions),
     new SessionsResolver(sessions),
-    new PeopleResolver(new People(db, lock, record)),
+    new PeopleResolver(new People({ db, passwords, lock, record })),
     new StandingResolver(standing),
     new SigningKeysResolver(signingKeys),
     new MeResolver(auth),

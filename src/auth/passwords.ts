@@ -1,4 +1,4 @@
-import { compare, hash } from "bcrypt";
+import { compare, getRounds, hash } from "bcrypt";
 import { badInput } from "../errors.ts";
 import { Gate } from "../gate.ts";
 
@@ -6,14 +6,13 @@ import { Gate } from "../gate.ts";
  * People's passwords. bcrypt reads at most 72 bytes and stops at a NUL, so anything that it would cut is refused
  * rather than stored as if it had been read whole.
  */
-const cost = 12;
 const bytesMin = 8;
 const bytesMax = 72;
 /** Hashing is slow by design: two at a time leave the other threads of the pool to the traffic. */
 const gate = new Gate(2, 20);
 
-/** A hash of nothing in particular, compared against when there is no user, so that both cases take as long. */
-const decoy = "$2b$12$C6UzMDM.H6dfI/f/IKcEeO7ZbQ5uqh1sYt8lT1uI5kCyeXEXmyxK6";
+/** Salt and hash of nothing in particular. */
+const nobodys = "C6UzMDM.H6dfI/f/IKcEeO7ZbQ5uqh1sYt8lT1uI5kCyeXEXmyxK6";
 
 /** @throws BAD_USER_INPUT for a password of under 8 or over 72 bytes, with a NUL, or that is not well-formed */
 export function checkPassword(password: string): void {
@@ -23,13 +22,31 @@ export function checkPassword(password: string): void {
   if (password.includes("\0") || !password.isWellFormed()) throw badInput("A password is plain text.");
 }
 
-export function hashPassword(password: string): Promise<string> {
-  checkPassword(password);
-  return gate.run(() => hash(password, cost));
-}
+export class Passwords {
+  readonly #cost: number;
+  /** Compared against when there is no user, so that both cases take as long. */
+  readonly #decoy: string;
 
-export async function verifyPassword(password: string, stored: string | null | undefined): Promise<boolean> {
-  const readable = Buffer.byteLength(password) <= bytesMax && !password.includes("\0") && password.isWellFormed();
-  const equal = await gate.run(() => compare(readable ? password : "", stored ?? decoy));
-  return equal && readable && stored != null;
+  /** `cost`: the binary logarithm of bcrypt's rounds, for passwords that are hashed from now on. */
+  constructor(cost: number) {
+    this.#cost = cost;
+    this.#decoy = `$2b$${String(cost).padStart(2, "0")}$${nobodys}`;
+  }
+
+  /** @throws BAD_USER_INPUT, as `checkPassword` */
+  hash(password: string): Promise<string> {
+    checkPassword(password);
+    return gate.run(() => hash(password, this.#cost));
+  }
+
+  async verify(password: string, stored: string | null | undefined): Promise<boolean> {
+    const readable = Buffer.byteLength(password) <= bytesMax && !password.includes("\0") && password.isWellFormed();
+    const equal = await gate.run(() => compare(readable ? password : "", stored ?? this.#decoy));
+    return equal && readable && stored != null;
+  }
+
+  /** Whether it was hashed at another cost, so that it takes longer or less long to compare than the decoy. */
+  isOutdated(stored: string): boolean {
+    return getRounds(stored) !== this.#cost;
+  }
 }

@@ -3,7 +3,7 @@ import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { toWire } from "../ids.ts";
 import type { RecordChange } from "./change.ts";
-import { checkPassword, hashPassword, verifyPassword } from "./passwords.ts";
+import { checkPassword, type Passwords } from "./passwords.ts";
 import { endSessionsOf } from "./session-store.ts";
 import { ownId } from "./sessions.ts";
 import type { SignInLock } from "./sign-in-lock.ts";
@@ -20,13 +20,22 @@ export interface RoleChange {
   accountId: string | null;
 }
 
+export interface PeopleOptions {
+  db: Database;
+  passwords: Passwords;
+  lock: SignInLock;
+  record: RecordChange;
+}
+
 export class People {
   readonly #db: Database;
+  readonly #passwords: Passwords;
   readonly #lock: SignInLock;
   readonly #record: RecordChange;
 
-  constructor(db: Database, lock: SignInLock, record: RecordChange) {
+  constructor({ db, passwords, lock, record }: PeopleOptions) {
     this.#db = db;
+    this.#passwords = passwords;
     this.#lock = lock;
     this.#record = record;
   }
@@ -36,7 +45,7 @@ export class People {
     checkPassword(next);
     const user = await userById(this.#db.orm, ownId(viewer));
     // Whoever has found a screen unlocked must not be able to guess on.
-    const verify = () => verifyPassword(current, user?.passwordHash);
+    const verify = () => this.#passwords.verify(current, user?.passwordHash);
     if (!user || !(await this.#lock.guard(user.email, origin.ip ?? "", verify))) {
       throw new AppError("UNAUTHENTICATED", { message: "The current password is wrong." });
     }
@@ -81,7 +90,7 @@ export class People {
   }
 
   async #setPassword(origin: Origin, action: string, user: UserRow, password: string, keep?: string): Promise<void> {
-    const hash = await hashPassword(password);
+    const hash = await this.#passwords.hash(password);
     await this.#db.transaction(async (tx) => {
       await setPasswordHash(tx, user.id, hash);
       await endSessionsOf(tx, user.id, keep);

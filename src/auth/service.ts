@@ -3,11 +3,11 @@ import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { RecordChange } from "./change.ts";
-import { hashPassword, verifyPassword } from "./passwords.ts";
+import type { Passwords } from "./passwords.ts";
 import { checkOpen } from "./people.ts";
 import { endSession, insertSession, rotateSession, userOfSession } from "./session-store.ts";
 import type { SignInLock } from "./sign-in-lock.ts";
-import { insertUser, setPasswordHash, type UserRow, userByEmail, userById } from "./store.ts";
+import { insertUser, renewPasswordHash, setPasswordHash, type UserRow, userByEmail, userById } from "./store.ts";
 import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "./tokens.ts";
 import { type Context, type Origin, type RoleName, systemOrigin } from "./viewer.ts";
 
@@ -32,6 +32,7 @@ const nameLengthMax = 200;
 export interface AuthOptions {
   db: Database;
   tokens: Tokens;
+  passwords: Passwords;
   lock: SignInLock;
   record: RecordChange;
 }
@@ -39,12 +40,14 @@ export interface AuthOptions {
 export class AuthService {
   readonly #db: Database;
   readonly #tokens: Tokens;
+  readonly #passwords: Passwords;
   readonly #lock: SignInLock;
   readonly #record: RecordChange;
 
-  constructor({ db, tokens, lock, record }: AuthOptions) {
+  constructor({ db, tokens, passwords, lock, record }: AuthOptions) {
     this.#db = db;
     this.#tokens = tokens;
+    this.#passwords = passwords;
     this.#lock = lock;
     this.#record = record;
   }
@@ -53,7 +56,7 @@ export class AuthService {
     if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254) throw badInput("email is not an address.");
     if ((name?.length ?? 0) > nameLengthMax) throw badInput(`name has at most ${nameLengthMax} characters.`);
     if (role === "MEMBER" && !accountId) throw badInput("A MEMBER needs an accountId.");
-    const passwordHash = await hashPassword(password);
+    const passwordHash = await this.#passwords.hash(password);
     const user = { id: newId(), email: email.toLowerCase(), name: name ?? null, role, passwordHash };
     try {
       return await this.#db.transaction(async (tx) => {
@@ -75,7 +78,7 @@ export class AuthService {
   /** For the first start, which may be repeated if it was cut short. */
   async ensureOwner(email: string, password: string): Promise<void> {
     const user = await userByEmail(this.#db.orm, email);
-    if (user) await setPasswordHash(this.#db.orm, user.id, await hashPassword(password));
+    if (user) await setPasswordHash(this.#db.orm, user.id, await this.#passwords.hash(password));
     else await this.createUser(systemOrigin("first-run"), { email, password, role: "OWNER" });
   }
 
@@ -83,8 +86,9 @@ export class AuthService {
   async login(from: Pick<Context, "ip" | "userAgent">, email: string, password: string): Promise<IssuedSession> {
     const user = await userByEmail(this.#db.orm, email.toLowerCase());
     const known = user?.disabledAt === null ? user : undefined;
-    const right = await this.#lock.guard(email, from.ip, () => verifyPassword(password, known?.passwordHash));
+    const right = await this.#lock.guard(email, from.ip, () => this.#passwords.verify(password, known?.passwordHash));
     if (!known || !right) throw new AppError("UNAUTHENTICATED", { message: "Email or password is wrong." });
+    await this.#hashAnew(known, password);
     const sessionId = newId();
     const refresh = mintRefreshToken(sessionId);
     const { ip, userAgent = null } = from;
@@ -117,6 +121,12 @@ export class AuthService {
     const user = await userById(this.#db.orm, id);
     if (!user) throw new AppError("NOT_FOUND");
     return user;
+  }
+
+  /** Only here is the password at hand, for a hash whose cost is not that of today. */
+  async #hashAnew({ id, passwordHash }: UserRow, password: string): Promise<void> {
+    if (passwordHash === null || !this.#passwords.isOutdated(passwordHash)) return;
+    await renewPasswordHash(this.#db.orm, id, { from: passwordHash, to: await this.#passwords.hash(password) });
   }
 
   async #issue(user: UserRow, sessionId: string, refreshToken: string): Promise<IssuedSession> {

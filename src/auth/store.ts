@@ -29,6 +29,18 @@ export async function setPasswordHash(tx: Executor, id: string, passwordHash: st
   await tx.update(users).set({ passwordHash }).where(eq(users.id, id));
 }
 
+/** Keeps its hands off a password that was changed meanwhile. */
+export async function renewPasswordHash(
+  tx: Executor,
+  id: string,
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  await tx
+    .update(users)
+    .set({ passwordHash: to })
+    .where(and(eq(users.id, id), eq(users.passwordHash, from)));
+}
+
 /** The person, kept as it is until the transaction ends. */
 export async function lockUser(tx: Executor, id: string): Promise<UserRow | undefined> {
   const [row] = await tx.select().from(users).where(eq(users.id, id)).for("update");
