@@ -6,109 +6,13 @@ import type { KeyFilter } from "./search-store.ts";
 import type { KeyTerms } from "./terms.ts";
 import { ApiKeyStatus, LimitMode } from "./types.ts";
 
-@InputType({ description: "A new key." })
-export class CreateApiKeyInput {
-  @Field(() => String, { description: "1 to 200 characters." })
-  name!: string;
-
-  @Field(() => ID, { nullable: true, description: "Whose key it is; the default account when absent." })
-  accountId?: string | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    defaultValue: "0",
-    description: "Credits that it starts with; not below 0.",
-  })
-  credits?: string | null;
-
-  @Field(() => Boolean, {
-    nullable: true,
-    defaultValue: false,
-    description: "Draw on the account's shared wallet instead of a wallet of its own.",
-  })
-  sharedWallet?: boolean | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
-      "A key text of your own, 20 to 200 visible ASCII characters; minted when absent. Fails with CONFLICT if in use.",
-  })
-  key?: string | null;
-
+/** What both a new key and a change of one may say. */
+@InputType()
+abstract class KeyTermsInput {
   @Field(() => [String], {
     nullable: true,
     description:
-      'What the key may do; ["generate", "embed", "usage:read"] when absent. `model:…` for models that ask for it.',
-  })
-  scopes?: string[] | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description:
-      "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; those of its plan when absent, which may be all.",
-  })
-  models?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: "Addresses or CIDR ranges, IPv4 or IPv6; any when absent." })
-  allowedIps?: string[] | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1." })
-  requestsPerMinute?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1." })
-  tokensPerMinute?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1." })
-  maxConcurrency?: number | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: "The `GenerateInput.cacheSeconds` of calls that do not say, 0 to 604,800; null means 0.",
-  })
-  cacheSeconds?: number | null;
-
-  @Field(() => LimitMode, { nullable: true, description: "ENFORCE when absent or null." })
-  limitMode?: `${LimitMode}` | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
-  dailyBudgetUsd?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In USD, not below 0." })
-  monthlyBudgetUsd?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
-  dailyBudgetCredits?: string | null;
-
-  @Field(() => GraphQLDecimal, { nullable: true, description: "In credits, not below 0." })
-  monthlyBudgetCredits?: string | null;
-
-  @Field(() => ID, {
-    nullable: true,
-    description: "Gives what the key leaves open; its account's plan when absent. Fails with NOT_FOUND.",
-  })
-  planId?: string | null;
-
-  @Field(() => HoursOfUseInput, { nullable: true, description: "When it may be used; always when absent." })
-  hours?: HoursOfUseInput | null;
-
-  @Field(() => [String], { nullable: true, description: "For finding it: at most 20, of 1 to 50 characters." })
-  tags?: string[] | null;
-
-  @Field(() => Date, { nullable: true, description: "Must be in the future." })
-  expiresAt?: Date | null;
-
-  @Field(() => GraphQLAnyJson, { nullable: true, description: "At most 16 KiB." })
-  metadata?: unknown;
-}
-
-@InputType({ description: "A change of a key: a field that is absent stays as it is, and null takes its limit away." })
-export class UpdateApiKeyInput {
-  @Field(() => String, { nullable: true, description: "1 to 200 characters; not null." })
-  name?: string | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: 'What the key may do; null means ["generate", "embed", "usage:read"].',
+      'What the key may do; null means ["generate", "embed", "usage:read"]. `model:…` for models that ask for it.',
   })
   scopes?: string[] | null;
 
@@ -140,7 +44,7 @@ export class UpdateApiKeyInput {
   })
   cacheSeconds?: number | null;
 
-  @Field(() => LimitMode, { nullable: true, description: "ENFORCE when absent or null." })
+  @Field(() => LimitMode, { nullable: true, description: "null means ENFORCE." })
   limitMode?: `${LimitMode}` | null;
 
   @Field(() => GraphQLDecimal, {
@@ -187,6 +91,42 @@ export class UpdateApiKeyInput {
 
   @Field(() => GraphQLAnyJson, { nullable: true, description: "At most 16 KiB." })
   metadata?: unknown;
+}
+
+@InputType({ description: "A new key. What is absent is as if it were null." })
+export class CreateApiKeyInput extends KeyTermsInput {
+  @Field(() => String, { description: "1 to 200 characters." })
+  name!: string;
+
+  @Field(() => ID, { nullable: true, description: "Whose key it is; the default account when absent." })
+  accountId?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0",
+    description: "Credits that it starts with; not below 0.",
+  })
+  credits?: string | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    defaultValue: false,
+    description: "Draw on the account's shared wallet instead of a wallet of its own.",
+  })
+  sharedWallet?: boolean | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "A key text of your own, 20 to 200 visible ASCII characters; minted when absent. Fails with CONFLICT if in use.",
+  })
+  key?: string | null;
+}
+
+@InputType({ description: "A change of a key: a field that is absent stays as it is, and null takes its limit away." })
+export class UpdateApiKeyInput extends KeyTermsInput {
+  @Field(() => String, { nullable: true, description: "1 to 200 characters; not null." })
+  name?: string | null;
 }
 
 @InputType({ description: "Which keys to list: those to which all of it applies." })
