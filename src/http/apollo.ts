@@ -7,7 +7,7 @@ import { badInput, catalogue, type ErrorCode } from "../errors.ts";
 import type { Executor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
-import { formatFault, headersOf, toPublicFault, withoutSuggestion } from "./format-error.ts";
+import { formatFault, headersOf, report, toPublicFault, withoutSuggestion } from "./format-error.ts";
 import type { Operations } from "./operations.ts";
 
 export interface ApolloOptions {
@@ -71,13 +71,7 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
         if (operation?.operation === "subscription") throw badInput(subscriptionsElsewhere);
       },
       didEncounterErrors: async ({ errors }) => {
-        for (const error of errors) {
-          const { unexpected, code } = toPublicFault(error);
-          // That a client left is no fault of ours, and its own answer nobody reads.
-          const left = code === "UNAVAILABLE" && context.operation.aborted;
-          if (unexpected && !left)
-            log.error({ err: error.originalError ?? error, requestId: context.requestId, code }, "request failed");
-        }
+        for (const error of errors) report(log, error, context);
       },
       willSendResponse: async ({ request, response }) => {
         if (response.body.kind !== "single") return;

@@ -1,6 +1,8 @@
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
+import type { Cancelled } from "../cancellation.ts";
 import { asUnavailable } from "../db/errors.ts";
 import { AppError, catalogue, type ErrorCode } from "../errors.ts";
+import type { Logger } from "../log.ts";
 
 /**
  * The one place where a failure becomes what a caller sees: a code of the catalogue, its HTTP status, and the id of
@@ -11,8 +13,8 @@ export interface PublicFault {
   message: string;
   status: number;
   details: Record<string, unknown>;
-  /** Worth a line in the log, because nobody meant it to happen. */
-  unexpected: boolean;
+  /** How the log is told of it: what nobody meant to happen as an error, what there was no room for as a warning. */
+  level: "error" | "warn" | undefined;
 }
 
 /** Apollo's own codes, all of which mean that the request could not be understood. */
@@ -28,7 +30,11 @@ const requestFaults = new Set([
 
 export function toPublicFault(error: unknown): PublicFault {
   const fault = asUnavailable(causeOf(error));
-  if (fault instanceof AppError) return publish(fault.code, fault.message, fault.details);
+  if (fault instanceof AppError) {
+    // Without a cause it was decided here: too much at once, a model left alone, a server that stops.
+    const isTurnedAway = fault.code === "UNAVAILABLE" && fault.cause === undefined;
+    return { ...publish(fault.code, fault.message, fault.details), ...(isTurnedAway && { level: "warn" }) };
+  }
   if (error instanceof GraphQLError) {
     const code = String(error.extensions?.["code"] ?? "");
     if (code in catalogue && code !== "INTERNAL") return publish(code as ErrorCode, error.message);
@@ -58,8 +64,21 @@ function isOfTheLanguage(original: unknown): boolean {
 }
 
 function publish(code: ErrorCode, message: string, details: Record<string, unknown> = {}): PublicFault {
-  const unexpected = catalogue[code].status >= 500;
-  return { code, message, status: catalogue[code].status, details, unexpected };
+  const { status } = catalogue[code];
+  return { code, message, status, details, level: status >= 500 ? "error" : undefined };
+}
+
+/** Tells the log of a failure what whoever runs the server should know of it. */
+export function report(
+  log: Pick<Logger, "error" | "warn">,
+  error: unknown,
+  { requestId, operation }: { requestId: string; operation?: Cancelled | undefined },
+): void {
+  const { level, code, message } = toPublicFault(error);
+  // That a client left is no fault of ours, and its own answer nobody reads.
+  if (code === "UNAVAILABLE" && operation?.aborted) return;
+  if (level === "error") log.error({ err: causeOf(error), requestId, code }, "request failed");
+  if (level === "warn") log.warn({ requestId, code, reason: message }, "request turned away");
 }
 
 /** The request id is added by the caller, which knows the request. */

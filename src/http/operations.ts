@@ -17,7 +17,7 @@ import { badInput, type ErrorCode } from "../errors.ts";
 import type { Executor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
-import { causeOf, formatFault, toPublicFault, withoutSuggestion } from "./format-error.ts";
+import { formatFault, report, toPublicFault, withoutSuggestion } from "./format-error.ts";
 import { isDenial } from "./limit-answers.ts";
 
 /**
@@ -119,12 +119,9 @@ export class Operations {
 
   formatErrors(errors: readonly unknown[], { requestId, operation }: Pick<Context, "requestId"> & Partial<Context>) {
     return errors.map((error) => {
-      const fault = toPublicFault(error);
-      // That a client left is no fault of ours, and its own answer nobody reads.
-      const left = fault.code === "UNAVAILABLE" && operation?.aborted;
       const { log, introspection } = this.#options;
-      if (fault.unexpected && !left) log.error({ err: causeOf(error), requestId, code: fault.code }, "request failed");
-      const told = formatFault(fault, error instanceof GraphQLError ? error.path : undefined);
+      report(log, error, { requestId, operation });
+      const told = formatFault(toPublicFault(error), error instanceof GraphQLError ? error.path : undefined);
       const { extensions, ...formatted } = introspection ? told : withoutSuggestion(told);
       return { ...formatted, extensions: { ...extensions, requestId } };
     });

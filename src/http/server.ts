@@ -20,7 +20,7 @@ import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { answerWithEvents } from "./event-stream.ts";
-import { formatFault, headersOf, type PublicFault, toPublicFault } from "./format-error.ts";
+import { formatFault, headersOf, type PublicFault, report, toPublicFault } from "./format-error.ts";
 import type { Operations } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
@@ -178,10 +178,10 @@ function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply,
   return reply.code(fault.status).headers(headers).send({ errors });
 }
 
-function publishFault(error: unknown, { id }: FastifyRequest, log: Pick<Logger, "error">): PublicFault {
-  const fault = toPublicFault(toRequestFault(error));
-  if (fault.unexpected) log.error({ err: error, requestId: id, code: fault.code }, "request failed");
-  return fault;
+function publishFault(error: unknown, { id }: FastifyRequest, log: Pick<Logger, "error" | "warn">): PublicFault {
+  const fault = toRequestFault(error);
+  report(log, fault, { requestId: id });
+  return toPublicFault(fault);
 }
 
 /** For what is no HTTP: there is no request to answer, so the answer is written to the socket. */
