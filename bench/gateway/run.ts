@@ -10,6 +10,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "4" },
     rounds: { type: "string", default: "3" },
+    "warm-up": { type: "string", default: "10" },
     connections: { type: "string", default: "32" },
     calls: { type: "string", default: "0" },
     only: { type: "string", default: "" },
@@ -19,6 +20,8 @@ const { values } = parseArgs({
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);
+const warmUpSeconds = Number(values["warm-up"]);
+const connectionsMax = Number(values.connections);
 const only = values.only.split(",").filter(Boolean);
 
 interface Target {
@@ -157,15 +160,15 @@ function summarise(rounds: Rounds, one: Record<string, Measured>) {
     cpus: cpus().length,
     timesPortkey: { rest: timesPortkey(rounds, "tollgateRest"), graphql: timesPortkey(rounds, "tollgateGraphql") },
     addedLatencyMsP50: Object.fromEntries(gateways.map((name) => [name, added(name)])),
-    [`at ${values.connections} connections`]: middleRounds(rounds),
+    [`at ${connectionsMax} connections`]: middleRounds(rounds),
     "at 1 connection": one,
   };
 }
 
 try {
   const targets = await startAll();
-  for (const { call } of targets) await load(call, { connections: 8, seconds: 2 });
-  const many = await compare(targets, Number(values.connections));
+  for (const { call } of targets) await load(call, { connections: connectionsMax, seconds: warmUpSeconds });
+  const many = await compare(targets, connectionsMax);
   const one = middleRounds(await compare(targets, 1));
   const rest = targets.find(({ name }) => name === "tollgateRest");
   const calls = Number(values.calls);
