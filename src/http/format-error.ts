@@ -68,17 +68,19 @@ function publish(code: ErrorCode, message: string, details: Record<string, unkno
   return { code, message, status, details, level: status >= 500 ? "error" : undefined };
 }
 
-/** Tells the log of a failure what whoever runs the server should know of it. */
+/** As `toPublicFault`, and tells the log what whoever runs the server should know of it. */
 export function report(
   log: Pick<Logger, "error" | "warn">,
   error: unknown,
   { requestId, operation }: { requestId: string; operation?: Cancelled | undefined },
-): void {
-  const { level, code, message } = toPublicFault(error);
+): PublicFault {
+  const fault = toPublicFault(error);
+  const { level, code, message } = fault;
   // That a client left is no fault of ours, and its own answer nobody reads.
-  if (code === "UNAVAILABLE" && operation?.aborted) return;
+  if (code === "UNAVAILABLE" && operation?.aborted) return fault;
   if (level === "error") log.error({ err: causeOf(error), requestId, code }, "request failed");
   if (level === "warn") log.warn({ requestId, code, reason: message }, "request turned away");
+  return fault;
 }
 
 /** The request id is added by the caller, which knows the request. */

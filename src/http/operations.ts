@@ -120,8 +120,8 @@ export class Operations {
   formatErrors(errors: readonly unknown[], { requestId, operation }: Pick<Context, "requestId"> & Partial<Context>) {
     return errors.map((error) => {
       const { log, introspection } = this.#options;
-      report(log, error, { requestId, operation });
-      const told = formatFault(toPublicFault(error), error instanceof GraphQLError ? error.path : undefined);
+      const fault = report(log, error, { requestId, operation });
+      const told = formatFault(fault, error instanceof GraphQLError ? error.path : undefined);
       const { extensions, ...formatted } = introspection ? told : withoutSuggestion(told);
       return { ...formatted, extensions: { ...extensions, requestId } };
     });

@@ -179,9 +179,7 @@ function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply,
 }
 
 function publishFault(error: unknown, { id }: FastifyRequest, log: Pick<Logger, "error" | "warn">): PublicFault {
-  const fault = toRequestFault(error);
-  report(log, fault, { requestId: id });
-  return toPublicFault(fault);
+  return report(log, toRequestFault(error), { requestId: id });
 }
 
 /** For what is no HTTP: there is no request to answer, so the answer is written to the socket. */
