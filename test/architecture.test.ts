@@ -98,7 +98,7 @@ const plants: Plant[] = [
     `import { a } from "../http";`,
   ].map((text) => oneFile("folder-order", text, "src/keys/a.ts", text)),
 
-  ...["service", "resolver", "store", "secret-store", "store/rows", "rotation-service"].map((role) =>
+  ...["service", "resolver", "store", "secret-store", "sql/rows", "rotation-service"].map((role) =>
     oneFile("sibling-door", `a sibling's ${role}`, "src/credits/a.ts", `import type { A } from "../keys/${role}.ts";`),
   ),
   oneFile("sibling-door", "a sibling below", "src/audit/service.ts", `import { a } from "../alerts/service.ts";`),
@@ -143,7 +143,7 @@ const plants: Plant[] = [
     ["secret-resolver", "secret-store"],
     ["store", "service"],
     ["store", "resolver"],
-    ["store/rows", "service"],
+    ["sql/rows", "service"],
     ["service", "resolver"],
     ["types", "service"],
     ["types", "store"],
@@ -311,7 +311,7 @@ describe("what the rules allow", () => {
       "src/keys/resolver.ts": `import { Query } from "type-graphql";\nimport { KeysService } from "./service.ts";\nimport { ApiKey } from "./types.ts";`,
       "src/keys/service.ts": `import { AppError } from "../errors.ts";\nimport type { Db } from "../db/client.ts";\nimport { find } from "./store.ts";\nimport { price } from "../models/price.ts";`,
       "src/keys/store.ts": `import { eq } from "drizzle-orm";\nimport { tables } from "../db/tables.ts";`,
-      "src/keys/store/rows.ts": `import { eq } from "drizzle-orm";\nimport { tables } from "../../db/tables.ts";`,
+      "src/keys/sql/rows.ts": `import { eq } from "drizzle-orm";\nimport { tables } from "../../db/tables.ts";`,
       "src/keys/secret.ts": `import bcrypt from "bcrypt";\nexport const digest = bcrypt;`,
       "src/models/price.ts": `import type { Row } from "../ledger/store.ts";\nexport const price = 1;`,
       "src/models/types.ts": `import type { KeyShape } from "../keys/shape.ts";\nimport { ApiKey } from "../keys/types.ts";`,
