@@ -9,7 +9,8 @@ import { accessChecks } from "./auth/access.ts";
 import type { RecordChange } from "./auth/change.ts";
 import { openPeople } from "./auth/open-people.ts";
 import type { Context } from "./auth/viewer.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/environment.ts";
+import { loadSecrets, type Secrets } from "./config/secrets.ts";
 import { BudgetsService } from "./credits/budgets.ts";
 import {
   AccountCreditsResolver,
@@ -66,7 +67,6 @@ import { openPrompts } from "./prompts/open-prompts.ts";
 import { RetentionResolver } from "./retention/resolver.ts";
 import { Retention } from "./retention/service.ts";
 import { Sealer } from "./sealing.ts";
-import { loadSecrets, type Secrets } from "./secrets.ts";
 import { BiAccess } from "./usage/bi.ts";
 import { DenialReports } from "./usage/denials.ts";
 import { DenialReportsResolver } from "./usage/denials-resolver.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { AccountsService } from "./accounts/service.ts";
 import type { AuthService } from "./auth/service.ts";
 import { systemOrigin } from "./auth/viewer.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/environment.ts";
 import type { Database } from "./db/client.ts";
 import type { KeysService } from "./keys/service.ts";
 import type { ModelsService } from "./models/service.ts";

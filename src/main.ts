@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { createApp } from "./app.ts";
-import { ConfigError, loadConfig } from "./config.ts";
+import { ConfigError, loadConfig } from "./config/environment.ts";
 import { armFailpoint } from "./failpoint.ts";
 import { describeFirstRun } from "./first-run.ts";
 import { createLogger, type Logger } from "./log.ts";

@@ -79,7 +79,7 @@ const plants: Plant[] = [
   order("db/client.ts", "graphql/scalars.ts"),
   order("db/seed.ts", "keys/secret.ts"),
   order("errors.ts", "db/client.ts"),
-  order("config.ts", "app.ts"),
+  order("log.ts", "app.ts"),
   oneFile("folder-order", "leaving src", "src/keys/service.ts", `import { a } from "../../test/harness.ts";`),
   ...[
     `import type { A } from "../http/context.ts";`,
@@ -300,10 +300,10 @@ describe("a planted violation is reported", () => {
 describe("what the rules allow", () => {
   it("a feature as DESIGN.md draws it", () => {
     const files = planted({
-      "src/main.ts": `import "reflect-metadata";\nimport { createApp } from "./app.ts";\nimport { config } from "./config.ts";`,
+      "src/main.ts": `import "reflect-metadata";\nimport { createApp } from "./app.ts";\nimport { config } from "./config/environment.ts";`,
       "src/cli.ts": `import { createApp } from "./app.ts";\nimport { KeysService } from "./keys/service.ts";`,
       "src/app.ts": `import { open } from "./db/client.ts";\nimport { build } from "./graphql/build-schema.ts";\nimport { serve } from "./http/server.ts";\nimport { KeysResolver } from "./keys/resolver.ts";`,
-      "src/config.ts": `import { z } from "zod";\nimport { AppError } from "./errors.ts";\nexport const env = process.env;`,
+      "src/config/environment.ts": `import { z } from "zod";\nimport { AppError } from "../errors.ts";\nexport const env = process.env;`,
       "src/errors.ts": "export class AppError extends Error {}",
       "src/http/server.ts": `import fastify from "fastify";\nimport type { IncomingMessage } from "node:http";\nimport { viewer } from "../auth/viewer.ts";\nimport { KeysService } from "../keys/service.ts";\nimport type { Db } from "../db/client.ts";`,
       "src/generation/service.ts": `import { KeysService } from "../keys/service.ts";\nimport { reserve } from "../ledger/journal.ts";`,
@@ -317,7 +317,7 @@ describe("what the rules allow", () => {
       "src/models/types.ts": `import type { KeyShape } from "../keys/shape.ts";\nimport { ApiKey } from "../keys/types.ts";`,
       "src/models/providers/ollama.ts": `import { Pool } from "undici";\nthrow new Error("told by the provider");`,
       "src/auth/passwords.ts": `import bcrypt from "bcrypt";\nexport const hash = bcrypt;`,
-      "src/db/client.ts": `import postgres from "postgres";\nimport { config } from "../config.ts";\nthrow new Error("no database");`,
+      "src/db/client.ts": `import postgres from "postgres";\nimport { config } from "../config/environment.ts";\nthrow new Error("no database");`,
       "src/graphql/build-schema.ts": `import { AppError } from "../errors.ts";\nimport { buildSchema } from "type-graphql";`,
     });
     expect(report(files)).toEqual([]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Cancellation, type Cancelled, nativeSignal, pause } from "../src/cancellation.ts";
+import { Cancellation, type Cancelled, nativeSignal, pause } from "../src/tasks/cancellation.ts";
 
 describe("a cancellation", () => {
   it("tells its listeners once, with the first reason", () => {

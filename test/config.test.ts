@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Config, ConfigError, environmentNames, loadConfig } from "../src/config.ts";
+import { type Config, ConfigError, environmentNames, loadConfig } from "../src/config/environment.ts";
 import { catalogue } from "../src/errors.ts";
 
 const readText = (name: string) => readFileSync(new URL(`../${name}`, import.meta.url), "utf8");

@@ -3,7 +3,7 @@ import { createClient as createWsClient } from "graphql-ws";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { type App, createApp } from "../src/app.ts";
-import { loadConfig } from "../src/config.ts";
+import { loadConfig } from "../src/config/environment.ts";
 import { FeedReader } from "../src/generation/feed-reader.ts";
 import type { GenerationRow } from "../src/generation/store.ts";
 import { createLogger } from "../src/log.ts";

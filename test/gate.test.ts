@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Gate } from "../src/gate.ts";
+import { Gate } from "../src/tasks/gate.ts";
 
 it("a gate lets so many tasks run at once, so many wait, and refuses the rest", async () => {
   const gate = new Gate(2, 20);

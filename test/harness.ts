@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject } from "vitest";
 import { type App, createApp } from "../src/app.ts";
-import { loadConfig } from "../src/config.ts";
+import { loadConfig } from "../src/config/environment.ts";
 import { createLogger } from "../src/log.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 import { environmentOf } from "./first-start.ts";

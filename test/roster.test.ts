@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Roster } from "../src/roster.ts";
+import { Roster } from "../src/tasks/roster.ts";
 
 describe("a roster", () => {
   it("holds what came and has not gone, whatever the order", () => {

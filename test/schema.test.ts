@@ -12,7 +12,7 @@ import {
 } from "graphql";
 import { describe, expect, it } from "vitest";
 import { compose } from "../src/app.ts";
-import { loadConfig } from "../src/config.ts";
+import { loadConfig } from "../src/config/environment.ts";
 import { Database } from "../src/db/client.ts";
 import { catalogue } from "../src/errors.ts";
 import { createLogger } from "../src/log.ts";

@@ -5,9 +5,9 @@ import { afterAll, describe, expect, it } from "vitest";
 import { AuditService } from "../src/audit/service.ts";
 import { SigningKeys } from "../src/auth/signing-keys.ts";
 import { tendPeople } from "../src/auth/upkeep.ts";
+import { loadSecrets } from "../src/config/secrets.ts";
 import { Database } from "../src/db/client.ts";
 import { Sealer } from "../src/sealing.ts";
-import { loadSecrets } from "../src/secrets.ts";
 import { useServer } from "./harness.ts";
 
 const secret = "what the server and a test of it share";

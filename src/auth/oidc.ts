@@ -1,6 +1,6 @@
 import { decodeJwt, type JWTPayload, jwtVerify } from "jose";
+import type { OidcIssuer } from "../config/oidc-schema.ts";
 import { AppError } from "../errors.ts";
-import type { OidcIssuer } from "../oidc-schema.ts";
 import { OidcKeys } from "./oidc-keys.ts";
 import { refused } from "./tokens.ts";
 import { type RoleName, roles } from "./viewer.ts";

@@ -1,5 +1,5 @@
 import type { Database } from "../db/client.ts";
-import { Repeated } from "../repeated.ts";
+import { Repeated } from "../tasks/interval.ts";
 import { deletePastFailures } from "./lock-store.ts";
 import { deletePastSessions } from "./session-store.ts";
 import type { SigningKeys } from "./signing-keys.ts";

@@ -1,6 +1,6 @@
-import { Cancellation } from "../cancellation.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import type { Loaders } from "../graphql/loaders.ts";
+import { Cancellation } from "../tasks/cancellation.ts";
 
 export const roles = ["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"] as const;
 export type RoleName = (typeof roles)[number];

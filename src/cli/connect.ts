@@ -1,4 +1,4 @@
-import { loadConfig, loadRemote } from "../config.ts";
+import { loadConfig, loadRemote } from "../config/environment.ts";
 import { createLogger } from "../log.ts";
 import { type Connection, connectRemote } from "./connection.ts";
 import type { Terminal } from "./program.ts";

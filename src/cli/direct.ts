@@ -3,14 +3,14 @@ import { type ExecutionResult, graphql } from "graphql";
 import { compose } from "../app.ts";
 import { formatLines } from "../audit/export.ts";
 import { operatorContext, systemOrigin } from "../auth/viewer.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/environment.ts";
+import { loadSecrets } from "../config/secrets.ts";
 import { openDatabases } from "../db/open.ts";
 import { AppError } from "../errors.ts";
 import { describeFirstRun, prepareFirstRun } from "../first-run.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
-import { loadSecrets } from "../secrets.ts";
 import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import { Command, CommanderError } from "commander";
-import { ConfigError, type Variables } from "../config.ts";
+import { ConfigError, type Variables } from "../config/environment.ts";
 import { addAuditCommands } from "./audit-commands.ts";
 import { connect } from "./connect.ts";
 import { Refused } from "./connection.ts";

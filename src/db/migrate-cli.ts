@@ -1,4 +1,4 @@
-import { loadConfig } from "../config.ts";
+import { loadConfig } from "../config/environment.ts";
 import { startEmbedded } from "./embedded.ts";
 import { migrateDatabase } from "./migrate.ts";
 

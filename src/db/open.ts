@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/environment.ts";
 import type { Logger } from "../log.ts";
 import { Database, type DatabaseOptions } from "./client.ts";
 import { startEmbedded } from "./embedded.ts";

@@ -7,7 +7,7 @@ import { AppError, badInput } from "../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId, toWire } from "../ids.ts";
 import type { Adjustments } from "../ledger/adjustments.ts";
-import { Repeated } from "../repeated.ts";
+import { Repeated } from "../tasks/interval.ts";
 import { checkSpan } from "../usage/checks.ts";
 import { refuseDropped, startLater } from "../usage/horizon.ts";
 import { horizonOf, keepCalls } from "../usage/horizon-store.ts";

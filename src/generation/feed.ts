@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Viewer } from "../auth/viewer.ts";
-import type { Cancelled } from "../cancellation.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../ids.ts";
+import type { Cancelled } from "../tasks/cancellation.ts";
 import { FeedReader } from "./feed-reader.ts";
 import { closeListener, openListener, renewListener, settledSince } from "./feed-store.ts";
 import { boundSearch } from "./search.ts";

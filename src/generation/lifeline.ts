@@ -1,5 +1,5 @@
-import { Cancellation, type Cancelled } from "../cancellation.ts";
 import type { RunningCalls } from "../keys/running.ts";
+import { Cancellation, type Cancelled } from "../tasks/cancellation.ts";
 
 /**
  * What a running call hangs on: its client and its key. Its signal is aborted as soon as either is gone, with the

@@ -1,5 +1,4 @@
 import type { Context } from "../auth/viewer.ts";
-import type { Cancelled } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
@@ -9,6 +8,7 @@ import { type Attempts, streamOf } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";
 import { costOf, creditsOf, type Tariff } from "../models/price.ts";
 import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
+import type { Cancelled } from "../tasks/cancellation.ts";
 import type { CachedAnswer } from "./answer-cache.ts";
 import type { Lifeline } from "./lifeline.ts";
 import { settledRow } from "./settled-row.ts";

@@ -3,8 +3,8 @@ import type { FastifyInstance } from "fastify";
 import { formatLines } from "../audit/export.ts";
 import type { AuditService } from "../audit/service.ts";
 import { accessChecks } from "../auth/access.ts";
-import { Cancellation } from "../cancellation.ts";
 import { badInput } from "../errors.ts";
+import { Cancellation } from "../tasks/cancellation.ts";
 import { contentTypes } from "../usage/export-format.ts";
 import type { Callers } from "./context.ts";
 

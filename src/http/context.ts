@@ -2,11 +2,11 @@ import type { FastifyRequest } from "fastify";
 import type { PeopleIdentity } from "../auth/identity.ts";
 import { isAccessToken } from "../auth/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
-import type { Cancellation } from "../cancellation.ts";
 import { asUnavailable } from "../db/errors.ts";
 import { AppError, catalogue } from "../errors.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import type { KeyIdentity } from "../keys/identity.ts";
+import type { Cancellation } from "../tasks/cancellation.ts";
 
 const watchEveryMs = 1_000;
 const userAgentLengthMax = 200;

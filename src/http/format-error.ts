@@ -1,8 +1,8 @@
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
-import type { Cancelled } from "../cancellation.ts";
 import { asUnavailable } from "../db/errors.ts";
 import { AppError, catalogue, type ErrorCode } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { Cancelled } from "../tasks/cancellation.ts";
 
 /**
  * The one place where a failure becomes what a caller sees: a code of the catalogue, its HTTP status, and the id of

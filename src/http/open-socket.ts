@@ -1,8 +1,8 @@
 import type { FastifyRequest } from "fastify";
 import type { WebSocket as ProtocolSocket } from "graphql-ws";
 import type { WebSocket } from "ws";
-import { Cancellation } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
+import { Cancellation } from "../tasks/cancellation.ts";
 import type { BytesInFlight } from "./bytes-in-flight.ts";
 import { readCredential } from "./context.ts";
 

@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
-import { Cancellation } from "../cancellation.ts";
 import { AppError } from "../errors.ts";
-import { Roster } from "../roster.ts";
+import { Cancellation } from "../tasks/cancellation.ts";
+import { Roster } from "../tasks/roster.ts";
 
 /**
  * The requests that are being answered. Each can be broken off: when its client goes away, when its caller may not go

@@ -1,9 +1,9 @@
 import type { RecordChange } from "../auth/change.ts";
 import { systemOrigin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
-import { Gate } from "../gate.ts";
 import { newId, toWire } from "../ids.ts";
 import { insertAlert } from "../ledger/alert-store.ts";
+import { Gate } from "../tasks/gate.ts";
 import { markExposed, workingSecrets } from "./exposure-store.ts";
 import type { Guesses } from "./identity.ts";
 import { digestKey, type Peppers } from "./secret.ts";

@@ -1,7 +1,7 @@
 import type { Identity, KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
-import { Gate } from "../gate.ts";
+import { Gate } from "../tasks/gate.ts";
 import { toBlockList } from "./addresses.ts";
 import { budgetsOf, effectiveLimits } from "./effective.ts";
 import { openHours } from "./hours.ts";

@@ -1,5 +1,5 @@
 import type { Database } from "../db/client.ts";
-import { Repeated } from "../repeated.ts";
+import { Repeated } from "../tasks/interval.ts";
 import { remindOfRotation } from "./reminder-store.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
-import { Roster } from "../roster.ts";
+import { Roster } from "../tasks/roster.ts";
 import { keysById } from "./store.ts";
 
 /**

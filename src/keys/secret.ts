@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import { compare, hash } from "bcrypt";
 import { isAccessToken } from "../auth/tokens.ts";
 import { badInput } from "../errors.ts";
-import { Gate } from "../gate.ts";
+import { Gate } from "../tasks/gate.ts";
 
 /**
  * The text of a key: `tg_`, the environment, `_`, 43 base62 characters that carry 256 random bits, and 6 of their

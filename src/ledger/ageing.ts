@@ -1,5 +1,5 @@
 import type { Database, Executor } from "../db/client.ts";
-import { Repeated } from "../repeated.ts";
+import { Repeated } from "../tasks/interval.ts";
 import { foldDay, lockFolds, nextFinalDay } from "./fold-store.ts";
 import { createPartitions } from "./partition-store.ts";
 

@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/environment.ts";
 import type { Database } from "../db/client.ts";
 import type { Logger } from "../log.ts";
 import { Concurrency } from "./concurrency.ts";

@@ -1,6 +1,6 @@
-import { type Cancelled, pause } from "../cancellation.ts";
 import type { FailedTry } from "../db/partitioned.ts";
 import { AppError } from "../errors.ts";
+import { type Cancelled, pause } from "../tasks/cancellation.ts";
 import type { CallableModel } from "./catalogue.ts";
 import type { ProviderCall, ProviderEvent } from "./providers/provider.ts";
 

@@ -1,6 +1,6 @@
 import type { Origin } from "../auth/viewer.ts";
-import type { Cancelled } from "../cancellation.ts";
 import { badInput } from "../errors.ts";
+import type { Cancelled } from "../tasks/cancellation.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { GivenRates } from "./prices.ts";
 import type { FoundModel, Provider } from "./providers/provider.ts";

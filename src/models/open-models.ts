@@ -1,8 +1,8 @@
 import type { RecordChange } from "../auth/change.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/environment.ts";
+import type { Secrets } from "../config/secrets.ts";
 import type { Database } from "../db/client.ts";
 import { Sealer } from "../sealing.ts";
-import type { Secrets } from "../secrets.ts";
 import { Aliases } from "./aliases.ts";
 import { Catalogue } from "./catalogue.ts";
 import { Importing } from "./importing.ts";

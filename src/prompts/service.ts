@@ -5,8 +5,8 @@ import { AppError, badInput } from "../errors.ts";
 import type { Loaders, LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
-import { Repeated } from "../repeated.ts";
 import type { Sealer } from "../sealing.ts";
+import { Repeated } from "../tasks/interval.ts";
 import {
   daysByAccount,
   daysByKey,

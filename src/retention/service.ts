@@ -6,7 +6,7 @@ import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { insertAlert } from "../ledger/alert-store.ts";
-import { Repeated } from "../repeated.ts";
+import { Repeated } from "../tasks/interval.ts";
 import { hashOfFile, writeArchive } from "./archive-file.ts";
 import {
   type ArchiveRow,

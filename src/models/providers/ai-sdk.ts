@@ -1,7 +1,7 @@
 import type { AnthropicProvider as Adapter } from "@ai-sdk/anthropic";
-import { type Cancelled, nativeSignal } from "../../cancellation.ts";
 import { AppError } from "../../errors.ts";
 import type { MessagePart } from "../../guard/images.ts";
+import { type Cancelled, nativeSignal } from "../../tasks/cancellation.ts";
 import { type Passage, passageHeader, type Upstream } from "./http.ts";
 import {
   checkUsage,

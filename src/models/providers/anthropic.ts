@@ -1,6 +1,6 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { z } from "zod";
-import type { Cancelled } from "../../cancellation.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
 import { AiSdkChat, type Usage } from "./ai-sdk.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import type {

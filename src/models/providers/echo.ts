@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Cancelled } from "../../cancellation.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
 import type {
   ChatMessage,
   EmbedAnswer,

@@ -1,6 +1,6 @@
 import { Pool } from "undici";
-import { Cancellation, type Cancelled } from "../../cancellation.ts";
 import type { AppError } from "../../errors.ts";
+import { Cancellation, type Cancelled } from "../../tasks/cancellation.ts";
 import { ByteStream, type LineReader, LineStream, WholeText } from "./answers.ts";
 import type { Exchange, ExchangeBounds } from "./exchange.ts";
 import { Faults } from "./faults.ts";

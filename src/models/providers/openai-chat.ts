@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { Cancelled } from "../../cancellation.ts";
 import type { MessagePart } from "../../guard/images.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
 import type { LineReader } from "./answers.ts";
 import type { Upstream } from "./http.ts";
 import {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Cancelled } from "../../cancellation.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
 import { Upstream, type UpstreamOptions } from "./http.ts";
 import { OpenAiChat } from "./openai-chat.ts";
 import {

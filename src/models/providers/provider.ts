@@ -1,5 +1,5 @@
-import type { Cancelled } from "../../cancellation.ts";
 import type { MessagePart } from "../../guard/images.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
 
 // What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
 // A provider's counts decide what a caller pays, so they are believed only as far as they are plausible.

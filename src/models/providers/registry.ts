@@ -1,4 +1,4 @@
-import type { Config } from "../../config.ts";
+import type { Config } from "../../config/environment.ts";
 import type { Sealer } from "../../sealing.ts";
 import { AnthropicProvider } from "./anthropic.ts";
 import { EchoProvider } from "./echo.ts";

@@ -1,4 +1,4 @@
-import { AppError } from "./errors.ts";
+import { AppError } from "../errors.ts";
 
 /** Lets a fixed number of tasks run at once; the next wait in line, and past `waitingMax` they are refused. */
 export class Gate {

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
-import { type Failpoint, parseFailpoint } from "./failpoint.ts";
+import { type Failpoint, parseFailpoint } from "../failpoint.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
 import { parseSigningKey } from "./secrets.ts";
 
