@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Database } from "../src/db/client.ts";
-import { startEmbedded } from "../src/db/embedded.ts";
+import { startEmbedded } from "../src/db/embedded/start.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { newId } from "../src/ids.ts";
 import { closable, type HoldRequest, Journal, type Settlement } from "../src/ledger/journal.ts";

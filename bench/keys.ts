@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
 import { Database } from "../src/db/client.ts";
-import { startEmbedded } from "../src/db/embedded.ts";
+import { startEmbedded } from "../src/db/embedded/start.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { openKeys } from "../src/keys/open-keys.ts";
 import { mintKey } from "../src/keys/secret.ts";

@@ -352,7 +352,7 @@ describe("what the rules allow", () => {
   it("lengths up to the limit, and tables of any length", () => {
     const files = planted({
       "src/keys/service.ts": lines(300, "// a"),
-      "src/db/tables-ledger.ts": lines(900, "// a"),
+      "src/db/tables/ledger.ts": lines(900, "// a"),
       "src/keys/a.ts": `export function a() {\n${lines(68, "1;")}}`,
       "src/keys/resolver.ts": resolver(10),
     });

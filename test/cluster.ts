@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import type { TestProject } from "vitest/node";
-import { startEmbedded } from "../src/db/embedded.ts";
+import { startEmbedded } from "../src/db/embedded/start.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { startFirst } from "./first-start.ts";
 

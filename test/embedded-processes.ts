@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import postgres from "postgres";
 import ts from "typescript";
-import { type EmbeddedDatabase, type EmbeddedOptions, startEmbedded } from "../src/db/embedded.ts";
+import { type EmbeddedDatabase, type EmbeddedOptions, startEmbedded } from "../src/db/embedded/start.ts";
 
 export const root = join(await realpath(tmpdir()), `tollgate-embedded-${randomUUID()}`);
 export const packagesNeeded = [

@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DataDirInUse, startEmbedded } from "../src/db/embedded.ts";
-import { claimPlace } from "../src/db/embedded-runtime.ts";
+import { claimPlace } from "../src/db/embedded/runtime.ts";
+import { DataDirInUse, startEmbedded } from "../src/db/embedded/start.ts";
 import {
   cleanUp,
   commandLineOf,

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
+import { Sealer } from "../src/encryption.ts";
 import { newId } from "../src/ids.ts";
 import { Idempotency } from "../src/ledger/idempotency.ts";
 import { type HoldRequest, Journal } from "../src/ledger/journal.ts";
 import { Wallets } from "../src/ledger/wallets.ts";
-import { Sealer } from "../src/sealing.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
 /** A call that was slow between its claim and its hold, and a twin that took it for dead. */

@@ -3,13 +3,13 @@ import { generateDrizzleJson, generateMigration } from "drizzle-kit/api";
 import { getTableConfig } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrateDatabase } from "../src/db/migrate.ts";
-import { requests } from "../src/db/partitioned.ts";
-import * as coreTables from "../src/db/tables.ts";
-import * as financeTables from "../src/db/tables-finance.ts";
-import * as modelTables from "../src/db/tables-models.ts";
-import * as peopleTables from "../src/db/tables-people.ts";
-import * as retentionTables from "../src/db/tables-retention.ts";
-import * as usageTables from "../src/db/tables-usage.ts";
+import * as financeTables from "../src/db/tables/finance.ts";
+import * as coreTables from "../src/db/tables/ledger.ts";
+import * as modelTables from "../src/db/tables/models.ts";
+import { requests } from "../src/db/tables/partitioned/requests.ts";
+import * as peopleTables from "../src/db/tables/people.ts";
+import * as retentionTables from "../src/db/tables/retention.ts";
+import * as usageTables from "../src/db/tables/usage.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
 const tables = { ...coreTables, ...modelTables, ...usageTables, ...peopleTables, ...retentionTables, ...financeTables };
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 
 describe("the migrations", () => {
-  it("make the tables that src/db/tables.ts describes", async () => {
+  it("make the tables that src/db/tables/ledger.ts describes", async () => {
     const snapshot = latestSnapshot();
     const missing = await generateMigration(snapshot, generateDrizzleJson(tables, snapshot.id));
     expect(missing, "run npm run db:generate").toEqual([]);
@@ -44,7 +44,7 @@ describe("the migrations", () => {
     expect(statements.join("\n")).toContain('DROP TABLE "sessions"');
   });
 
-  it("make the partitioned table that src/db/partitioned.ts describes", async () => {
+  it("make the partitioned table that src/db/tables/partitioned/requests.ts describes", async () => {
     const { name: table, columns } = getTableConfig(requests);
     const described = columns.map((column) => ({
       name: column.name,

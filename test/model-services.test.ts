@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
-import { Upstream } from "../src/models/providers/http.ts";
-import { isPublicAddress, PublicNetwork, type Resolve } from "../src/models/providers/network-guard.ts";
 import { decimalOf } from "../src/models/suggestion.ts";
+import { Upstream } from "../src/outbound/http.ts";
+import { isPublicAddress, PublicNetwork, type Resolve } from "../src/outbound/network-guard.ts";
 import { generate, useServer } from "./harness.ts";
 import { startOllamaStandin } from "./standins/ollama.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";

@@ -5,11 +5,11 @@ import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AppError, type ErrorCode } from "../src/errors.ts";
 import { EchoProvider } from "../src/models/providers/echo.ts";
-import { UpstreamFault } from "../src/models/providers/faults.ts";
-import type { HttpLimits } from "../src/models/providers/http.ts";
 import { OllamaProvider } from "../src/models/providers/ollama.ts";
 import { OpenAICompatibleProvider } from "../src/models/providers/openai-compatible.ts";
 import * as usage from "../src/models/providers/provider.ts";
+import { UpstreamFault } from "../src/outbound/faults.ts";
+import type { HttpLimits } from "../src/outbound/http.ts";
 import { startOllamaStandin } from "./standins/ollama.ts";
 import { type Standin, standinUsage, standinWords, startOpenAiStandin } from "./standins/openai.ts";
 

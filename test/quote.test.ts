@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { describe, expect, it } from "vitest";
 import { loadSecrets } from "../src/config/secrets.ts";
-import { Sealer } from "../src/sealing.ts";
+import { Sealer } from "../src/encryption.ts";
 import { generate, useServer } from "./harness.ts";
 
 const serverSecret = "what this server alone is meant to know";

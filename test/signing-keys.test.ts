@@ -7,7 +7,7 @@ import { SigningKeys } from "../src/auth/signing-keys.ts";
 import { tendPeople } from "../src/auth/upkeep.ts";
 import { loadSecrets } from "../src/config/secrets.ts";
 import { Database } from "../src/db/client.ts";
-import { Sealer } from "../src/sealing.ts";
+import { Sealer } from "../src/encryption.ts";
 import { useServer } from "./harness.ts";
 
 const secret = "what the server and a test of it share";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Database } from "../../src/db/client.ts";
-import { startEmbedded } from "../../src/db/embedded.ts";
+import { startEmbedded } from "../../src/db/embedded/start.ts";
 import { migrateDatabase } from "../../src/db/migrate.ts";
 import { newId } from "../../src/ids.ts";
 import { fill, type Purse } from "../usage/settle-rate.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Database } from "../../src/db/client.ts";
-import { type EmbeddedDatabase, startEmbedded } from "../../src/db/embedded.ts";
+import { type EmbeddedDatabase, startEmbedded } from "../../src/db/embedded/start.ts";
 import { migrateDatabase } from "../../src/db/migrate.ts";
 import { openReports } from "../../src/db/open.ts";
 import { hasLedger, prepareLedger, shape } from "./ledger.ts";

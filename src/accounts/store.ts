@@ -1,6 +1,6 @@
 import { and, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts } from "../db/tables.ts";
+import { accounts } from "../db/tables/ledger.ts";
 
 export type AccountRow = typeof accounts.$inferSelect;
 export type AccountChange = Partial<Pick<AccountRow, "name" | "planId" | "rotateKeysAfterDays" | "memberKeysMax">>;

@@ -1,6 +1,6 @@
 import { and, desc, eq, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { alerts } from "../db/tables.ts";
+import { alerts } from "../db/tables/ledger.ts";
 import type { PageRequest } from "../graphql/pagination.ts";
 
 export type AlertRow = typeof alerts.$inferSelect;

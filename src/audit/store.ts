@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gt, gte, lt, lte, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { auditEvents, auditHead } from "../db/tables.ts";
+import { auditEvents, auditHead } from "../db/tables/ledger.ts";
 import { AppError } from "../errors.ts";
 import type { ChainEnd } from "./chain.ts";
 

@@ -1,6 +1,6 @@
 import { and, eq, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { users } from "../db/tables.ts";
+import { users } from "../db/tables/ledger.ts";
 import type { UserRow } from "./store.ts";
 
 /** What an issuer says of a person. */

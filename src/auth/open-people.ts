@@ -1,7 +1,7 @@
 import type { Config } from "../config/environment.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { Database } from "../db/client.ts";
-import { Sealer } from "../sealing.ts";
+import { Sealer } from "../encryption.ts";
 import type { RecordChange } from "./change.ts";
 import { PeopleIdentity } from "./identity.ts";
 import { Oidc } from "./oidc.ts";

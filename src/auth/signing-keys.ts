@@ -1,8 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { calculateJwkThumbprint, exportJWK } from "jose";
 import type { Database, Executor } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import { AppError } from "../errors.ts";
-import type { Sealer } from "../sealing.ts";
 import type { RecordChange } from "./change.ts";
 import {
   addSigningKey,

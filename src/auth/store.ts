@@ -1,6 +1,6 @@
 import { and, desc, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts, users } from "../db/tables.ts";
+import { accounts, users } from "../db/tables/ledger.ts";
 
 export type UserRow = typeof users.$inferSelect;
 /** Someone who signs in here. */

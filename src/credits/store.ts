@@ -1,6 +1,6 @@
 import { eq, inArray } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts, apiKeys } from "../db/tables.ts";
+import { accounts, apiKeys } from "../db/tables/ledger.ts";
 
 export async function walletOfKey(tx: Executor, apiKeyId: string): Promise<string | undefined> {
   const [row] = await tx.select({ walletId: apiKeys.walletId }).from(apiKeys).where(eq(apiKeys.id, apiKeyId));

@@ -1,5 +1,5 @@
 import { loadConfig } from "../config/environment.ts";
-import { startEmbedded } from "./embedded.ts";
+import { startEmbedded } from "./embedded/start.ts";
 import { migrateDatabase } from "./migrate.ts";
 
 /** `npm run db:migrate`: brings the database to the newest schema without starting the server. */

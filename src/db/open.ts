@@ -1,7 +1,7 @@
 import type { Config } from "../config/environment.ts";
 import type { Logger } from "../log.ts";
 import { Database, type DatabaseOptions } from "./client.ts";
-import { startEmbedded } from "./embedded.ts";
+import { startEmbedded } from "./embedded/start.ts";
 import { migrateDatabase } from "./migrate.ts";
 
 /** As many as the journal has batches under way; nothing else can keep a call waiting for one. */

@@ -1,8 +1,8 @@
 import { asc, desc, eq, lt, sql } from "drizzle-orm";
 import { alias } from "drizzle-orm/pg-core";
 import type { Executor } from "../db/client.ts";
-import { providerInvoiceLines, providerInvoices } from "../db/tables-finance.ts";
-import { models } from "../db/tables-models.ts";
+import { providerInvoiceLines, providerInvoices } from "../db/tables/finance.ts";
+import { models } from "../db/tables/models.ts";
 import { toJson } from "../ledger/batch-json.ts";
 import type { InvoiceLine } from "./invoice-csv.ts";
 

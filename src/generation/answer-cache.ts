@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import type { FinishReason } from "../models/providers/provider.ts";
-import type { Sealer } from "../sealing.ts";
 import type { Bid } from "./bids.ts";
 import { type CacheKey, deleteExpiredCached, findCached, keepCached } from "./cache-store.ts";
 import { readAnswer, writeAnswer } from "./stored-answer.ts";

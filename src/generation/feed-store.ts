@@ -1,6 +1,6 @@
 import { and, gte, inArray, lte, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { requests } from "../db/partitioned.ts";
+import { requests } from "../db/tables/partitioned/requests.ts";
 import type { GenerationRow } from "./store.ts";
 
 /**

@@ -1,11 +1,11 @@
 import type { KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { formatCredits } from "../ledger/amount.ts";
 import type { Catalogue, Promised, Route } from "../models/catalogue.ts";
 import { cachedCreditsOf, creditsOf, type Tariff } from "../models/price.ts";
 import { mayCall } from "../models/resolution.ts";
-import type { Sealer } from "../sealing.ts";
 import { bidsOf, mostOf, needsOf } from "./bids.ts";
 import type { Order } from "./order.ts";
 import type { Quote } from "./quote-types.ts";

@@ -1,7 +1,7 @@
 import { and, desc, eq, gte, inArray, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { requests } from "../db/partitioned.ts";
-import { budgetWindows, wallets } from "../db/tables.ts";
+import { budgetWindows, wallets } from "../db/tables/ledger.ts";
+import { requests } from "../db/tables/partitioned/requests.ts";
 
 export type GenerationRow = typeof requests.$inferSelect;
 

@@ -1,4 +1,4 @@
-import type { StoredHours } from "../db/tables.ts";
+import type { StoredHours } from "../db/tables/ledger.ts";
 import { badInput } from "../errors.ts";
 
 /**

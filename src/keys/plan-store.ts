@@ -1,6 +1,6 @@
 import { desc, eq, inArray, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { plans } from "../db/tables.ts";
+import { plans } from "../db/tables/ledger.ts";
 import type { PlanRow } from "./store.ts";
 
 export type NewPlan = Omit<typeof plans.$inferInsert, "createdAt" | "version">;

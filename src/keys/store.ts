@@ -1,6 +1,6 @@
 import { and, count, desc, eq, inArray, ne, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts, apiKeys, keySecrets, plans } from "../db/tables.ts";
+import { accounts, apiKeys, keySecrets, plans } from "../db/tables/ledger.ts";
 
 /** `expired` is judged by the database's clock. */
 export type KeyRow = typeof apiKeys.$inferSelect & { expired: boolean };

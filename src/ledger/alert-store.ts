@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { alerts } from "../db/tables.ts";
+import { alerts } from "../db/tables/ledger.ts";
 
 export async function insertAlert(
   tx: Executor,

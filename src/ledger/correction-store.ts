@@ -1,7 +1,7 @@
 import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { requests } from "../db/partitioned.ts";
-import { creditEntries, creditLots, wallets } from "../db/tables.ts";
+import { creditEntries, creditLots, wallets } from "../db/tables/ledger.ts";
+import { requests } from "../db/tables/partitioned/requests.ts";
 import type { CreditEntryRow } from "./store.ts";
 
 export interface ChargedRequest {

@@ -1,6 +1,6 @@
 import { and, eq, lte, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { idempotencyRecords } from "../db/tables.ts";
+import { idempotencyRecords } from "../db/tables/ledger.ts";
 
 const retentionHours = 24;
 /** Between the claim and the hold nothing slow happens; past this the process that claimed has died. */

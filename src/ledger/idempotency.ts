@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import { AppError, badInput } from "../errors.ts";
-import type { Sealer } from "../sealing.ts";
 import { type Cancelled, pause } from "../tasks/cancellation.ts";
 import { type Claim, deleteClaim, findRecord, insertClaim, takeOver } from "./idempotency-store.ts";
 

@@ -1,5 +1,5 @@
 import type { Database } from "../db/client.ts";
-import type { FailedTry } from "../db/partitioned.ts";
+import type { FailedTry } from "../db/tables/partitioned/requests.ts";
 import { failpoint } from "../failpoint.ts";
 import { newId } from "../ids.ts";
 import { Batcher, type BatcherLimits, Lane } from "./batcher.ts";

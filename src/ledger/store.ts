@@ -1,6 +1,6 @@
 import { and, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { creditEntries, wallets } from "../db/tables.ts";
+import { creditEntries, wallets } from "../db/tables/ledger.ts";
 
 export type WalletRow = typeof wallets.$inferSelect;
 export type CreditEntryRow = typeof creditEntries.$inferSelect;

@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, lte, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { creditLots, holds, refillRules, wallets } from "../db/tables.ts";
+import { creditLots, holds, refillRules, wallets } from "../db/tables/ledger.ts";
 import type { Lot, RefillRule, WalletState } from "./lots.ts";
 import type { Page } from "./sweep-store.ts";
 

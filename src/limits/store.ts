@@ -1,6 +1,6 @@
 import { and, desc, eq, gte, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { denialsMinutely } from "../db/tables.ts";
+import { denialsMinutely } from "../db/tables/ledger.ts";
 
 export type DenialCount = typeof denialsMinutely.$inferSelect;
 

@@ -1,4 +1,4 @@
-import type { FailedTry } from "../db/partitioned.ts";
+import type { FailedTry } from "../db/tables/partitioned/requests.ts";
 import { AppError } from "../errors.ts";
 import { type Cancelled, pause } from "../tasks/cancellation.ts";
 import type { CallableModel } from "./catalogue.ts";

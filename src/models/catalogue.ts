@@ -1,9 +1,10 @@
 import type { Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
+import type { CallLimits } from "../outbound/http.ts";
 import { type Breaker, type BreakerPolicy, Breakers } from "./breaker.ts";
 import type { Terms } from "./parameters.ts";
-import type { CallLimits, Provider } from "./providers/provider.ts";
+import type { Provider } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { type BaseModel, CatalogueView, mayCall, pickByWeight } from "./resolution.ts";
 import { type AliasRow, type ModelRow, type PriceRow, readCatalogue } from "./store.ts";

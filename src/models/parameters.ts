@@ -1,4 +1,4 @@
-import type { ModelParameters } from "../db/tables-models.ts";
+import type { ModelParameters } from "../db/tables/models.ts";
 import { badInput } from "../errors.ts";
 import type { ChatMessage, ProviderCall } from "./providers/provider.ts";
 

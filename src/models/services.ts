@@ -1,10 +1,10 @@
 import type { RecordChange } from "../auth/change.ts";
 import type { Origin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import { AppError, badInput } from "../errors.ts";
-import type { Sealer } from "../sealing.ts";
+import type { NetworkGuard } from "../outbound/network-guard.ts";
 import type { Catalogue } from "./catalogue.ts";
-import type { NetworkGuard } from "./providers/network-guard.ts";
 import type { ProviderKind, Providers } from "./providers/registry.ts";
 import {
   deleteService,

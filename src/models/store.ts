@@ -1,6 +1,6 @@
 import { and, asc, eq, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { modelAliases, modelPrices, modelServices, models } from "../db/tables-models.ts";
+import { modelAliases, modelPrices, modelServices, models } from "../db/tables/models.ts";
 
 export type ModelRow = typeof models.$inferSelect;
 export type PriceRow = typeof modelPrices.$inferSelect;

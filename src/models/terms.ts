@@ -1,5 +1,5 @@
 import { isModelScope } from "../auth/access.ts";
-import type { ModelParameters } from "../db/tables-models.ts";
+import type { ModelParameters } from "../db/tables/models.ts";
 import { badInput } from "../errors.ts";
 import { checkSampling } from "../guard/input.ts";
 import type { NewModel } from "./store.ts";

@@ -1,6 +1,6 @@
 import type { RecordChange } from "../auth/change.ts";
 import type { Database } from "../db/client.ts";
-import { Sealer } from "../sealing.ts";
+import { Sealer } from "../encryption.ts";
 import { AccountPromptLogResolver, ApiKeyPromptLogResolver, MyPromptLogResolver, PromptsResolver } from "./resolver.ts";
 import { PromptLog } from "./service.ts";
 import { PromptWriter } from "./writer.ts";

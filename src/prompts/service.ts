@@ -1,11 +1,11 @@
 import type { RecordChange } from "../auth/change.ts";
 import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { Loaders, LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
-import type { Sealer } from "../sealing.ts";
 import { Repeated } from "../tasks/interval.ts";
 import {
   daysByAccount,

@@ -1,7 +1,7 @@
 import { and, desc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts, apiKeys, cachedAnswers } from "../db/tables.ts";
-import { promptLogs } from "../db/tables-retention.ts";
+import { accounts, apiKeys, cachedAnswers } from "../db/tables/ledger.ts";
+import { promptLogs } from "../db/tables/retention.ts";
 
 /** Prompts that are kept, and who has agreed to it. What is past its time is not there, even before it is deleted. */
 export type PromptRow = typeof promptLogs.$inferSelect;

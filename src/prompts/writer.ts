@@ -1,6 +1,6 @@
 import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
 import { redactAll } from "../guard/redaction.ts";
-import type { Sealer } from "../sealing.ts";
 import { insertPrompts, type NewPrompt } from "./store.ts";
 
 /**

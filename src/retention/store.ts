@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { requestArchives } from "../db/tables-retention.ts";
+import { requestArchives } from "../db/tables/retention.ts";
 
 /** Months of the usage ledger as partitions and as archives. A month is named `2026-01`, in UTC. */
 export type ArchiveRow = typeof requestArchives.$inferSelect;

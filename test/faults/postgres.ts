@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Cluster, prepareCluster, role } from "../../src/db/embedded-cluster.ts";
-import { launch, type Postmaster, pickPort, stopPostmaster } from "../../src/db/embedded-postmaster.ts";
+import { type Cluster, prepareCluster, role } from "../../src/db/embedded/cluster.ts";
+import { launch, type Postmaster, pickPort, stopPostmaster } from "../../src/db/embedded/postmaster.ts";
 
 /** A PostgreSQL that a test may stop and start as it likes, always at the same address. */
 export class Postgres {

@@ -1,8 +1,8 @@
 import type { AnthropicProvider as Adapter } from "@ai-sdk/anthropic";
 import { AppError } from "../../errors.ts";
 import type { MessagePart } from "../../guard/images.ts";
+import { type Passage, passageHeader, type Upstream } from "../../outbound/http.ts";
 import { type Cancelled, nativeSignal } from "../../tasks/cancellation.ts";
-import { type Passage, passageHeader, type Upstream } from "./http.ts";
 import {
   checkUsage,
   type FinishReason,

@@ -1,17 +1,10 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { z } from "zod";
+import type { CloseWhen } from "../../outbound/http.ts";
+import { Upstream, type UpstreamOptions } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 import { AiSdkChat, type Usage } from "./ai-sdk.ts";
-import { Upstream, type UpstreamOptions } from "./http.ts";
-import type {
-  Closing,
-  FoundModel,
-  Provider,
-  ProviderAnswer,
-  ProviderCall,
-  ProviderEvent,
-  ReportedUsage,
-} from "./provider.ts";
+import type { FoundModel, Provider, ProviderAnswer, ProviderCall, ProviderEvent, ReportedUsage } from "./provider.ts";
 
 // Anthropic by its messages API.
 
@@ -68,7 +61,7 @@ export class AnthropicProvider implements Provider {
     return models.data.data.map(({ id }) => ({ name: id, modalities: ["TEXT", "IMAGE"] }));
   }
 
-  close(when?: Closing): Promise<void> {
+  close(when?: CloseWhen): Promise<void> {
     return this.#upstream.close(when);
   }
 }

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { AppError } from "../../errors.ts";
+import type { LineReader } from "../../outbound/answers.ts";
+import type { CloseWhen } from "../../outbound/http.ts";
+import { Upstream, type UpstreamOptions } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
-import type { LineReader } from "./answers.ts";
-import { Upstream, type UpstreamOptions } from "./http.ts";
 import {
   type ChatMessage,
-  type Closing,
   checkEmbedUsage,
   checkUsage,
   type EmbedAnswer,
@@ -189,7 +189,7 @@ export class OllamaProvider implements Provider {
     return { name, contextLength: readCount(length), ...(modalities.length > 0 && { modalities }) };
   }
 
-  close(when?: Closing): Promise<void> {
+  close(when?: CloseWhen): Promise<void> {
     return this.#upstream.close(when);
   }
 

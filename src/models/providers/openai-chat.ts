@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { MessagePart } from "../../guard/images.ts";
+import type { LineReader } from "../../outbound/answers.ts";
+import type { Upstream } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
-import type { LineReader } from "./answers.ts";
-import type { Upstream } from "./http.ts";
 import {
   type ChatMessage,
   checkUsage,

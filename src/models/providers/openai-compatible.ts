@@ -1,9 +1,9 @@
 import { z } from "zod";
+import type { CloseWhen } from "../../outbound/http.ts";
+import { Upstream, type UpstreamOptions } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
-import { Upstream, type UpstreamOptions } from "./http.ts";
 import { OpenAiChat } from "./openai-chat.ts";
 import {
-  type Closing,
   checkEmbedUsage,
   type EmbedCall,
   type FoundModel,
@@ -81,7 +81,7 @@ export class OpenAICompatibleProvider implements Provider {
     return models.data.data.map(toFound);
   }
 
-  close(when?: Closing): Promise<void> {
+  close(when?: CloseWhen): Promise<void> {
     return this.#upstream.close(when);
   }
 }

@@ -1,4 +1,5 @@
 import type { MessagePart } from "../../guard/images.ts";
+import type { CallLimits, CloseWhen } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 
 // What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
@@ -32,18 +33,6 @@ export interface Tool {
 export type ToolChoice = "auto" | "none" | "required" | { name: string };
 
 export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
-
-/** How long to wait for what, in milliseconds, and how much; what is left out is as the provider's connections have it. */
-export interface CallLimits {
-  connectMs?: number;
-  /** Of a stream: until it begins. An answer in one piece begins only when it is finished. */
-  firstByteMs?: number;
-  /** The longest pause within an answer. */
-  idleMs?: number;
-  totalMs: number;
-  /** Of an answer or a stream, as it is sent. */
-  maxResponseBytes?: number;
-}
 
 export interface ProviderCall {
   /** The provider's own name of the model. */
@@ -122,9 +111,6 @@ export interface FoundModel {
   modalities?: ("TEXT" | "IMAGE" | "EMBEDDING")[] | undefined;
 }
 
-/** AT_ONCE breaks off what is still running; WHEN_IDLE lets it come to its end. */
-export type Closing = "AT_ONCE" | "WHEN_IDLE";
-
 /**
  * Throws only AppError (PROVIDER_FAILED, PROVIDER_TIMEOUT), or the signal's own reason once the signal is aborted.
  * Makes at most one upstream call per call: who retries, and under which hold, is decided by the caller.
@@ -148,7 +134,7 @@ export interface Provider {
   /** What the list leaves out of one model, where that takes a question of its own. */
   describeModel?(name: string, signal: Cancelled): Promise<FoundModel>;
   /** At once when nothing is said: drain before it. */
-  close(when?: Closing): Promise<void>;
+  close(when?: CloseWhen): Promise<void>;
 }
 
 const overheadTokensPerMessage = 8;

@@ -1,12 +1,12 @@
 import type { Config } from "../../config/environment.ts";
-import type { Sealer } from "../../sealing.ts";
+import type { Sealer } from "../../encryption.ts";
+import type { CloseWhen, UpstreamOptions } from "../../outbound/http.ts";
+import type { NetworkGuard } from "../../outbound/network-guard.ts";
 import { AnthropicProvider } from "./anthropic.ts";
 import { EchoProvider } from "./echo.ts";
-import type { UpstreamOptions } from "./http.ts";
-import type { NetworkGuard } from "./network-guard.ts";
 import { OllamaProvider } from "./ollama.ts";
 import { OpenAICompatibleProvider } from "./openai-compatible.ts";
-import type { Closing, Provider } from "./provider.ts";
+import type { Provider } from "./provider.ts";
 
 /** Every kind of service that a model can run on. A new one is a file beside this one and a line here. */
 export const providerKinds = {
@@ -80,7 +80,7 @@ export class Providers {
     }
   }
 
-  async close(when?: Closing): Promise<void> {
+  async close(when?: CloseWhen): Promise<void> {
     const added = [...this.#added.values()].flatMap(({ provider }) => provider ?? []);
     await Promise.all([...this.#fixed.values(), ...added].map((provider) => provider.close(when)));
   }

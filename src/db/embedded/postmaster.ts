@@ -5,8 +5,8 @@ import { open, readFile, rename, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Cluster, plainEnvironment } from "./embedded-cluster.ts";
-import { ignoring, isProcess } from "./embedded-runtime.ts";
+import { type Cluster, plainEnvironment } from "./cluster.ts";
+import { ignoring, isProcess } from "./runtime.ts";
 
 export const pollMs = 25;
 const logBytesMax = 10 * 1024 * 1024;

@@ -22,8 +22,8 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import type { RunAs } from "./embedded-runtime.ts";
-import { claimPlace, exists, findRuntime, ignoring, permits, stagingName, sweepStaging } from "./embedded-runtime.ts";
+import type { RunAs } from "./runtime.ts";
+import { claimPlace, exists, findRuntime, ignoring, permits, stagingName, sweepStaging } from "./runtime.ts";
 
 export const role = "tollgate";
 

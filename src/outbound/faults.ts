@@ -1,4 +1,4 @@
-import { AppError } from "../../errors.ts";
+import { AppError } from "../errors.ts";
 
 /** The cause of an AppError. It travels to logs, so the upstream's words (they can quote a prompt) are not in view. */
 export class UpstreamFault extends Error {

@@ -4,9 +4,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
-import { type Cluster, role } from "./embedded-cluster.ts";
-import { pollMs } from "./embedded-postmaster.ts";
-import { codeOf } from "./embedded-runtime.ts";
+import { type Cluster, role } from "./cluster.ts";
+import { pollMs } from "./postmaster.ts";
+import { codeOf } from "./runtime.ts";
 
 const lockKey = 7_461_002;
 /** A process that was just killed may not have been noticed yet by the session that holds its lock. */

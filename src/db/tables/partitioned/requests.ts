@@ -1,5 +1,5 @@
 import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
-import { exact, instant } from "./columns.ts";
+import { exact, instant } from "../columns.ts";
 
 /** A model that was asked, or passed over because its circuit was open, before the one that answered. */
 export interface FailedTry {

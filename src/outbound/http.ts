@@ -1,11 +1,10 @@
 import { Pool } from "undici";
-import type { AppError } from "../../errors.ts";
-import { Cancellation, type Cancelled } from "../../tasks/cancellation.ts";
+import type { AppError } from "../errors.ts";
+import { Cancellation, type Cancelled } from "../tasks/cancellation.ts";
 import { ByteStream, type LineReader, LineStream, WholeText } from "./answers.ts";
 import type { Exchange, ExchangeBounds } from "./exchange.ts";
 import { Faults } from "./faults.ts";
 import type { NetworkGuard } from "./network-guard.ts";
-import type { CallLimits, Closing } from "./provider.ts";
 
 // The only place that talks HTTP to providers. An upstream is not trusted: everything it may make us wait for or hold
 // is bounded, it is asked once, it cannot send us elsewhere, and what it says never reaches a caller.
@@ -40,6 +39,21 @@ export interface UpstreamOptions {
   /** Set for an address that the configuration does not vouch for. */
   guard?: NetworkGuard | undefined;
 }
+
+/** How long to wait for what, in milliseconds, and how much; what is left out is as the provider's connections have it. */
+export interface CallLimits {
+  connectMs?: number;
+  /** Of a stream: until it begins. An answer in one piece begins only when it is finished. */
+  firstByteMs?: number;
+  /** The longest pause within an answer. */
+  idleMs?: number;
+  totalMs: number;
+  /** Of an answer or a stream, as it is sent. */
+  maxResponseBytes?: number;
+}
+
+/** AT_ONCE breaks off what is still running; WHEN_IDLE lets it come to its end. */
+export type CloseWhen = "AT_ONCE" | "WHEN_IDLE";
 
 interface UpstreamRequest {
   method: "GET" | "POST";
@@ -140,7 +154,7 @@ export class Upstream {
     return this.#faults.failure(what, quote);
   }
 
-  async close(when: Closing = "AT_ONCE"): Promise<void> {
+  async close(when: CloseWhen = "AT_ONCE"): Promise<void> {
     this.#isClosed = true;
     const pools = [...this.#pools.values()];
     await Promise.all(pools.map((pool) => (when === "AT_ONCE" ? pool.destroy() : pool.close())));

@@ -3,8 +3,8 @@
  * kill of it or of us. We own it while we hold its lock, and only an owner stops it.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { type Cluster, prepareCluster, role } from "./embedded-cluster.ts";
-import { DataDirInUse, type Ownership, takeOwnership } from "./embedded-ownership.ts";
+import { type Cluster, prepareCluster, role } from "./cluster.ts";
+import { DataDirInUse, type Ownership, takeOwnership } from "./ownership.ts";
 import {
   findPostmaster,
   LaunchFailed,
@@ -13,8 +13,8 @@ import {
   pickPort,
   pollMs,
   stopPostmaster,
-} from "./embedded-postmaster.ts";
-import { codeOf } from "./embedded-runtime.ts";
+} from "./postmaster.ts";
+import { codeOf } from "./runtime.ts";
 
 export { DataDirInUse };
 

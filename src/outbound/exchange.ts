@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
-import { AppError } from "../../errors.ts";
-import type { Cancelled } from "../../tasks/cancellation.ts";
+import { AppError } from "../errors.ts";
+import type { Cancelled } from "../tasks/cancellation.ts";
 import type { Faults } from "./faults.ts";
 
 const errorTextBytesMax = 64 * 1024;
