@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { AccountsService } from "./accounts/service.ts";
-import type { AuthService } from "./auth/service.ts";
+import type { AuthService } from "./auth/sign-in/service.ts";
 import { systemOrigin } from "./auth/viewer.ts";
 import type { Config } from "./config/environment.ts";
 import type { Database } from "./db/client.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createRemoteJWKSet, decodeProtectedHeader, importPKCS8, jwtVerify, SignJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { AuditService } from "../src/audit/service.ts";
-import { SigningKeys } from "../src/auth/signing-keys.ts";
+import { SigningKeys } from "../src/auth/signing-keys/service.ts";
 import { tendPeople } from "../src/auth/upkeep.ts";
 import { loadSecrets } from "../src/config/secrets.ts";
 import { Database } from "../src/db/client.ts";

@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { isForeignKeyViolation } from "../db/errors.ts";

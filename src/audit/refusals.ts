@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import { type Context, originOf } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";

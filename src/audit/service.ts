@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import { type Origin, systemOrigin } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { badInput } from "../errors.ts";

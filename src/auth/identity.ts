@@ -1,6 +1,6 @@
-import type { Oidc } from "./oidc.ts";
-import type { OidcPeople } from "./oidc-people.ts";
-import type { Sessions } from "./sessions.ts";
+import type { OidcPeople } from "./oidc/people.ts";
+import type { Oidc } from "./oidc/tokens.ts";
+import type { Sessions } from "./sessions/service.ts";
 import type { UserViewer } from "./viewer.ts";
 
 /** Who is behind a token: a person whom another issuer vouches for, or one who has signed in here. */

@@ -1,8 +1,8 @@
 import type { Database } from "../db/client.ts";
 import { Repeated } from "../tasks/interval.ts";
-import { deletePastFailures } from "./lock-store.ts";
-import { deletePastSessions } from "./session-store.ts";
-import type { SigningKeys } from "./signing-keys.ts";
+import { deletePastSessions } from "./sessions/store.ts";
+import { deletePastFailures } from "./sign-in/store.ts";
+import type { SigningKeys } from "./signing-keys/service.ts";
 
 /**
  * What has to be done for people from time to time: a new signing key when the newest is old enough, an end to what

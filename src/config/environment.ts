@@ -121,7 +121,7 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
-/** As `auth/passwords.ts` will judge it, told before anything has started. */
+/** As `auth/sign-in/passwords.ts` will judge it, told before anything has started. */
 function isPassword(text: string): boolean {
   const bytes = Buffer.byteLength(text);
   return bytes >= 8 && bytes <= 72;

@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Origin, Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";

@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Database } from "../db/client.ts";
 import { Adjustments } from "../ledger/adjustments.ts";
 import type { Wallets } from "../ledger/wallets.ts";

@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Origin } from "../auth/viewer.ts";
 import { checkNotes } from "../credits/notes.ts";
 import type { Database, Executor } from "../db/client.ts";

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from "fastify";
 import type { PeopleIdentity } from "../auth/identity.ts";
-import { isAccessToken } from "../auth/tokens.ts";
+import { isAccessToken } from "../auth/sessions/tokens.ts";
 import type { Context, Identity } from "../auth/viewer.ts";
 import { asUnavailable } from "../db/errors.ts";
 import { AppError, catalogue } from "../errors.ts";

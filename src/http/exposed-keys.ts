@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { type DocumentNode, Kind, parse } from "graphql";
-import { isAccessToken } from "../auth/tokens.ts";
+import { isAccessToken } from "../auth/sessions/tokens.ts";
 import { badInput } from "../errors.ts";
 import { limits } from "../graphql/hardening.ts";
 import type { Exposures } from "../keys/exposures.ts";

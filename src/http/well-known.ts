@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FastifyInstance } from "fastify";
-import { publishedSeconds, type SigningKeys } from "../auth/signing-keys.ts";
+import { publishedSeconds, type SigningKeys } from "../auth/signing-keys/service.ts";
 
 /**
  * `GET /.well-known/jwks.json`: the public keys by which anyone can check an access token (RFC 7517). They may be kept

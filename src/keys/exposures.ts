@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import { systemOrigin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { newId, toWire } from "../ids.ts";

@@ -1,5 +1,5 @@
 import type { AccountsService } from "../accounts/service.ts";
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Origin } from "../auth/viewer.ts";
 import type { Executor } from "../db/client.ts";
 import { isForeignKeyViolation, isUniqueViolation } from "../db/errors.ts";

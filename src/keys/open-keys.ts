@@ -1,6 +1,6 @@
 import { AccountsResolver, UserAccountResolver } from "../accounts/resolver.ts";
 import { AccountsService } from "../accounts/service.ts";
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Database } from "../db/client.ts";
 import type { Wallets } from "../ledger/wallets.ts";
 import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./care-resolver.ts";

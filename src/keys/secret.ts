@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { compare, hash } from "bcrypt";
-import { isAccessToken } from "../auth/tokens.ts";
+import { isAccessToken } from "../auth/sessions/tokens.ts";
 import { badInput } from "../errors.ts";
 import { Gate } from "../tasks/gate.ts";
 

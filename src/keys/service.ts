@@ -1,5 +1,5 @@
 import type { AccountsService } from "../accounts/service.ts";
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import { boundAccount, type Origin, type UserViewer, type Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { AppError } from "../errors.ts";

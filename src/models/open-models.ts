@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Config } from "../config/environment.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { Database } from "../db/client.ts";

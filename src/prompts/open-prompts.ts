@@ -1,4 +1,4 @@
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import type { Database } from "../db/client.ts";
 import { Sealer } from "../encryption.ts";
 import { AccountPromptLogResolver, ApiKeyPromptLogResolver, MyPromptLogResolver, PromptsResolver } from "./resolver.ts";

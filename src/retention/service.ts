@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { RecordChange } from "../auth/change.ts";
+import type { RecordChange } from "../auth/record-change.ts";
 import { type Origin, systemOrigin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";

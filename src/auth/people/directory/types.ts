@@ -1,7 +1,7 @@
 import { Field, InputType, ObjectType } from "type-graphql";
-import { connectionOf } from "../graphql/pagination.ts";
-import { Role, User } from "./types.ts";
-import type { RoleName } from "./viewer.ts";
+import { connectionOf } from "../../../graphql/pagination.ts";
+import { Role, User } from "../../types.ts";
+import type { RoleName } from "../../viewer.ts";
 
 export const UserConnection = connectionOf(User, "User");
 

@@ -1,9 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { calculateJwkThumbprint, exportJWK } from "jose";
-import type { Database, Executor } from "../db/client.ts";
-import type { Sealer } from "../encryption.ts";
-import { AppError } from "../errors.ts";
-import type { RecordChange } from "./change.ts";
+import type { Database, Executor } from "../../db/client.ts";
+import type { Sealer } from "../../encryption.ts";
+import { AppError } from "../../errors.ts";
+import type { RecordChange } from "../record-change.ts";
+import { type Origin, systemOrigin } from "../viewer.ts";
 import {
   addSigningKey,
   hasKeySince,
@@ -15,8 +16,7 @@ import {
   removeSigningKey,
   type SigningKeyRow,
   wipeEndedKeys,
-} from "./signing-key-store.ts";
-import { type Origin, systemOrigin } from "./viewer.ts";
+} from "./store.ts";
 
 /**
  * The keys that sign access tokens, kept in the database so that all replicas agree, their private halves encrypted.

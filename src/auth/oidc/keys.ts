@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
-import type { OidcIssuer } from "../config/oidc-schema.ts";
-import { AppError } from "../errors.ts";
+import type { OidcIssuer } from "../../config/oidc-schema.ts";
+import { AppError } from "../../errors.ts";
 
 /**
  * The public keys of one issuer. Only addresses of the configuration are asked, and those that a discovery document

@@ -1,5 +1,5 @@
 import { Field, ID, ObjectType, registerEnumType } from "type-graphql";
-import type { SigningKeyRow } from "./signing-key-store.ts";
+import type { SigningKeyRow } from "./store.ts";
 
 export enum SigningKeyStatus {
   NEXT = "NEXT",

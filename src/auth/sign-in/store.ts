@@ -1,6 +1,6 @@
 import { and, eq, gt, gte, inArray, lte, or, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { signInFailures } from "../db/tables/people.ts";
+import type { Executor } from "../../db/client.ts";
+import { signInFailures } from "../../db/tables/people.ts";
 
 export type SubjectKind = (typeof signInFailures.$inferSelect)["kind"];
 

@@ -1,6 +1,6 @@
 import { compare, getRounds, hash } from "bcrypt";
-import { badInput } from "../errors.ts";
-import { Gate } from "../tasks/gate.ts";
+import { badInput } from "../../errors.ts";
+import { Gate } from "../../tasks/gate.ts";
 
 /**
  * People's passwords. bcrypt reads at most 72 bytes and stops at a NUL, so anything that it would cut is refused

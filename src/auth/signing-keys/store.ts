@@ -1,6 +1,6 @@
 import { and, desc, eq, gt, isNull, lte, ne, or, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { signingKeys } from "../db/tables/people.ts";
+import type { Executor } from "../../db/client.ts";
+import { signingKeys } from "../../db/tables/people.ts";
 
 export type SigningKeyRow = typeof signingKeys.$inferSelect;
 

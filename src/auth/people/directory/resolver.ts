@@ -1,10 +1,10 @@
 import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
-import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
-import { fromWire, readWire } from "../ids.ts";
-import type { Standing } from "./standing.ts";
-import { LockedAddress, UserConnection, UserFilter } from "./standing-types.ts";
-import { toUser, User } from "./types.ts";
-import { type Context, originOf, personOf } from "./viewer.ts";
+import { type Connection, PageArgs, readPage, toConnection } from "../../../graphql/pagination.ts";
+import { fromWire, readWire } from "../../../ids.ts";
+import { toUser, User } from "../../types.ts";
+import { type Context, originOf, personOf } from "../../viewer.ts";
+import type { Standing } from "./service.ts";
+import { LockedAddress, UserConnection, UserFilter } from "./types.ts";
 
 @Resolver(() => User)
 export class StandingResolver {

@@ -1,9 +1,9 @@
 import { Arg, Ctx, Directive, FieldResolver, Mutation, Query, Resolver } from "type-graphql";
-import { fromWire } from "../ids.ts";
+import { fromWire } from "../../ids.ts";
+import type { Sessions } from "../sessions/service.ts";
+import { CreateUserInput, LoginInput, Me, Session, toUser, User } from "../types.ts";
+import { type Context, originOf, personOf, viewerOf } from "../viewer.ts";
 import type { AuthService, IssuedSession } from "./service.ts";
-import type { Sessions } from "./sessions.ts";
-import { CreateUserInput, LoginInput, Me, Session, toUser, User } from "./types.ts";
-import { type Context, originOf, personOf, viewerOf } from "./viewer.ts";
 
 @Resolver()
 export class AuthResolver {

@@ -1,6 +1,6 @@
 import { Field, ID, ObjectType } from "type-graphql";
-import { toWire } from "../ids.ts";
-import type { SessionRow } from "./session-store.ts";
+import { toWire } from "../../ids.ts";
+import type { SessionRow } from "./store.ts";
 
 @ObjectType({ description: "A sign-in that goes on. It has no tokens in it.", simpleResolvers: true })
 export class UserSession {

@@ -1,7 +1,9 @@
-import type { Database } from "../db/client.ts";
-import { AppError } from "../errors.ts";
-import { toWire } from "../ids.ts";
-import type { RecordChange } from "./change.ts";
+import type { Database } from "../../db/client.ts";
+import { AppError } from "../../errors.ts";
+import { toWire } from "../../ids.ts";
+import type { RecordChange } from "../record-change.ts";
+import { userById } from "../store.ts";
+import { hasRole, type Origin, type UserViewer } from "../viewer.ts";
 import {
   endSession,
   endSessionsOf,
@@ -10,10 +12,8 @@ import {
   sessionsOf,
   touchSession,
   userOfSession,
-} from "./session-store.ts";
-import { userById } from "./store.ts";
+} from "./store.ts";
 import type { Tokens } from "./tokens.ts";
-import { hasRole, type Origin, type UserViewer } from "./viewer.ts";
 
 /**
  * The sessions that sign-ins have opened. A session and its person are read at each request, so that whatever ends

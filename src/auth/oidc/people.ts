@@ -1,12 +1,12 @@
-import type { Database, Executor } from "../db/client.ts";
-import { databaseError } from "../db/errors.ts";
-import { AppError } from "../errors.ts";
-import { newId, readWire, toWire } from "../ids.ts";
-import type { RecordChange } from "./change.ts";
-import type { Oidc, OidcPerson } from "./oidc.ts";
-import { insertOidcUser, type SaidOfPerson, updateOidcUser, userBySubject } from "./oidc-store.ts";
-import { isClosed, type UserRow } from "./store.ts";
-import type { UserViewer } from "./viewer.ts";
+import type { Database, Executor } from "../../db/client.ts";
+import { databaseError } from "../../db/errors.ts";
+import { AppError } from "../../errors.ts";
+import { newId, readWire, toWire } from "../../ids.ts";
+import type { RecordChange } from "../record-change.ts";
+import { isClosed, type UserRow } from "../store.ts";
+import type { UserViewer } from "../viewer.ts";
+import { insertOidcUser, type SaidOfPerson, updateOidcUser, userBySubject } from "./store.ts";
+import type { Oidc, OidcPerson } from "./tokens.ts";
 
 /**
  * People whom another issuer vouches for. The first good token of one makes a user here, so that the audit can name

@@ -1,8 +1,8 @@
 import { Arg, Ctx, Directive, ID, Mutation, Resolver } from "type-graphql";
-import { fromWire } from "../ids.ts";
-import type { People } from "./people.ts";
-import { Role, toUser, User } from "./types.ts";
-import { type Context, originOf, personOf, type RoleName } from "./viewer.ts";
+import { fromWire } from "../../ids.ts";
+import { Role, toUser, User } from "../types.ts";
+import { type Context, originOf, personOf, type RoleName } from "../viewer.ts";
+import type { People } from "./service.ts";
 
 @Resolver()
 export class PeopleResolver {

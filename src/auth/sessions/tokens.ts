@@ -1,7 +1,7 @@
 import { createHash, type KeyObject, randomBytes } from "node:crypto";
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
-import { AppError } from "../errors.ts";
-import type { SigningKeys } from "./signing-keys.ts";
+import { AppError } from "../../errors.ts";
+import type { SigningKeys } from "../signing-keys/service.ts";
 
 /**
  * Access tokens: EdDSA, fifteen minutes by the database's clock, naming a session. Refresh tokens: random, kept only as

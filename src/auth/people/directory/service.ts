@@ -1,13 +1,12 @@
-import type { Database, Executor } from "../db/client.ts";
-import { AppError } from "../errors.ts";
-import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { toWire } from "../ids.ts";
-import { networkOf } from "../network.ts";
-import type { RecordChange } from "./change.ts";
-import type { LockedAddress } from "./lock-store.ts";
-import { elsewhere, lastOwner } from "./people.ts";
-import { endSessionsOf } from "./session-store.ts";
-import type { SignInLock } from "./sign-in-lock.ts";
+import type { Database, Executor } from "../../../db/client.ts";
+import { AppError } from "../../../errors.ts";
+import { cutPage, type Page, type PageRequest } from "../../../graphql/pagination.ts";
+import { toWire } from "../../../ids.ts";
+import { networkOf } from "../../../network.ts";
+import type { RecordChange } from "../../record-change.ts";
+import { endSessionsOf } from "../../sessions/store.ts";
+import type { SignInLock } from "../../sign-in/lock.ts";
+import type { LockedAddress } from "../../sign-in/store.ts";
 import {
   disableMembersOf,
   listUsers,
@@ -17,8 +16,9 @@ import {
   type UserRow,
   type UserSearch,
   userById,
-} from "./store.ts";
-import { hasRole, type Origin, type UserViewer } from "./viewer.ts";
+} from "../../store.ts";
+import { hasRole, type Origin, type UserViewer } from "../../viewer.ts";
+import { elsewhere, lastOwner } from "../service.ts";
 
 /**
  * Who there is, and who may sign in: people are disabled and enabled, never deleted, because the audit names them; and

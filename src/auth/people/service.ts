@@ -1,14 +1,14 @@
-import type { Database, Executor } from "../db/client.ts";
-import { databaseError } from "../db/errors.ts";
-import { AppError, badInput } from "../errors.ts";
-import { toWire } from "../ids.ts";
-import type { RecordChange } from "./change.ts";
-import { checkPassword, type Passwords } from "./passwords.ts";
-import { endSessionsOf } from "./session-store.ts";
-import { ownId } from "./sessions.ts";
-import type { SignInLock } from "./sign-in-lock.ts";
-import { isClosed, lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "./store.ts";
-import { hasRole, type Origin, type RoleName, type UserViewer } from "./viewer.ts";
+import type { Database, Executor } from "../../db/client.ts";
+import { databaseError } from "../../db/errors.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { toWire } from "../../ids.ts";
+import type { RecordChange } from "../record-change.ts";
+import { ownId } from "../sessions/service.ts";
+import { endSessionsOf } from "../sessions/store.ts";
+import type { SignInLock } from "../sign-in/lock.ts";
+import { checkPassword, type Passwords } from "../sign-in/passwords.ts";
+import { isClosed, lockOwners, lockUser, setPasswordHash, setRole, type UserRow, userById } from "../store.ts";
+import { hasRole, type Origin, type RoleName, type UserViewer } from "../viewer.ts";
 
 /**
  * What is changed of people once they are there. Nobody changes their own role, nobody touches a person above

@@ -1,7 +1,7 @@
 import { Arg, Ctx, Directive, ID, Mutation, Query, Resolver } from "type-graphql";
-import { SigningKey, toSigningKeys } from "./signing-key-types.ts";
-import type { SigningKeys } from "./signing-keys.ts";
-import { type Context, originOf } from "./viewer.ts";
+import { type Context, originOf } from "../viewer.ts";
+import type { SigningKeys } from "./service.ts";
+import { SigningKey, toSigningKeys } from "./types.ts";
 
 @Resolver()
 export class SigningKeysResolver {

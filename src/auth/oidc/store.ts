@@ -1,7 +1,7 @@
 import { and, eq, lt, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { users } from "../db/tables/ledger.ts";
-import type { UserRow } from "./store.ts";
+import type { Executor } from "../../db/client.ts";
+import { users } from "../../db/tables/ledger.ts";
+import type { UserRow } from "../store.ts";
 
 /** What an issuer says of a person. */
 export type SaidOfPerson = Pick<UserRow, "email" | "name" | "role" | "accountId"> & { saidAt: Date };

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
-import type { Database, Executor } from "../db/client.ts";
-import { AppError } from "../errors.ts";
-import { networkOf } from "../network.ts";
+import type { Database, Executor } from "../../db/client.ts";
+import { AppError } from "../../errors.ts";
+import { networkOf } from "../../network.ts";
 import {
   countAttempt,
   forgetFailures,
@@ -11,7 +11,7 @@ import {
   lockedUntil,
   type Subject,
   takeBackAttempt,
-} from "./lock-store.ts";
+} from "./store.ts";
 
 /**
  * Stops guessing. Failed sign-ins are counted for the email that was tried and for the address that they came from, in

@@ -1,15 +1,15 @@
-import type { Database } from "../db/client.ts";
-import { databaseError } from "../db/errors.ts";
-import { AppError, badInput } from "../errors.ts";
-import { newId, toWire } from "../ids.ts";
-import type { RecordChange } from "./change.ts";
+import type { Database } from "../../db/client.ts";
+import { databaseError } from "../../db/errors.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { newId, toWire } from "../../ids.ts";
+import { checkOpen } from "../people/service.ts";
+import type { RecordChange } from "../record-change.ts";
+import { endSession, insertSession, rotateSession, userOfSession } from "../sessions/store.ts";
+import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "../sessions/tokens.ts";
+import { insertUser, renewPasswordHash, setPasswordHash, type UserRow, userByEmail, userById } from "../store.ts";
+import { type Context, type Origin, type RoleName, systemOrigin } from "../viewer.ts";
+import type { SignInLock } from "./lock.ts";
 import type { Passwords } from "./passwords.ts";
-import { checkOpen } from "./people.ts";
-import { endSession, insertSession, rotateSession, userOfSession } from "./session-store.ts";
-import type { SignInLock } from "./sign-in-lock.ts";
-import { insertUser, renewPasswordHash, setPasswordHash, type UserRow, userByEmail, userById } from "./store.ts";
-import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "./tokens.ts";
-import { type Context, type Origin, type RoleName, systemOrigin } from "./viewer.ts";
 
 /** People come here: they are created, sign in with a password, and exchange refresh tokens. */
 export interface IssuedSession {

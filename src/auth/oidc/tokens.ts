@@ -1,9 +1,9 @@
 import { decodeJwt, type JWTPayload, jwtVerify } from "jose";
-import type { OidcIssuer } from "../config/oidc-schema.ts";
-import { AppError } from "../errors.ts";
-import { OidcKeys } from "./oidc-keys.ts";
-import { refused } from "./tokens.ts";
-import { type RoleName, roles } from "./viewer.ts";
+import type { OidcIssuer } from "../../config/oidc-schema.ts";
+import { AppError } from "../../errors.ts";
+import { refused } from "../sessions/tokens.ts";
+import { type RoleName, roles } from "../viewer.ts";
+import { OidcKeys } from "./keys.ts";
 
 /**
  * Tokens of other issuers: which of the configuration's they are of, whether they are good, and what they say of a

@@ -1,7 +1,7 @@
 import { and, desc, eq, getTableColumns, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { sessions, users } from "../db/tables/ledger.ts";
-import type { UserRow } from "./store.ts";
+import type { Executor } from "../../db/client.ts";
+import { sessions, users } from "../../db/tables/ledger.ts";
+import type { UserRow } from "../store.ts";
 
 export type SessionRow = Omit<typeof sessions.$inferSelect, "refreshDigest">;
 

@@ -1,8 +1,8 @@
 import { Arg, Ctx, Directive, ID, Int, Mutation, Query, Resolver } from "type-graphql";
-import { fromWire } from "../ids.ts";
-import { toUserSession, UserSession } from "./session-types.ts";
-import type { Sessions } from "./sessions.ts";
-import { type Context, originOf, personOf } from "./viewer.ts";
+import { fromWire } from "../../ids.ts";
+import { type Context, originOf, personOf } from "../viewer.ts";
+import type { Sessions } from "./service.ts";
+import { toUserSession, UserSession } from "./types.ts";
 
 @Resolver()
 export class SessionsResolver {
