@@ -5,8 +5,8 @@ import { Database } from "../src/db/client.ts";
 import { startEmbedded } from "../src/db/embedded/start.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { newId } from "../src/ids.ts";
-import { closable, type HoldRequest, Journal, type Settlement } from "../src/ledger/journal.ts";
-import { Wallets } from "../src/ledger/wallets.ts";
+import { closable, type HoldRequest, Journal, type Settlement } from "../src/ledger/journal/journal.ts";
+import { Wallets } from "../src/ledger/wallets/wallets.ts";
 import { settleRate } from "./usage/settle-rate.ts";
 
 /**

@@ -10,7 +10,7 @@ import { startEmbedded } from "../src/db/embedded/start.ts";
 import { migrateDatabase } from "../src/db/migrate.ts";
 import { openKeys } from "../src/keys/open-keys.ts";
 import { mintKey } from "../src/keys/secret.ts";
-import { Wallets } from "../src/ledger/wallets.ts";
+import { Wallets } from "../src/ledger/wallets/wallets.ts";
 import { KeyGuesses } from "../src/limits/guesses.ts";
 import { Limiters } from "../src/limits/limiters.ts";
 

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { Batcher, Lane } from "../src/ledger/batcher.ts";
+import { Batcher, Lane } from "../src/ledger/journal/batcher.ts";
 
 /** Until an idle event loop has turned so often that a batch has left. */
 async function quiet(): Promise<void> {

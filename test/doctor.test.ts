@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
-import { Doctor, pauseAfter } from "../src/ledger/doctor.ts";
+import { Doctor, pauseAfter } from "../src/ledger/checks/doctor.ts";
 import { createLogger } from "../src/log.ts";
 import { generate, TestServer } from "./harness.ts";
 

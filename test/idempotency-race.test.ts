@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
 import { Sealer } from "../src/encryption.ts";
 import { newId } from "../src/ids.ts";
-import { Idempotency } from "../src/ledger/idempotency.ts";
-import { type HoldRequest, Journal } from "../src/ledger/journal.ts";
-import { Wallets } from "../src/ledger/wallets.ts";
+import { Idempotency } from "../src/ledger/idempotency/service.ts";
+import { type HoldRequest, Journal } from "../src/ledger/journal/journal.ts";
+import { Wallets } from "../src/ledger/wallets/wallets.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
 /** A call that was slow between its claim and its hold, and a twin that took it for dead. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
-import { Sweeper } from "../src/ledger/sweeper.ts";
-import { Wallets } from "../src/ledger/wallets.ts";
+import { Sweeper } from "../src/ledger/checks/sweeper.ts";
+import { Wallets } from "../src/ledger/wallets/wallets.ts";
 import { createLogger } from "../src/log.ts";
 import { type Customer, generate, useServer } from "./harness.ts";
 import { startHeldStandin } from "./standins/held.ts";

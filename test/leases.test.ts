@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
-import { Leases } from "../src/ledger/leases.ts";
+import { Leases } from "../src/ledger/journal/leases.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 
 let database: TestDatabase;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Command, Outcome } from "../src/ledger/model.ts";
-import { type Ledger, windowKey } from "../src/ledger/model-state.ts";
+import type { Command, Outcome } from "../src/ledger/checks/reference-model.ts";
+import { type Ledger, windowKey } from "../src/ledger/checks/reference-state.ts";
 import { play, script } from "./ledger-scripts.ts";
 
 /** Set SEED to play the scripts of a failed run again. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
-import { Journal } from "../src/ledger/journal.ts";
-import { Wallets } from "../src/ledger/wallets.ts";
+import { Journal } from "../src/ledger/journal/journal.ts";
+import { Wallets } from "../src/ledger/wallets/wallets.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 import { credit, holdFor, makeKey, openLedger, settlementOf, wideBudgets } from "./faults/ledger.ts";
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { newId } from "../src/ids.ts";
-import { Doctor } from "../src/ledger/doctor.ts";
-import { apply, type Command, type Outcome } from "../src/ledger/model.ts";
-import { emptyLedger, type Ledger } from "../src/ledger/model-state.ts";
+import { Doctor } from "../src/ledger/checks/doctor.ts";
+import { apply, type Command, type Outcome } from "../src/ledger/checks/reference-model.ts";
+import { emptyLedger, type Ledger } from "../src/ledger/checks/reference-state.ts";
 import { createLogger } from "../src/log.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 import { type RealAccount, RealLedger } from "./ledger-replay.ts";

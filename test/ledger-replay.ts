@@ -1,12 +1,18 @@
 import { Database } from "../src/db/client.ts";
 import { AppError } from "../src/errors.ts";
 import { newId } from "../src/ids.ts";
-import { Corrections } from "../src/ledger/corrections.ts";
-import { type ClosableHold, closable, type HoldDecision, type HoldRequest, Journal } from "../src/ledger/journal.ts";
-import type { Command } from "../src/ledger/model.ts";
-import type { Hold, HoldOrder } from "../src/ledger/model-state.ts";
-import { Sweeper } from "../src/ledger/sweeper.ts";
-import { Wallets } from "../src/ledger/wallets.ts";
+import type { Command } from "../src/ledger/checks/reference-model.ts";
+import type { Hold, HoldOrder } from "../src/ledger/checks/reference-state.ts";
+import { Sweeper } from "../src/ledger/checks/sweeper.ts";
+import {
+  type ClosableHold,
+  closable,
+  type HoldDecision,
+  type HoldRequest,
+  Journal,
+} from "../src/ledger/journal/journal.ts";
+import { Corrections } from "../src/ledger/wallets/corrections.ts";
+import { Wallets } from "../src/ledger/wallets/wallets.ts";
 import { createLogger } from "../src/log.ts";
 import type { TestDatabase } from "./database.ts";
 import { takeClock } from "./ledger-clock.ts";

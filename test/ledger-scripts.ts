@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import type { BudgetDraw } from "../src/ledger/journal.ts";
-import { apply, type Command, type Outcome } from "../src/ledger/model.ts";
-import { emptyLedger, type Ledger } from "../src/ledger/model-state.ts";
+import { apply, type Command, type Outcome } from "../src/ledger/checks/reference-model.ts";
+import { emptyLedger, type Ledger } from "../src/ledger/checks/reference-state.ts";
+import type { BudgetDraw } from "../src/ledger/journal/journal.ts";
 
 /**
  * Random scripts for the ledger, used for the pure model and for PostgreSQL alike. A line names things by number, so

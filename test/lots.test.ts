@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { amountMax } from "../src/ledger/amount.ts";
-import { bringUpToDate, type Lot, nextPeriod, type RefillRule, type WalletState } from "../src/ledger/lots.ts";
+import { bringUpToDate, type Lot, nextPeriod, type RefillRule, type WalletState } from "../src/ledger/wallets/lots.ts";
 
 const at = (text: string) => new Date(`${text}Z`);
 const now = at("2026-03-01T12:00:00");

@@ -3,7 +3,7 @@ import { createClient as createSseClient } from "graphql-sse";
 import { describe, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
 import { Sealer } from "../src/encryption.ts";
-import { Doctor } from "../src/ledger/doctor.ts";
+import { Doctor } from "../src/ledger/checks/doctor.ts";
 import { createLogger } from "../src/log.ts";
 import { PromptWriter } from "../src/prompts/writer.ts";
 import { type Customer, generate, useServer } from "./harness.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Sweeper } from "../src/ledger/sweeper.ts";
+import { Sweeper } from "../src/ledger/checks/sweeper.ts";
 import { createLogger } from "../src/log.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 import { credit, holdFor, type Key, type Ledger, makeKey, openLedger } from "./faults/ledger.ts";

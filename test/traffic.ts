@@ -1,6 +1,6 @@
 import { newId } from "../src/ids.ts";
-import { closeHolds } from "../src/ledger/hold-store.ts";
-import type { RequestStatus, Settlement } from "../src/ledger/journal.ts";
+import type { RequestStatus, Settlement } from "../src/ledger/journal/journal.ts";
+import { closeHolds } from "../src/ledger/journal/sql/close-holds.ts";
 import type { Customer, TestServer } from "./harness.ts";
 
 /** Calls of any time and outcome, settled by the ledger's own statement. */

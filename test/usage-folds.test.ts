@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
-import { Ageing } from "../src/ledger/ageing.ts";
-import { Doctor } from "../src/ledger/doctor.ts";
+import { Doctor } from "../src/ledger/checks/doctor.ts";
+import { Ageing } from "../src/ledger/rollups/ageing.ts";
 import { createLogger } from "../src/log.ts";
 import { type Customer, generate, useServer } from "./harness.ts";
 import { settlePast, uuidOf } from "./traffic.ts";

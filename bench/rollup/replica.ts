@@ -1,5 +1,5 @@
 import { Database } from "../../src/db/client.ts";
-import { Journal } from "../../src/ledger/journal.ts";
+import { Journal } from "../../src/ledger/journal/journal.ts";
 import { type Purse, pairsASecond } from "../usage/settle-rate.ts";
 
 /** One server's ledger as a process of its own: settles with the purse that it is told, and answers pairs a second. */

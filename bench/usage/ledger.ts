@@ -1,5 +1,5 @@
 import { Database, type Sql } from "../../src/db/client.ts";
-import { Ageing } from "../../src/ledger/ageing.ts";
+import { Ageing } from "../../src/ledger/rollups/ageing.ts";
 import { progress } from "./progress.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { performance } from "node:perf_hooks";
 import { Database, type Sql } from "../../src/db/client.ts";
 import { newId } from "../../src/ids.ts";
-import { closable, type HoldRequest, Journal } from "../../src/ledger/journal.ts";
-import { labelRollupCtes, rollupCtes } from "../../src/ledger/rollup-store.ts";
+import { closable, type HoldRequest, Journal } from "../../src/ledger/journal/journal.ts";
+import { labelRollupCtes, rollupCtes } from "../../src/ledger/rollups/sql/count-hourly.ts";
 
 /** What the rollups cost the settle path: the same pairs of reserve and settle, with them and without. */
 export interface SettleRate {
@@ -54,7 +54,7 @@ export async function settleRate(url: string, options: RateOptions): Promise<Set
   };
 }
 
-/** Leaves out what src/ledger/rollup-store.ts adds to the statement, and nothing else. */
+/** Leaves out what src/ledger/rollups/sql/count-hourly.ts adds to the statement, and nothing else. */
 function withoutRollups(sql: Sql): Sql {
   const unsafe: Sql["unsafe"] = (text, ...rest) =>
     sql.unsafe(text.replace(rollupCtes, "").replace(labelRollupCtes, ""), ...rest);

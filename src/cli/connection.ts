@@ -1,4 +1,4 @@
-import type { Finding } from "../ledger/doctor.ts";
+import type { Finding } from "../ledger/checks/doctor.ts";
 import type { BiGrant } from "../usage/bi.ts";
 import type { BiLimits } from "../usage/bi-store.ts";
 

@@ -6,10 +6,10 @@ import type { Loaders, LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
-import type { Correction, Corrections } from "../ledger/corrections.ts";
-import type { RefillRule } from "../ledger/lots.ts";
-import type { CreditEntryRow, WalletRow } from "../ledger/store.ts";
-import { defaultPriority, type Wallets } from "../ledger/wallets.ts";
+import type { Correction, Corrections } from "../ledger/wallets/corrections.ts";
+import type { RefillRule } from "../ledger/wallets/lots.ts";
+import type { CreditEntryRow, WalletRow } from "../ledger/wallets/store.ts";
+import { defaultPriority, type Wallets } from "../ledger/wallets/wallets.ts";
 import { checkNotes } from "./notes.ts";
 import { walletOfKey } from "./store.ts";
 

@@ -3,7 +3,7 @@ import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { CreditEntryRow, WalletRow } from "../ledger/store.ts";
+import type { CreditEntryRow, WalletRow } from "../ledger/wallets/store.ts";
 import type { AccountBudgets as BudgetRow } from "./store.ts";
 
 @ObjectType({ description: "Credits that one key, or the keys of one account, may spend.", simpleResolvers: true })

@@ -3,7 +3,7 @@ import { alias } from "drizzle-orm/pg-core";
 import type { Executor } from "../db/client.ts";
 import { providerInvoiceLines, providerInvoices } from "../db/tables/finance.ts";
 import { models } from "../db/tables/models.ts";
-import { toJson } from "../ledger/batch-json.ts";
+import { toJson } from "../ledger/journal/batch-json.ts";
 import type { InvoiceLine } from "./invoice-csv.ts";
 
 export type InvoiceRow = typeof providerInvoices.$inferSelect;

@@ -1,7 +1,7 @@
 import type { RecordChange } from "../auth/record-change.ts";
 import type { Database } from "../db/client.ts";
-import { Adjustments } from "../ledger/adjustments.ts";
-import type { Wallets } from "../ledger/wallets.ts";
+import { Adjustments } from "../ledger/wallets/adjustments.ts";
+import type { Wallets } from "../ledger/wallets/wallets.ts";
 import type { UsageService } from "../usage/service.ts";
 import { InvoiceResolver } from "./invoice-resolver.ts";
 import { Invoices } from "./invoices.ts";

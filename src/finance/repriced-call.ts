@@ -1,5 +1,5 @@
-import type { CallChange } from "../ledger/adjustments.ts";
-import type { RequestStatus } from "../ledger/journal.ts";
+import type { RequestStatus } from "../ledger/journal/journal.ts";
+import type { CallChange } from "../ledger/wallets/adjustments.ts";
 import { costOf, creditsOf, type Price, type Tariff, type Tokens } from "../models/price.ts";
 
 /**

@@ -6,7 +6,7 @@ import { isUniqueViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId, toWire } from "../ids.ts";
-import type { Adjustments } from "../ledger/adjustments.ts";
+import type { Adjustments } from "../ledger/wallets/adjustments.ts";
 import { Repeated } from "../tasks/interval.ts";
 import { checkSpan } from "../usage/checks.ts";
 import { refuseDropped, startLater } from "../usage/horizon.ts";

@@ -2,7 +2,7 @@ import type { Context } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
-import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal.ts";
+import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal/journal.ts";
 import type { Admission } from "../limits/service.ts";
 import { type Attempts, streamOf } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";

@@ -6,9 +6,9 @@ import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/c
 import { newId } from "../ids.ts";
 import type { RunningCalls } from "../keys/running.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
-import type { Idempotency } from "../ledger/idempotency.ts";
-import type { HoldRequest, Journal } from "../ledger/journal.ts";
-import type { Leases } from "../ledger/leases.ts";
+import type { Idempotency } from "../ledger/idempotency/service.ts";
+import type { HoldRequest, Journal } from "../ledger/journal/journal.ts";
+import type { Leases } from "../ledger/journal/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
 import { Attempts } from "../models/attempts.ts";
 import type { Catalogue, Modality, Route } from "../models/catalogue.ts";

@@ -1,4 +1,4 @@
-import type { HoldRequest, Settlement, SettleResult } from "../ledger/journal.ts";
+import type { HoldRequest, Settlement, SettleResult } from "../ledger/journal/journal.ts";
 import type { FinishReason } from "../models/providers/provider.ts";
 import type { GenerationRow } from "./store.ts";
 

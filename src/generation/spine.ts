@@ -3,7 +3,7 @@ import type { Database } from "../db/client.ts";
 import type { Sealer } from "../encryption.ts";
 import type { Meters } from "../graphql/directives/cost.ts";
 import type { KeysService } from "../keys/service.ts";
-import { Leases } from "../ledger/leases.ts";
+import { Leases } from "../ledger/journal/leases.ts";
 import { EmbedResolver } from "./embed-resolver.ts";
 import { EmbeddingMeter } from "./embedding.ts";
 import { AccessExplainer } from "./explain.ts";

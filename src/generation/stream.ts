@@ -1,7 +1,7 @@
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidStream } from "../graphql/directives/cost.ts";
-import type { Leases } from "../ledger/leases.ts";
+import type { Leases } from "../ledger/journal/leases.ts";
 import type { ProviderEvent, ToolCall } from "../models/providers/provider.ts";
 import { DeltaChannel } from "./delta-channel.ts";
 import type { PaidGeneration, StreamEnding } from "./paid-generation.ts";

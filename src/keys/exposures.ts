@@ -2,7 +2,7 @@ import type { RecordChange } from "../auth/record-change.ts";
 import { systemOrigin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { newId, toWire } from "../ids.ts";
-import { insertAlert } from "../ledger/alert-store.ts";
+import { insertAlert } from "../ledger/sql/raise-alert.ts";
 import { Gate } from "../tasks/gate.ts";
 import { markExposed, workingSecrets } from "./exposure-store.ts";
 import type { Guesses } from "./identity.ts";

@@ -6,7 +6,7 @@ import { isForeignKeyViolation, isUniqueViolation } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
-import type { Wallets } from "../ledger/wallets.ts";
+import type { Wallets } from "../ledger/wallets/wallets.ts";
 import { toAudit } from "./key-audit.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
 import { insertKey, insertSecret, type KeyRow } from "./store.ts";

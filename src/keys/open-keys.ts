@@ -2,7 +2,7 @@ import { AccountsResolver, UserAccountResolver } from "../accounts/resolver.ts";
 import { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/record-change.ts";
 import type { Database } from "../db/client.ts";
-import type { Wallets } from "../ledger/wallets.ts";
+import type { Wallets } from "../ledger/wallets/wallets.ts";
 import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./care-resolver.ts";
 import { Closing, type ClosingOptions } from "./closing.ts";
 import { Exposures } from "./exposures.ts";

@@ -5,7 +5,7 @@ import type { Database } from "../db/client.ts";
 import { databaseError } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
-import { insertAlert } from "../ledger/alert-store.ts";
+import { insertAlert } from "../ledger/sql/raise-alert.ts";
 import { Repeated } from "../tasks/interval.ts";
 import { hashOfFile, writeArchive } from "./archive-file.ts";
 import {

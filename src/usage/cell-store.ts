@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { Figures } from "../ledger/cubes.ts";
-import { unpacked } from "../ledger/slot-store.ts";
+import type { Figures } from "../ledger/rollups/shapes.ts";
+import { unpacked } from "../ledger/rollups/sql/pack-histogram.ts";
 import type { Dimension } from "./question.ts";
 import { type Cut, columns, filters, isLabel, type Source, sourcesOf } from "./source-store.ts";
 import type { Level, Part, Range } from "./spans.ts";
@@ -70,7 +70,7 @@ const rawFigures: Record<Figures, (corrected: boolean) => SQL> = {
   SUMS: (corrected) => sql`1::bigint as requests, (${failed})::int::bigint as failures, input_tokens::bigint,
     output_tokens::bigint, charged${corrected ? adjusted("charged") : sql``} as charged,
     cost_nano_usd${corrected ? adjusted("cost_nano_usd") : sql``} as cost_nano_usd`,
-  // The same buckets as src/ledger/rollup-store.ts counts in.
+  // The same buckets as src/ledger/rollups/sql/count-hourly.ts counts in.
   TIMES: () => sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as slot,
     1::bigint as requests`,
 };

@@ -1,5 +1,5 @@
 import type { Executor } from "../db/client.ts";
-import type { Figures, FoldGrain } from "../ledger/cubes.ts";
+import type { Figures, FoldGrain } from "../ledger/rollups/shapes.ts";
 import { isUtc } from "./checks.ts";
 import { foldedStarts } from "./fold-store.ts";
 import { askRollups, refuseDropped } from "./horizon.ts";

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import type { FoldGrain } from "../ledger/cubes.ts";
+import type { FoldGrain } from "../ledger/rollups/shapes.ts";
 import { dayMs, type Range } from "./spans.ts";
 
 /** What is summed up, by first instants. It says whether each lies in a span, also of days that began before it. */

@@ -1,4 +1,4 @@
-import type { RequestStatus } from "../ledger/journal.ts";
+import type { RequestStatus } from "../ledger/journal/journal.ts";
 import type { Range } from "./spans.ts";
 
 /** What can be asked of the ledger, and what it answers: the shapes that the stores and the service share. */

@@ -8,7 +8,7 @@ import {
   cubeTables,
   type Figures,
   type FoldGrain,
-} from "../ledger/cubes.ts";
+} from "../ledger/rollups/shapes.ts";
 import type { Basis, Dimension, Filter, Grain } from "./question.ts";
 import type { Level, Part } from "./spans.ts";
 

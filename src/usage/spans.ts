@@ -1,4 +1,4 @@
-import type { FoldGrain } from "../ledger/cubes.ts";
+import type { FoldGrain } from "../ledger/rollups/shapes.ts";
 
 /**
  * Cuts the span of a report into parts that can each be read from the coarsest sums that are exact for it: what was

@@ -111,7 +111,7 @@ function slotAt(share: number): SQL {
   return sql`min(slot) filter (where upto >= ceil(total * ${sql.raw(String(share))}::numeric))`;
 }
 
-/** The buckets of src/ledger/rollup-store.ts. */
+/** The buckets of src/ledger/rollups/sql/count-hourly.ts. */
 function middleOf(slot: SQL): SQL {
   return sql`case when ${slot} < 0 then 0 else 2 * power(1.1::float8, ${slot}) / 2.1 end`;
 }

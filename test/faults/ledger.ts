@@ -1,9 +1,15 @@
 import { Database } from "../../src/db/client.ts";
 import { newId } from "../../src/ids.ts";
-import type { BatcherLimits } from "../../src/ledger/batcher.ts";
-import { type BudgetDraw, closable, type HoldRequest, Journal, type Settlement } from "../../src/ledger/journal.ts";
-import { Sweeper } from "../../src/ledger/sweeper.ts";
-import { Wallets } from "../../src/ledger/wallets.ts";
+import { Sweeper } from "../../src/ledger/checks/sweeper.ts";
+import type { BatcherLimits } from "../../src/ledger/journal/batcher.ts";
+import {
+  type BudgetDraw,
+  closable,
+  type HoldRequest,
+  Journal,
+  type Settlement,
+} from "../../src/ledger/journal/journal.ts";
+import { Wallets } from "../../src/ledger/wallets/wallets.ts";
 import { createLogger } from "../../src/log.ts";
 
 /** The ledger as the server builds it, without the server: what the fault suite breaks. */

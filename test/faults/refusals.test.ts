@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Batcher } from "../../src/ledger/batcher.ts";
+import { Batcher } from "../../src/ledger/journal/batcher.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { generate } from "../harness.ts";
 import { startOpenAiStandin } from "../standins/openai.ts";

@@ -30,13 +30,13 @@ const sums = {
   costNanoUsd: exact("cost_nano_usd").notNull(),
 };
 
-/** What restatements have changed since, to be added to what was charged and to the cost. See src/ledger/adjustments.ts. */
+/** What restatements have changed since, to be added to what was charged and to the cost. See src/ledger/wallets/adjustments.ts. */
 const corrections = {
   chargedCorrection: exact("charged_correction").notNull().default(sql`0`),
   costCorrection: exact("cost_correction").notNull().default(sql`0`),
 };
 
-/** One row a bucket of a log-spaced histogram; the bounds of a bucket stand in src/ledger/rollup-store.ts. */
+/** One row a bucket of a log-spaced histogram; the bounds of a bucket stand in src/ledger/rollups/sql/count-hourly.ts. */
 const histogram = {
   measure: text("measure", { enum: ["LATENCY", "FIRST_TOKEN"] }).notNull(),
   bucket: smallint("bucket").notNull(),
@@ -88,7 +88,7 @@ export const usageLabelLatencyHourly = pgTable(
 
 /**
  * Days of UTC that can change no more, because no hold that was opened in them is open: summed up over fewer columns
- * and over longer times (see src/ledger/cubes.ts), so that long reports cost what they show.
+ * and over longer times (see src/ledger/rollups/shapes.ts), so that long reports cost what they show.
  */
 const fold = {
   cube: text("cube").notNull(),
@@ -120,7 +120,7 @@ export const usageFolded = pgTable("usage_folded", { ...fold, ...folded }, (t) =
   index("usage_folded_key").on(t.apiKeyId, t.cube, t.grain, t.start).where(sql`${t.apiKeyId} is not null`),
 ]);
 
-/** A row is one histogram: each number of `counts` is a bucket and its calls (see src/ledger/slot-store.ts), `requests` all calls. */
+/** A row is one histogram: each number of `counts` is a bucket and its calls (see src/ledger/rollups/sql/pack-histogram.ts), `requests` all calls. */
 const foldedTimes = {
   measure: histogram.measure,
   requests: sums.requests,

@@ -1,0 +1,73 @@
+import type { Database } from "../../db/client.ts";
+import { newId } from "../../ids.ts";
+import type { Logger } from "../../log.ts";
+import { insertAlert } from "../sql/raise-alert.ts";
+import { type Break, type Invariant, invariants } from "./sql/find-breaks.ts";
+
+/**
+ * Every invariant of the ledger, over the whole database, from one snapshot. A break of one micro-credit is a break.
+ */
+export interface Finding extends Invariant {
+  /** At most a hundred. */
+  breaks: Break[];
+}
+
+const hourMs = 3_600_000;
+/** Of the time of one connection, this part at most goes into examining, however large the ledger becomes. */
+const timeShare = 1 / 20;
+
+export class Doctor {
+  readonly #db: Database;
+  readonly #log: Logger;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(db: Database, log: Logger) {
+    this.#db = db;
+    this.#log = log;
+  }
+
+  async examine(): Promise<Finding[]> {
+    return this.#db.sqlSnapshot(async (sql) => {
+      const findings: Finding[] = [];
+      for (const { name, says, breaks } of invariants) findings.push({ name, says, breaks: await breaks(sql) });
+      return findings;
+    });
+  }
+
+  /**
+   * Examines the ledger once an hour, or less often where that takes minutes, and raises an alert for each invariant that
+   * is broken.
+   */
+  start(): void {
+    this.#checkAfter(hourMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #checkAfter(pauseMs: number): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(async () => {
+      const startedAt = performance.now();
+      await this.checkItself().catch((error: unknown) => this.#log.error({ err: error }, "the self-check failed"));
+      this.#checkAfter(pauseAfter(performance.now() - startedAt));
+    }, pauseMs).unref();
+  }
+
+  async checkItself(): Promise<void> {
+    for (const { name, says, breaks } of await this.examine()) {
+      if (breaks.length === 0) continue;
+      this.#log.error({ invariant: name, breaks: breaks.length }, "the ledger is not sound");
+      const details = { says, breaks: breaks.slice(0, 10) };
+      await insertAlert(this.#db.orm, { id: newId(), kind: "ledger.broken", subject: `invariant:${name}`, details });
+    }
+  }
+}
+
+/** How long after a check of some length the next one begins. */
+export function pauseAfter(tookMs: number): number {
+  return Math.max(hourMs, tookMs / timeShare);
+}

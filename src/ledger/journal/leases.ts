@@ -1,0 +1,76 @@
+import type { Database } from "../../db/client.ts";
+import { type HoldKey, renewLeases } from "./sql/renew-leases.ts";
+
+/**
+ * Keeps the holds of this process's running calls from expiring, all of them by one statement every few seconds. So a
+ * lease can be short, and what a process that died had reserved is soon free again.
+ */
+export interface LeasesOptions {
+  leaseSeconds: number;
+  everyMs: number;
+  onError: (error: unknown) => void;
+}
+
+interface Kept {
+  hold: HoldKey;
+  onLost: () => void;
+}
+
+export class Leases {
+  readonly #db: Database;
+  readonly #options: LeasesOptions;
+  readonly #kept = new Map<string, Kept>();
+  readonly #waiting: (() => void)[] = [];
+  #renewing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(db: Database, options: LeasesOptions) {
+    this.#db = db;
+    this.#options = options;
+  }
+
+  get leaseSeconds(): number {
+    return this.#options.leaseSeconds;
+  }
+
+  /** Renews the hold until the returned function is called. `onLost` tells that the hold was closed by others. */
+  keep(hold: HoldKey, onLost: () => void): () => void {
+    this.#kept.set(hold.id, { hold, onLost });
+    this.#timer ??= setInterval(() => {
+      // Never two at once: `idle` waits for the one that is under way.
+      this.#renewing ??= this.#renew().finally(() => {
+        this.#renewing = undefined;
+      });
+    }, this.#options.everyMs).unref();
+    return () => {
+      this.#kept.delete(hold.id);
+      if (this.#kept.size === 0) this.#rest();
+    };
+  }
+
+  /** Resolves when no call runs any more, and no statement for one that did. */
+  async idle(): Promise<void> {
+    if (this.#kept.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    await this.#renewing;
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  async #renew(): Promise<void> {
+    const asked = [...this.#kept.values()];
+    try {
+      const holds = asked.map(({ hold: { accountId, id } }) => ({ accountId, id }));
+      const open = new Set(await renewLeases(this.#db.sql, holds, this.#options.leaseSeconds));
+      for (const { hold, onLost } of asked) {
+        // One that was let go meanwhile has been settled by its own call.
+        if (!open.has(hold.id) && this.#kept.has(hold.id)) onLost();
+      }
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
+}

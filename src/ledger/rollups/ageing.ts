@@ -1,0 +1,50 @@
+import type { Database, Executor } from "../../db/client.ts";
+import { Repeated } from "../../tasks/interval.ts";
+import { createPartitions } from "./sql/create-partitions.ts";
+import { foldDay, lockFolds, nextFinalDay } from "./sql/fold-days.ts";
+
+/**
+ * What happens as the ledger grows older: partitions are created ahead of time, and days that are final
+ * are summed up. Every replica tries it by the hour; a lock lets one of them do it.
+ */
+const periodMs = 3_600_000;
+const monthsAhead = 2;
+
+export class Ageing {
+  readonly #db: Database;
+  readonly #hourly: Repeated;
+  #stopped = false;
+
+  constructor(db: Database, onError: (error: unknown) => void) {
+    this.#db = db;
+    this.#hourly = new Repeated(() => this.run(), periodMs, onError);
+  }
+
+  start(): void {
+    this.#hourly.start();
+  }
+
+  /** Waits for what is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#hourly.stop();
+  }
+
+  /** Answers how many days were summed up. */
+  async run(): Promise<number> {
+    await createPartitions(this.#db.orm, monthsAhead);
+    let days = 0;
+    // A day at a time: none of the transactions is long, and a stop need not wait for all.
+    while (!this.#stopped && (await this.#db.transaction(foldNext))) days++;
+    return days;
+  }
+}
+
+/** Not one snapshot, which would be of before the lock; what is final stays so, and the lock keeps restatements away. */
+async function foldNext(tx: Executor): Promise<boolean> {
+  if (!(await lockFolds(tx))) return false;
+  const day = await nextFinalDay(tx);
+  if (day === undefined) return false;
+  await foldDay(tx, day);
+  return true;
+}

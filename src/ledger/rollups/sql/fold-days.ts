@@ -1,0 +1,193 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Executor } from "../../../db/client.ts";
+import { type Cube, columnsOfCube, cubeNames, cubes, cubeTables, type Figures, type FoldGrain } from "../shapes.ts";
+import { packed, unpacked } from "./pack-histogram.ts";
+
+const sums = [
+  ..."requests input_tokens cached_input_tokens output_tokens reasoning_tokens charged cost_nano_usd".split(" "),
+  ..."failures charged_correction cost_correction".split(" "),
+];
+
+/** Any constant will do, as long as every replica uses the same one. */
+const lockKey = 7_461_006;
+/** Far more than a statement that opens a hold may take, so that none is still under way with an older instant. */
+export const openingMargin = sql`interval '1 hour'`;
+
+/** False when another replica is folding, or a restatement changes what would be; the lock ends with the transaction. */
+export async function lockFolds(tx: Executor): Promise<boolean> {
+  const [row] = await tx.execute(sql`select pg_try_advisory_xact_lock(${lockKey}) as locked`);
+  return (row as { locked: boolean }).locked;
+}
+
+/** Waits until no day is being summed up, and keeps any from it until the transaction ends. */
+export async function lockFoldsForWriting(tx: Executor): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${lockKey})`);
+}
+
+/**
+ * The next day that is final and not summed up. A request row is only ever written by closing an open hold of the same
+ * instant, so a day that is over and has no open hold can change no more.
+ */
+export async function nextFinalDay(tx: Executor): Promise<string | undefined> {
+  const [row] = await tx.execute(sql`
+    with first as (
+      select coalesce(
+        (select max(start) + interval '1 day' from usage_folds where grain = 'DAY'),
+        (select date_trunc('month', min(hour), 'UTC') from usage_hourly)
+      ) as start
+    )
+    select start from first where start + interval '1 day' + ${openingMargin} <= now()
+      and not exists (select from holds where state = 'open' and created_at < start + interval '1 day')`);
+  return (row as { start: string } | undefined)?.start;
+}
+
+/** The first instant of the sum of each grain that an instant is in. */
+export const startOf: Record<FoldGrain, (at: SQL) => SQL> = {
+  QUARTER: (at) => sql`date_bin('15 minutes', ${at}, 'epoch'::timestamptz)`,
+  HOUR: (at) => sql`date_trunc('hour', ${at}, 'UTC')`,
+  DAY: (at) => sql`date_trunc('day', ${at}, 'UTC')`,
+  DAYS_4: (at) => sql`date_bin('4 days', ${at}, 'epoch'::timestamptz)`,
+  DAYS_16: (at) => sql`date_bin('16 days', ${at}, 'epoch'::timestamptz)`,
+  MONTH: (at) => sql`date_trunc('month', ${at}, 'UTC')`,
+};
+
+/** The span of which one fold makes all sums of a grain, and the sums of which they are made unless a wider cube has them. */
+const spans: Record<FoldGrain, { length: SQL; of?: FoldGrain }> = {
+  QUARTER: { length: sql`interval '1 day'` },
+  HOUR: { length: sql`interval '1 day'` },
+  DAY: { length: sql`interval '1 day'` },
+  DAYS_4: { length: sql`interval '4 days'`, of: "DAY" },
+  DAYS_16: { length: sql`interval '16 days'`, of: "DAYS_4" },
+  MONTH: { length: sql`interval '1 month'`, of: "DAY" },
+};
+
+/** Sums up a day, and whatever longer time it is the last day of. */
+export async function foldDay(tx: Executor, day: string): Promise<void> {
+  // So that groups stay off the disk; and the planner's guesses about new tables are no reason to compile anything.
+  await tx.execute(sql`select set_config('work_mem', '64MB', true), set_config('jit', 'off', true)`);
+  if (await hasCalls(tx, day)) {
+    await foldSpan(tx, "QUARTER", day);
+    await noteFold(tx, "QUARTER", day);
+  }
+  await foldSpan(tx, "HOUR", day);
+  await foldSpan(tx, "DAY", day);
+  await noteFold(tx, "DAY", day);
+  for (const grain of ["DAYS_4", "DAYS_16", "MONTH"] as const) {
+    const first = await firstDayOf(tx, grain, day);
+    if (first === undefined) continue;
+    await foldSpan(tx, grain, first);
+    await noteFold(tx, grain, first);
+  }
+}
+
+/** Whether no calls of a day were archived and dropped; none are until the transaction ends. */
+async function hasCalls(tx: Executor, day: string): Promise<boolean> {
+  await tx.execute(sql`lock table only requests in access share mode`);
+  const [row] = await tx.execute(sql`
+    select ${day}::timestamptz >= coalesce(requests_dropped_before(), '-infinity') as "hasCalls"`);
+  return (row as { hasCalls: boolean }).hasCalls;
+}
+
+/** Undefined unless the day is the last of such a time. */
+async function firstDayOf(tx: Executor, grain: FoldGrain, day: string): Promise<string | undefined> {
+  const next = sql`(${day}::timestamptz + interval '1 day')`;
+  const [row] = await tx.execute(sql`
+    select ${startOf[grain](sql`${day}::timestamptz`)} as start where ${startOf[grain](next)} = ${next}`);
+  return (row as { start: string } | undefined)?.start;
+}
+
+/** From the widest cube to the narrowest, as those are made of the wider ones. */
+async function foldSpan(tx: Executor, grain: FoldGrain, first: string): Promise<void> {
+  for (const cube of cubeNames.toReversed()) {
+    const { kept } = cubes[cube];
+    if (kept.SUMS.includes(grain)) await tx.execute(foldSums({ cube, grain, first }));
+    if (kept.TIMES.includes(grain)) await tx.execute(foldTimes({ cube, grain, first }));
+  }
+}
+
+async function noteFold(tx: Executor, grain: FoldGrain, start: string): Promise<void> {
+  await tx.execute(sql`insert into usage_folds (grain, start) values (${grain}, ${start}::timestamptz)`);
+}
+
+interface Fold {
+  cube: Cube;
+  grain: FoldGrain;
+  first: string;
+}
+
+interface Source {
+  table: SQL;
+  /** The column that says when. */
+  at: SQL;
+  where: SQL;
+  /** Otherwise it is hourly, or of calls. */
+  isFolded: boolean;
+}
+
+/** What a cube is made of, by what is the least to read: a wider cube, its own sums of shorter times, hours or calls. */
+function sourceOf({ cube, grain, first }: Fold, figures: Figures): Source {
+  const { hourly, folded } = cubeTables[cubes[cube].of][figures];
+  const { length, of } = spans[grain];
+  const within = (at: SQL) => sql`${at} >= ${first}::timestamptz and ${at} < ${first}::timestamptz + ${length}`;
+  const wider = widerCube(cube, grain, figures);
+  if (wider || of) {
+    const held = sql`cube = ${wider ?? cube} and grain = ${wider ? grain : of}`;
+    return { table: sql.raw(folded), at: sql`start`, where: sql`${held} and ${within(sql`start`)}`, isFolded: true };
+  }
+  const [table, at] = grain === "QUARTER" ? [callsOf(within), sql`created_at`] : [sql.raw(hourly), sql`hour`];
+  return { table, at, where: within(at), isFolded: false };
+}
+
+/** Calls as hourly sums have them, with what restatements have changed of them before they are summed up. */
+function callsOf(within: (at: SQL) => SQL): SQL {
+  return sql`(
+    select r.*, 1 as requests, coalesce(a.charged, 0) as charged_correction, coalesce(a.cost_nano_usd, 0) as cost_correction
+    from requests r left join (
+      select account_id, request_id as id, sum(charged) as charged, sum(cost_nano_usd) as cost_nano_usd
+      from request_adjustments where ${within(sql`request_created_at`)} group by account_id, request_id
+    ) a using (account_id, id)
+  ) call`;
+}
+
+/** The narrowest of the cubes that have all columns of this one and more, for the same times. */
+function widerCube(cube: Cube, grain: FoldGrain, figures: Figures): Cube | undefined {
+  const { of, columns } = cubes[cube];
+  return cubeNames.find((name) => {
+    const other = cubes[name];
+    const isWider = other.of === of && other.columns.length > columns.length;
+    return isWider && columns.every((column) => other.columns.includes(column)) && other.kept[figures].includes(grain);
+  });
+}
+
+/** In the order of the columns: what is asked of one customer or key then lies together. */
+function foldSums(fold: Fold): SQL {
+  const { cube, grain } = fold;
+  const { table, at, where, isFolded } = sourceOf(fold, "SUMS");
+  const { folded, kept } = targetOf(cube, "SUMS");
+  const failures = sql`coalesce(sum(requests) filter (where status in ('FAILED', 'ABANDONED')), 0)`;
+  const summed = sums.map((name) => (name === "failures" && !isFolded ? failures : sql.raw(`sum(${name})`)));
+  return sql`
+    insert into ${folded} (cube, grain, start, ${kept}, ${sql.raw(sums.join(", "))})
+    select ${cube}, ${grain}, ${startOf[grain](at)} as first, ${kept}, ${sql.join(summed, sql`, `)}
+    from ${table} where ${where} group by first, ${kept} order by ${kept}, first`;
+}
+
+/** One row holds a whole histogram: reading it is a fraction of reading a row for each of its buckets. */
+function foldTimes(fold: Fold): SQL {
+  const { cube, grain } = fold;
+  const { table, at, where, isFolded } = sourceOf(fold, "TIMES");
+  const { folded, kept } = targetOf(cube, "TIMES");
+  const slot = isFolded ? unpacked(sql`slot`) : { bucket: sql`bucket`, calls: sql`requests` };
+  return sql`
+    insert into ${folded} (cube, grain, start, ${kept}, measure, requests, counts)
+    select ${cube}, ${grain}, first, ${kept}, measure, sum(n), array_agg(${packed(sql`bucket`, sql`n`)})
+    from (
+      select ${startOf[grain](at)} as first, ${kept}, measure, ${slot.bucket} as bucket, sum(${slot.calls})::bigint as n
+      from ${table}${isFolded ? sql`, unnest(counts) as slot` : sql``} where ${where} group by first, ${kept}, measure, bucket
+    ) slot group by first, ${kept}, measure order by ${kept}, first`;
+}
+
+function targetOf(cube: Cube, figures: Figures): { folded: SQL; kept: SQL } {
+  const { folded } = cubeTables[cubes[cube].of][figures];
+  return { folded: sql.raw(folded), kept: sql.raw(columnsOfCube(cube).join(", ")) };
+}
