@@ -49,7 +49,7 @@ import { RunningRequests } from "./http/running-requests.ts";
 import { addRoutes, createServer } from "./http/server.ts";
 import { Sockets } from "./http/sockets.ts";
 import { addWellKnown } from "./http/well-known.ts";
-import { openKeys } from "./keys/open-keys.ts";
+import { openKeys } from "./keys/wire.ts";
 import { Doctor } from "./ledger/checks/doctor.ts";
 import { Sweeper } from "./ledger/checks/sweeper.ts";
 import { Idempotency } from "./ledger/idempotency/service.ts";

@@ -150,8 +150,8 @@ const plants: Plant[] = [
     ["secret-types", "resolver"],
   ].map(([from = "", to = ""]) => {
     const up = "../".repeat(from.split("/").length);
-    // Of a store, wire types may know the shape of a row, so this plant runs what it imports.
-    const text = `import ${from === "types" && to === "store" ? "" : "type "}{ A } from "${up}keys/${to}.ts";`;
+    // Wire types may know the shape of a row and of what their service answers, so these plants run what they import.
+    const text = `import ${from === "types" ? "" : "type "}{ A } from "${up}keys/${to}.ts";`;
     return oneFile("role-direction", `${from} -> ${to}`, `src/keys/${from}.ts`, text);
   }),
 

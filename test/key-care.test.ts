@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { Database } from "../src/db/client.ts";
 import { keyTakingFields } from "../src/http/exposed-keys.ts";
-import { RotationReminders } from "../src/keys/reminders.ts";
+import { RotationReminders } from "../src/keys/rotation/reminders.ts";
 import { mintKey } from "../src/keys/secret.ts";
 import { generate, someAddress, useServer } from "./harness.ts";
 

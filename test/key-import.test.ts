@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { importLinesMax } from "../src/keys/import.ts";
-import { readImportFile } from "../src/keys/import-file.ts";
-import { importFields } from "../src/keys/import-schema.ts";
+import { readImportFile } from "../src/keys/import/file.ts";
+import { importFields } from "../src/keys/import/schema.ts";
+import { importLinesMax } from "../src/keys/import/service.ts";
 import { generate, useServer } from "./harness.ts";
 
 const server = useServer();

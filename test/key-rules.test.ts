@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { isAddressRange } from "../src/keys/addresses.ts";
-import { isOpen, openHours, opensAt, readHours } from "../src/keys/hours.ts";
-import { allowsModel, isWithin } from "../src/keys/model-list.ts";
+import { isAddressRange } from "../src/keys/rules/addresses.ts";
+import { isOpen, openHours, opensAt, readHours } from "../src/keys/rules/hours.ts";
+import { allowsModel, isWithin } from "../src/keys/rules/model-patterns.ts";
 
 describe("a list of models", () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { lookedAtMax } from "../src/keys/search-store.ts";
+import { lookedAtMax } from "../src/keys/sql/search-keys.ts";
 import { useServer } from "./harness.ts";
 
 const server = useServer();

@@ -1,10 +1,10 @@
 import type { Budget, KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
-import { allowsAddress, toBlockList } from "../keys/addresses.ts";
-import { openHours } from "../keys/hours.ts";
 import { toViewer } from "../keys/identity.ts";
-import { judgeHours } from "../keys/judgement.ts";
+import { allowsAddress, toBlockList } from "../keys/rules/addresses.ts";
+import { openHours } from "../keys/rules/hours.ts";
+import { judgeHours } from "../keys/rules/verdict.ts";
 import { keyWithPlan, type SecretMatch } from "../keys/store.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { LimitsService, Usage } from "../limits/service.ts";

@@ -1,4 +1,4 @@
-import type { RunningCalls } from "../keys/running.ts";
+import type { RunningCalls } from "../keys/running-calls.ts";
 import { Cancellation, type Cancelled } from "../tasks/cancellation.ts";
 
 /**

@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { Answered, Cost, Meter, StreamMeter } from "../graphql/directives/cost.ts";
 import { newId } from "../ids.ts";
-import type { RunningCalls } from "../keys/running.ts";
+import type { RunningCalls } from "../keys/running-calls.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Idempotency } from "../ledger/idempotency/service.ts";
 import type { HoldRequest, Journal } from "../ledger/journal/journal.ts";

@@ -3,7 +3,7 @@ import { type DocumentNode, Kind, parse } from "graphql";
 import { isAccessToken } from "../auth/sessions/tokens.ts";
 import { badInput } from "../errors.ts";
 import { limits } from "../graphql/hardening.ts";
-import type { Exposures } from "../keys/exposures.ts";
+import type { Exposures } from "../keys/exposure/exposures.ts";
 import { isKeyText, mintedKeysIn } from "../keys/secret.ts";
 
 /**

@@ -2,13 +2,13 @@ import type { Identity, KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { Gate } from "../tasks/gate.ts";
-import { toBlockList } from "./addresses.ts";
-import { budgetsOf, effectiveLimits } from "./effective.ts";
-import { openHours } from "./hours.ts";
-import { type Judged, judge } from "./judgement.ts";
+import { trustedMs } from "./freshness.ts";
+import { toBlockList } from "./rules/addresses.ts";
+import { budgetsOf, effectiveLimits } from "./rules/effective.ts";
+import { openHours } from "./rules/hours.ts";
+import { type Judged, judge } from "./rules/verdict.ts";
 import { digestKey, isKeyText, type Peppers, verifyKey } from "./secret.ts";
 import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
-import { trustedMs } from "./trust.ts";
 
 /**
  * Who is behind a key text. A read of the database is trusted for five seconds and only reads fill the cache, so a

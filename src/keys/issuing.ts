@@ -7,10 +7,10 @@ import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Wallets } from "../ledger/wallets/wallets.ts";
-import { toAudit } from "./key-audit.ts";
+import { toAudit } from "./audit-record.ts";
+import { type KeyTerms, readTerms, type Terms } from "./rules/key-input.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
 import { insertKey, insertSecret, type KeyRow } from "./store.ts";
-import { type KeyTerms, readTerms, type Terms } from "./terms.ts";
 
 /**
  * How a new key comes to be, one by one or out of a file: its order is read, its text made into what is stored, and

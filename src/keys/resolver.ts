@@ -6,14 +6,7 @@ import { type Context, originOf, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { fromWire, readWire } from "../ids.ts";
-import {
-  ApiKeyFilter,
-  CreateApiKeyInput,
-  toKeyChange,
-  toKeyFilter,
-  toKeyOrder,
-  UpdateApiKeyInput,
-} from "./input-types.ts";
+import { ApiKeyFilter, CreateApiKeyInput, toKeyChange, toKeyFilter, toKeyOrder, UpdateApiKeyInput } from "./inputs.ts";
 import type { KeysService } from "./service.ts";
 import { ApiKey, ApiKeyConnection, ApiKeySecret, IssuedApiKey, toApiKey, toApiKeySecret } from "./types.ts";
 

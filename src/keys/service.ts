@@ -6,11 +6,19 @@ import { AppError } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
+import { toAudit } from "./audit-record.ts";
 import type { KeyIdentity } from "./identity.ts";
 import { asRefusal, checkNotExpired, type Issuing, type KeyOrder, type PreparedKey, readKeyOrder } from "./issuing.ts";
-import { toAudit } from "./key-audit.ts";
-import { type KeyFilter, lastLookedAt, searchKeys } from "./search-store.ts";
-import { changeable, checkKeyCount, checkMemberOrder, checkSteward, checkWithin, isMember } from "./stewardship.ts";
+import { type KeyTerms, readChange } from "./rules/key-input.ts";
+import {
+  changeable,
+  checkKeyCount,
+  checkMemberOrder,
+  checkSteward,
+  checkWithin,
+  isMember,
+} from "./rules/permissions.ts";
+import { type KeyFilter, lastLookedAt, searchKeys } from "./sql/search-keys.ts";
 import {
   countKeysBy,
   type KeyRow,
@@ -21,7 +29,6 @@ import {
   secretsByKey,
   updateKey,
 } from "./store.ts";
-import { type KeyTerms, readChange } from "./terms.ts";
 
 /**
  * The life of API keys. A key keeps its id, wallet and history for life; its secret is shown once, at issue, and only

@@ -2,10 +2,10 @@ import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { HoursOfUse } from "./hours-types.ts";
-import { budgetsToText } from "./limit-text.ts";
+import { effectiveWithinMs } from "./freshness.ts";
+import { budgetsToText } from "./rules/budget-text.ts";
+import { HoursOfUse } from "./rules/types.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
-import { effectiveWithinMs } from "./trust.ts";
 
 export enum ApiKeyStatus {
   ACTIVE = "ACTIVE",

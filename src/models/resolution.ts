@@ -1,5 +1,5 @@
 import type { KeyViewer } from "../auth/viewer.ts";
-import { allowsModel } from "../keys/model-list.ts";
+import { allowsModel } from "../keys/rules/model-patterns.ts";
 import type { AliasRow, CatalogueRows, ModelRow, PriceRow } from "./store.ts";
 
 /** What the rows of the catalogue say together, arranged for looking things up: made once for each reading of them. */

@@ -1,5 +1,5 @@
 import { CsvError, parse } from "csv-parse/sync";
-import { importFields } from "./import-schema.ts";
+import { importFields } from "./schema.ts";
 
 /**
  * Import files: CSV with the names of fields in its first line, or a JSON array of objects. Only the form is read here;

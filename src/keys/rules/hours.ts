@@ -1,5 +1,5 @@
-import type { StoredHours } from "../db/tables/ledger.ts";
-import { badInput } from "../errors.ts";
+import type { StoredHours } from "../../db/tables/ledger.ts";
+import { badInput } from "../../errors.ts";
 
 /**
  * Hours and days of use, in the time zone that they were agreed in: nine o'clock stays nine o'clock when the clocks

@@ -1,16 +1,16 @@
-import type { AccountsService } from "../accounts/service.ts";
-import type { RecordChange } from "../auth/record-change.ts";
-import type { Origin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { isForeignKeyViolation, isUniqueViolation } from "../db/errors.ts";
-import { AppError, badInput } from "../errors.ts";
-import type { Loaders, LoadMany } from "../graphql/loaders.ts";
-import { newId, toWire } from "../ids.ts";
-import type { KeyIdentity } from "./identity.ts";
-import { limitsToAudit } from "./key-audit.ts";
-import { deletePlan, insertPlan, listPlans, lockPlan, type NewPlan, plansById, updatePlan } from "./plan-store.ts";
-import type { KeyRow, PlanRow } from "./store.ts";
-import { type KeyTerms, readChange } from "./terms.ts";
+import type { AccountsService } from "../../accounts/service.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { isForeignKeyViolation, isUniqueViolation } from "../../db/errors.ts";
+import { AppError, badInput } from "../../errors.ts";
+import type { Loaders, LoadMany } from "../../graphql/loaders.ts";
+import { newId, toWire } from "../../ids.ts";
+import { limitsToAudit } from "../audit-record.ts";
+import type { KeyIdentity } from "../identity.ts";
+import { type KeyTerms, readChange } from "../rules/key-input.ts";
+import type { KeyRow, PlanRow } from "../store.ts";
+import { deletePlan, insertPlan, listPlans, lockPlan, type NewPlan, plansById, updatePlan } from "./store.ts";
 
 /**
  * Plans: defaults for many keys. A key refers to its plan and copies nothing, so that a change of the plan is a change

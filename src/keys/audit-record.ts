@@ -1,6 +1,6 @@
 import { toWire } from "../ids.ts";
-import type { LimitColumns } from "./effective.ts";
-import { budgetsToText } from "./limit-text.ts";
+import { budgetsToText } from "./rules/budget-text.ts";
+import type { LimitColumns } from "./rules/effective.ts";
 import type { KeyRow } from "./store.ts";
 
 /** What the audit keeps of a key: its terms and state. Nothing from which its secret could be told is among them. */

@@ -1,10 +1,10 @@
-import { defaultScopes, isModelScope, scopes as knownScopes } from "../auth/access.ts";
-import { badInput } from "../errors.ts";
-import { parseCredits, parseUsd } from "../ledger/amount.ts";
+import { defaultScopes, isModelScope, scopes as knownScopes } from "../../auth/access.ts";
+import { badInput } from "../../errors.ts";
+import { parseCredits, parseUsd } from "../../ledger/amount.ts";
+import type { NewKey } from "../store.ts";
 import { isAddressRange } from "./addresses.ts";
 import { type HoursOrder, readHours } from "./hours.ts";
-import { isModelPattern } from "./model-list.ts";
-import type { NewKey } from "./store.ts";
+import { isModelPattern } from "./model-patterns.ts";
 
 /** What an admin may agree on with the holder of a key: read and judged here, whichever door it came through. */
 export interface KeyTerms {

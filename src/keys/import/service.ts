@@ -1,14 +1,14 @@
-import type { AccountsService } from "../accounts/service.ts";
-import type { Origin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { AppError, badInput } from "../errors.ts";
-import { readWire } from "../ids.ts";
-import { type Fault, type ImportFormat, type RawEntry, readImportFile } from "./import-file.ts";
-import { importEntry } from "./import-schema.ts";
-import { asRefusal, type Issuing, type PreparedKey, type ReadOrder, readKeyOrder } from "./issuing.ts";
-import { plansById } from "./plan-store.ts";
-import { digestKey, type Peppers } from "./secret.ts";
-import { digestsInUse, type KeyRow } from "./store.ts";
+import type { AccountsService } from "../../accounts/service.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { readWire } from "../../ids.ts";
+import { asRefusal, type Issuing, type PreparedKey, type ReadOrder, readKeyOrder } from "../issuing.ts";
+import { plansById } from "../plans/store.ts";
+import { digestKey, type Peppers } from "../secret.ts";
+import { digestsInUse, type KeyRow } from "../store.ts";
+import { type Fault, type ImportFormat, type RawEntry, readImportFile } from "./file.ts";
+import { importEntry } from "./schema.ts";
 
 /**
  * Many keys out of a file, all of them or none: the file is judged as a whole and every fault is told with its line

@@ -1,14 +1,14 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import { boundAccount, type Origin, type UserViewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { AppError, badInput } from "../errors.ts";
-import { newId, toWire } from "../ids.ts";
-import type { KeyIdentity } from "./identity.ts";
-import { asRefusal } from "./issuing.ts";
-import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
-import type { IssuedKey } from "./service.ts";
-import { changeable } from "./stewardship.ts";
-import { endSecrets, insertSecret, type KeyRow, liveSecrets, lockKey, updateKey } from "./store.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import { boundAccount, type Origin, type UserViewer } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { newId, toWire } from "../../ids.ts";
+import type { KeyIdentity } from "../identity.ts";
+import { asRefusal } from "../issuing.ts";
+import { changeable } from "../rules/permissions.ts";
+import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "../secret.ts";
+import type { IssuedKey } from "../service.ts";
+import { endSecrets, insertSecret, type KeyRow, liveSecrets, lockKey, updateKey } from "../store.ts";
 
 /**
  * One key, many secrets. Rotating gives a key a new secret and leaves everything else as it is: id, credits, limits

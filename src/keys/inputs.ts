@@ -1,9 +1,9 @@
 import { Field, ID, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
-import { HoursOfUseInput } from "./hours-types.ts";
-import type { KeyFilter } from "./search-store.ts";
-import type { KeyTerms } from "./terms.ts";
+import type { KeyTerms } from "./rules/key-input.ts";
+import { HoursOfUseInput } from "./rules/types.ts";
+import type { KeyFilter } from "./sql/search-keys.ts";
 import { ApiKeyStatus, LimitMode } from "./types.ts";
 
 /** What both a new key and a change of one may say. */

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
+import type { Executor } from "../../db/client.ts";
 
 /**
  * Marks secrets that are due and raises an alert for each that was marked here: of two replicas that find the same one,

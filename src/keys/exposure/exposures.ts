@@ -1,12 +1,12 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import { systemOrigin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { newId, toWire } from "../ids.ts";
-import { insertAlert } from "../ledger/sql/raise-alert.ts";
-import { Gate } from "../tasks/gate.ts";
-import { markExposed, workingSecrets } from "./exposure-store.ts";
-import type { Guesses } from "./identity.ts";
-import { digestKey, type Peppers } from "./secret.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import { systemOrigin } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { newId, toWire } from "../../ids.ts";
+import { insertAlert } from "../../ledger/sql/raise-alert.ts";
+import { Gate } from "../../tasks/gate.ts";
+import type { Guesses } from "../identity.ts";
+import { digestKey, type Peppers } from "../secret.ts";
+import { markExposed, workingSecrets } from "./store.ts";
 
 /**
  * Keys whose text came where others may read it: in a URL, or among what an operation says. Such a secret is marked

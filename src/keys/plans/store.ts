@@ -1,7 +1,7 @@
 import { desc, eq, inArray, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { plans } from "../db/tables/ledger.ts";
-import type { PlanRow } from "./store.ts";
+import type { Executor } from "../../db/client.ts";
+import { plans } from "../../db/tables/ledger.ts";
+import type { PlanRow } from "../store.ts";
 
 export type NewPlan = Omit<typeof plans.$inferInsert, "createdAt" | "version">;
 

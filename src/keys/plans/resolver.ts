@@ -1,11 +1,11 @@
 import { Arg, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
-import { Account } from "../accounts/types.ts";
-import { type Context, originOf } from "../auth/viewer.ts";
-import { fromWire } from "../ids.ts";
-import { effectiveLimits } from "./effective.ts";
-import { CreatePlanInput, KeyLimits, Plan, toKeyLimits, toPlan, UpdatePlanInput } from "./plan-types.ts";
-import type { Plans } from "./plans.ts";
-import { ApiKey } from "./types.ts";
+import { Account } from "../../accounts/types.ts";
+import { type Context, originOf } from "../../auth/viewer.ts";
+import { fromWire } from "../../ids.ts";
+import { effectiveLimits } from "../rules/effective.ts";
+import { ApiKey } from "../types.ts";
+import type { Plans } from "./service.ts";
+import { CreatePlanInput, KeyLimits, Plan, toKeyLimits, toPlan, UpdatePlanInput } from "./types.ts";
 
 @Resolver(() => Plan)
 export class PlansResolver {

@@ -1,7 +1,7 @@
 import { and, desc, eq, lt, type SQL, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { accounts, apiKeys, keySecrets } from "../db/tables/ledger.ts";
-import { expired, type KeyRow, keyColumns } from "./store.ts";
+import type { Executor } from "../../db/client.ts";
+import { accounts, apiKeys, keySecrets } from "../../db/tables/ledger.ts";
+import { expired, type KeyRow, keyColumns } from "../store.ts";
 
 export interface KeyFilter {
   accountId?: string | undefined;

@@ -1,11 +1,11 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import type { Origin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { newId, toWire } from "../ids.ts";
-import { insertAlert } from "../ledger/sql/raise-alert.ts";
-import type { KeyIdentity } from "./identity.ts";
-import { digestKey, isKeyText, type Peppers } from "./secret.ts";
-import { keyIdByLiveDigest, lockKey, updateKey } from "./store.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { newId, toWire } from "../../ids.ts";
+import { insertAlert } from "../../ledger/sql/raise-alert.ts";
+import type { KeyIdentity } from "../identity.ts";
+import { digestKey, isKeyText, type Peppers } from "../secret.ts";
+import { keyIdByLiveDigest, lockKey, updateKey } from "../store.ts";
 
 /**
  * Keys that were found where they should not be. Whoever has the text of a key can stop it: it is of no use to anyone

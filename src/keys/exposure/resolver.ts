@@ -1,13 +1,13 @@
 import { Arg, Ctx, Directive, FieldResolver, ID, Mutation, Resolver, Root } from "type-graphql";
-import type { AccountsService } from "../accounts/service.ts";
-import { Account, toAccount } from "../accounts/types.ts";
-import { type Context, originOf, systemOrigin } from "../auth/viewer.ts";
-import { fromWire } from "../ids.ts";
-import type { Closing } from "./closing.ts";
+import type { AccountsService } from "../../accounts/service.ts";
+import { Account, toAccount } from "../../accounts/types.ts";
+import { type Context, originOf, systemOrigin } from "../../auth/viewer.ts";
+import { fromWire } from "../../ids.ts";
+import type { Closing } from "../account-closing.ts";
+import { dueAt } from "../rotation/service.ts";
+import type { KeysService } from "../service.ts";
+import { ApiKey } from "../types.ts";
 import type { Leaks } from "./leaks.ts";
-import { dueAt } from "./rotation.ts";
-import type { KeysService } from "./service.ts";
-import { ApiKey } from "./types.ts";
 
 @Resolver()
 export class LeaksResolver {

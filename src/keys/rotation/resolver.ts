@@ -1,8 +1,8 @@
 import { Arg, Ctx, Directive, ID, Int, Mutation, Resolver } from "type-graphql";
-import { type Context, originOf, personOf } from "../auth/viewer.ts";
-import { fromWire } from "../ids.ts";
-import type { Rotation } from "./rotation.ts";
-import { ApiKey, IssuedApiKey, toApiKey } from "./types.ts";
+import { type Context, originOf, personOf } from "../../auth/viewer.ts";
+import { fromWire } from "../../ids.ts";
+import { ApiKey, IssuedApiKey, toApiKey } from "../types.ts";
+import type { Rotation } from "./service.ts";
 
 const dayInSeconds = 86_400;
 

@@ -1,10 +1,10 @@
-import type { UserViewer } from "../auth/viewer.ts";
-import { AppError } from "../errors.ts";
+import type { UserViewer } from "../../auth/viewer.ts";
+import { AppError } from "../../errors.ts";
+import type { KeyOrder } from "../issuing.ts";
+import type { KeyRow } from "../store.ts";
 import type { LimitColumns } from "./effective.ts";
-import type { KeyOrder } from "./issuing.ts";
-import { isWithin } from "./model-list.ts";
-import type { KeyRow } from "./store.ts";
-import type { KeyTerms, Terms } from "./terms.ts";
+import type { KeyTerms, Terms } from "./key-input.ts";
+import { isWithin } from "./model-patterns.ts";
 
 /**
  * Who may manage which keys. An OPERATOR all of them; a MEMBER those that it made in its own account, within the plan

@@ -1,7 +1,7 @@
 import { Arg, Ctx, Directive, Mutation, Resolver } from "type-graphql";
-import { type Context, originOf } from "../auth/viewer.ts";
-import type { KeyImport } from "./import.ts";
-import { ApiKeyImport, ImportApiKeysInput, toApiKeyImport, toImportOrder } from "./import-types.ts";
+import { type Context, originOf } from "../../auth/viewer.ts";
+import type { KeyImport } from "./service.ts";
+import { ApiKeyImport, ImportApiKeysInput, toApiKeyImport, toImportOrder } from "./types.ts";
 
 @Resolver()
 export class ImportResolver {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { weekdays } from "./hours.ts";
+import { weekdays } from "../rules/hours.ts";
 
 /** One entry of an import file: the fields of `CreateApiKeyInput`, and no others. */
 const list = z.array(z.string()).nullish();

@@ -1,5 +1,5 @@
-import type { Budget } from "../auth/viewer.ts";
-import type { BudgetColumns, KeyRow, PlanRow, SecretMatch } from "./store.ts";
+import type { Budget } from "../../auth/viewer.ts";
+import type { BudgetColumns, KeyRow, PlanRow, SecretMatch } from "../store.ts";
 
 /** What holds for a key: what it says for itself, else what its plan says. */
 export type LimitColumns = Pick<PlanRow, "models" | "requestsPerMinute" | "tokensPerMinute" | "maxConcurrency"> &

@@ -1,7 +1,7 @@
 import { and, eq, inArray, isNull, ne, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { apiKeys, keySecrets } from "../db/tables/ledger.ts";
-import type { SecretRow } from "./store.ts";
+import type { Executor } from "../../db/client.ts";
+import { apiKeys, keySecrets } from "../../db/tables/ledger.ts";
+import type { SecretRow } from "../store.ts";
 
 /** Secrets that open something now, or will when their key is let on again. */
 export function workingSecrets(tx: Executor, digests: Buffer[]): Promise<Pick<SecretRow, "id" | "exposedAt">[]> {

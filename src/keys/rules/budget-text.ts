@@ -1,5 +1,5 @@
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { BudgetColumns } from "./store.ts";
+import { formatCredits, formatUsd } from "../../ledger/amount.ts";
+import type { BudgetColumns } from "../store.ts";
 
 /** Budgets as people read them. */
 export function budgetsToText(budgets: BudgetColumns) {

@@ -1,9 +1,9 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
-import { toWire } from "../ids.ts";
-import type { LimitColumns } from "./effective.ts";
-import { budgetsToText } from "./limit-text.ts";
-import type { PlanRow } from "./store.ts";
+import { GraphQLDecimal } from "../../graphql/scalars.ts";
+import { toWire } from "../../ids.ts";
+import { budgetsToText } from "../rules/budget-text.ts";
+import type { LimitColumns } from "../rules/effective.ts";
+import type { PlanRow } from "../store.ts";
 
 @ObjectType({
   description: "What holds for a key: what it says for itself, else what its plan says.",

@@ -1,7 +1,7 @@
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
-import { fromWire } from "../ids.ts";
-import type { ImportedKey as Imported, ImportOrder } from "./import.ts";
-import { ApiKey, toApiKey } from "./types.ts";
+import { fromWire } from "../../ids.ts";
+import { ApiKey, toApiKey } from "../types.ts";
+import type { ImportedKey as Imported, ImportOrder } from "./service.ts";
 
 export enum KeyFileFormat {
   CSV = "CSV",

@@ -1,8 +1,8 @@
 import type { BlockList } from "node:net";
-import type { ErrorCode } from "../errors.ts";
+import type { ErrorCode } from "../../errors.ts";
+import type { KeyRow, SecretRow } from "../store.ts";
 import { allowsAddress } from "./addresses.ts";
 import { isOpen, type OpenHours, opensAt } from "./hours.ts";
-import type { KeyRow, SecretRow } from "./store.ts";
 
 /** May this key be used now and from here, whatever it is used for. Pure: whoever asks brings the time. */
 export interface Judged {

@@ -1,6 +1,6 @@
-import type { Database } from "../db/client.ts";
-import { Repeated } from "../tasks/interval.ts";
-import { remindOfRotation } from "./reminder-store.ts";
+import type { Database } from "../../db/client.ts";
+import { Repeated } from "../../tasks/interval.ts";
+import { remindOfRotation } from "./store.ts";
 
 /**
  * Reminds of keys whose newest secret is older than their account's policy wants: one alert for each secret, whichever
