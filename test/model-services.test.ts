@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
-import { decimalOf } from "../src/models/suggestion.ts";
+import { decimalOf } from "../src/models/services/suggestion.ts";
 import { Upstream } from "../src/outbound/http.ts";
 import { isPublicAddress, PublicNetwork, type Resolve } from "../src/outbound/network-guard.ts";
 import { generate, useServer } from "./harness.ts";

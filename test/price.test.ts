@@ -10,7 +10,7 @@ import {
   type Price,
   type Tariff,
   type Tokens,
-} from "../src/models/price.ts";
+} from "../src/models/prices/price.ts";
 
 /** Properties of the arithmetic of money, each tried on thousands of made-up cases; a failure prints its seed. */
 const runs = { numRuns: 2_000 };

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { Breaker } from "../src/models/breaker.ts";
-import { pickByWeight } from "../src/models/resolution.ts";
+import { pickByWeight } from "../src/models/catalogue-view.ts";
 import { generate, useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";
 

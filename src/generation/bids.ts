@@ -3,10 +3,10 @@ import { AppError, badInput } from "../errors.ts";
 import { hasImages } from "../guard/images.ts";
 import type { Candidate } from "../models/attempts.ts";
 import type { CallableModel, Modality, Route } from "../models/catalogue.ts";
-import { applyTerms, checkLocks } from "../models/parameters.ts";
-import { creditsOf, mostCostOf, type Tariff } from "../models/price.ts";
+import { mayCall } from "../models/catalogue-view.ts";
+import { applyTerms, checkLocks } from "../models/presets.ts";
+import { creditsOf, mostCostOf, type Tariff } from "../models/prices/price.ts";
 import { inputTokensUpperBound, type ProviderCall } from "../models/providers/provider.ts";
-import { mayCall } from "../models/resolution.ts";
 import type { Order } from "./order.ts";
 import { repairInputMax } from "./structured.ts";
 

@@ -2,7 +2,7 @@ import { Field, ID, InputType, Int } from "type-graphql";
 import { badInput } from "../errors.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { parseCredits, parseUsd } from "../ledger/amount.ts";
-import { SamplingInput } from "../models/input-types.ts";
+import { SamplingInput } from "../models/inputs.ts";
 import { GenerationFeedFilter, toFeedFilter } from "./feed-types.ts";
 import { MessageInput, ToolInput } from "./message-types.ts";
 import type { GenerationSearch } from "./store.ts";

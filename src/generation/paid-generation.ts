@@ -6,7 +6,7 @@ import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/
 import type { Admission } from "../limits/service.ts";
 import { type Attempts, streamOf } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";
-import { costOf, creditsOf, type Tariff } from "../models/price.ts";
+import { costOf, creditsOf, type Tariff } from "../models/prices/price.ts";
 import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
 import type { Cancelled } from "../tasks/cancellation.ts";
 import type { CachedAnswer } from "./answer-cache.ts";

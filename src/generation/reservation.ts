@@ -2,7 +2,7 @@ import type { Budget, Context, KeyViewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { BudgetDraw, BudgetRefusal, HoldDecision, HoldRequest, Journal } from "../ledger/journal/journal.ts";
-import { affordableOutput, creditsOf, type Tariff } from "../models/price.ts";
+import { affordableOutput, creditsOf, type Tariff } from "../models/prices/price.ts";
 import { type Bids, mostOf, withOutput, withoutRepairs } from "./bids.ts";
 import type { Order } from "./order.ts";
 

@@ -1,6 +1,6 @@
 import { formatFault } from "../guard/response-format.ts";
 import { endingBy } from "../models/attempts.ts";
-import { creditsOf, mostCostOf, type Price, type Tariff } from "../models/price.ts";
+import { creditsOf, mostCostOf, type Price, type Tariff } from "../models/prices/price.ts";
 import {
   type ChatMessage,
   inputTokensUpperBound,

@@ -3,6 +3,7 @@ import type { Origin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { Catalogue, ListedAlias } from "./catalogue.ts";
+import { checkModelName } from "./model-input.ts";
 import {
   type AliasRow,
   deleteAlias,
@@ -12,7 +13,6 @@ import {
   modelByName,
   readAliases,
 } from "./store.ts";
-import { checkModelName } from "./terms.ts";
 
 /**
  * Further names of models and presets, which an admin may point elsewhere at any time. A call is recorded under what its

@@ -3,10 +3,10 @@ import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import type { CallLimits } from "../outbound/http.ts";
 import { type Breaker, type BreakerPolicy, Breakers } from "./breaker.ts";
-import type { Terms } from "./parameters.ts";
+import { type BaseModel, CatalogueView, mayCall, pickByWeight } from "./catalogue-view.ts";
+import type { Terms } from "./presets.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
-import { type BaseModel, CatalogueView, mayCall, pickByWeight } from "./resolution.ts";
 import { type AliasRow, type ModelRow, type PriceRow, readCatalogue } from "./store.ts";
 
 /**

@@ -2,9 +2,9 @@ import { Arg, Ctx, Directive, Mutation, Query, Resolver } from "type-graphql";
 import { type Context, originOf, viewerOf } from "../auth/viewer.ts";
 import type { Aliases } from "./aliases.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { UpsertModelAliasInput, UpsertModelInput, UpsertPresetInput } from "./input-types.ts";
-import { ModelPrice, SetModelPriceInput, toModelPrice } from "./price-types.ts";
-import type { Prices } from "./prices.ts";
+import { UpsertModelAliasInput, UpsertModelInput, UpsertPresetInput } from "./inputs.ts";
+import type { Prices } from "./prices/service.ts";
+import { ModelPrice, SetModelPriceInput, toModelPrice } from "./prices/types.ts";
 import type { ModelsService } from "./service.ts";
 import { Model, ModelAlias, toModel } from "./types.ts";
 

@@ -4,7 +4,8 @@ import type { Database, Executor } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { Catalogue, ListedModel } from "./catalogue.ts";
-import { type GivenRates, readRates } from "./prices.ts";
+import { checkModelName, defaultTerms, type GivenModel, readModelTerms } from "./model-input.ts";
+import { type GivenRates, readRates } from "./prices/service.ts";
 import type { FoundModel } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import {
@@ -17,7 +18,6 @@ import {
   type NewModel,
   upsertModel,
 } from "./store.ts";
-import { checkModelName, defaultTerms, type GivenModel, readModelTerms } from "./terms.ts";
 
 /**
  * Adds and changes models and presets. A name means one thing only, be it a model, a preset or an alias; none is ever

@@ -2,8 +2,8 @@ import { Directive, Field, ID, Int, ObjectType, registerEnumType } from "type-gr
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import type { ListedModel } from "./catalogue.ts";
-import { lockable } from "./parameters.ts";
-import { ModelPrice, toModelPrice } from "./price-types.ts";
+import { lockable } from "./presets.ts";
+import { ModelPrice, toModelPrice } from "./prices/types.ts";
 
 export enum Modality {
   TEXT = "TEXT",

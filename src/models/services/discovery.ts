@@ -1,7 +1,7 @@
-import { systemOrigin } from "../auth/viewer.ts";
-import type { Logger } from "../log.ts";
-import type { Provider } from "./providers/provider.ts";
-import type { ModelsService } from "./service.ts";
+import { systemOrigin } from "../../auth/viewer.ts";
+import type { Logger } from "../../log.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { ModelsService } from "../service.ts";
 
 const everyMs = 60_000;
 const patienceMs = 5_000;

@@ -1,6 +1,8 @@
 import { Arg, Ctx, Directive, Mutation, Query, Resolver } from "type-graphql";
-import { type Context, originOf } from "../auth/viewer.ts";
+import { type Context, originOf } from "../../auth/viewer.ts";
 import type { Importing } from "./importing.ts";
+import type { RemoteServices } from "./service.ts";
+import type { Suggestions } from "./suggestion.ts";
 import {
   ImportModelsInput,
   ModelImport,
@@ -8,9 +10,7 @@ import {
   ModelService,
   toModelService,
   UpsertModelServiceInput,
-} from "./service-types.ts";
-import type { RemoteServices } from "./services.ts";
-import type { Suggestions } from "./suggestion.ts";
+} from "./types.ts";
 
 export interface ServicesParts {
   services: RemoteServices;

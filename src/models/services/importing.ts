@@ -1,12 +1,12 @@
-import type { Origin } from "../auth/viewer.ts";
-import { badInput } from "../errors.ts";
-import type { Cancelled } from "../tasks/cancellation.ts";
-import type { Catalogue } from "./catalogue.ts";
-import type { GivenRates } from "./prices.ts";
-import type { FoundModel, Provider } from "./providers/provider.ts";
-import type { Providers } from "./providers/registry.ts";
-import type { ModelsService } from "./service.ts";
-import { isModelName } from "./terms.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import { badInput } from "../../errors.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
+import type { Catalogue } from "../catalogue.ts";
+import { isModelName } from "../model-input.ts";
+import type { GivenRates } from "../prices/service.ts";
+import type { FoundModel, Provider } from "../providers/provider.ts";
+import type { Providers } from "../providers/registry.ts";
+import type { ModelsService } from "../service.ts";
 
 /** Adds what a service says it has to the catalogue. Nothing that is there is changed, and nothing is priced unasked. */
 export interface ImportOrder {

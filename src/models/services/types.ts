@@ -1,8 +1,8 @@
 import { Field, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
-import { PriceRatesInput } from "./price-types.ts";
-import { type ProviderKind, providerKinds } from "./providers/registry.ts";
-import type { ServiceRow } from "./store.ts";
+import { GraphQLDecimal } from "../../graphql/scalars.ts";
+import { PriceRatesInput } from "../prices/types.ts";
+import { type ProviderKind, providerKinds } from "../providers/registry.ts";
+import type { ServiceRow } from "../store.ts";
 
 /** The kinds of the registry, as an enum of the wire. */
 export const ModelServiceKind = Object.fromEntries(Object.keys(providerKinds).map((kind) => [kind, kind]));

@@ -1,8 +1,8 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
-import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { PriceRow } from "./store.ts";
+import { GraphQLDecimal } from "../../graphql/scalars.ts";
+import { toWire } from "../../ids.ts";
+import { formatCredits, formatUsd } from "../../ledger/amount.ts";
+import type { PriceRow } from "../store.ts";
 
 @ObjectType({
   description: "One version of a model's price. A call keeps the version that it was reserved with.",

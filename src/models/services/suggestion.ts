@@ -1,6 +1,6 @@
-import { AppError } from "../errors.ts";
-import type { Catalogue } from "./catalogue.ts";
-import type { Providers } from "./providers/registry.ts";
+import { AppError } from "../../errors.ts";
+import type { Catalogue } from "../catalogue.ts";
+import type { Providers } from "../providers/registry.ts";
 
 /**
  * What a model costs elsewhere, by a list that others keep (`genai-prices`). It is a suggestion and sets nothing: an

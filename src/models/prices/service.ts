@@ -1,12 +1,12 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import type { Origin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { isUniqueViolation } from "../db/errors.ts";
-import { AppError, badInput } from "../errors.ts";
-import { newId, toWire } from "../ids.ts";
-import { parseCredits, parseUsd } from "../ledger/amount.ts";
-import type { Catalogue } from "./catalogue.ts";
-import { insertPrice, isPast, modelByName, type NewPrice, type PriceRow } from "./store.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { isUniqueViolation } from "../../db/errors.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { newId, toWire } from "../../ids.ts";
+import { parseCredits, parseUsd } from "../../ledger/amount.ts";
+import type { Catalogue } from "../catalogue.ts";
+import { insertPrice, isPast, modelByName, type NewPrice, type PriceRow } from "../store.ts";
 
 /** The rates of a price, as decimals of the wire. Nothing given is one credit a call. */
 export interface GivenRates {

@@ -1,4 +1,4 @@
-import { divideUp } from "../ledger/amount.ts";
+import { divideUp } from "../../ledger/amount.ts";
 
 /**
  * The arithmetic of prices, in whole numbers throughout: micro-credits, nano-USD, and rates of either for a million

@@ -6,14 +6,14 @@ import { Sealer } from "../encryption.ts";
 import { PublicNetwork } from "../outbound/network-guard.ts";
 import { Aliases } from "./aliases.ts";
 import { Catalogue } from "./catalogue.ts";
-import { Importing } from "./importing.ts";
-import { Prices } from "./prices.ts";
+import { Prices } from "./prices/service.ts";
 import { Providers } from "./providers/registry.ts";
 import { ModelsResolver } from "./resolver.ts";
 import { ModelsService } from "./service.ts";
-import { RemoteServices } from "./services.ts";
-import { ModelServicesResolver } from "./services-resolver.ts";
-import { Suggestions } from "./suggestion.ts";
+import { Importing } from "./services/importing.ts";
+import { ModelServicesResolver } from "./services/resolver.ts";
+import { RemoteServices } from "./services/service.ts";
+import { Suggestions } from "./services/suggestion.ts";
 
 export interface ModelsOpening {
   config: Config;

@@ -1,11 +1,11 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import type { Origin } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import type { Sealer } from "../encryption.ts";
-import { AppError, badInput } from "../errors.ts";
-import type { NetworkGuard } from "../outbound/network-guard.ts";
-import type { Catalogue } from "./catalogue.ts";
-import type { ProviderKind, Providers } from "./providers/registry.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import type { Sealer } from "../../encryption.ts";
+import { AppError, badInput } from "../../errors.ts";
+import type { NetworkGuard } from "../../outbound/network-guard.ts";
+import type { Catalogue } from "../catalogue.ts";
+import type { ProviderKind, Providers } from "../providers/registry.ts";
 import {
   deleteService,
   lockCatalogue,
@@ -14,7 +14,7 @@ import {
   type ServiceRow,
   serviceByName,
   upsertService,
-} from "./store.ts";
+} from "../store.ts";
 
 /**
  * Services on which models run, as people set them. A base URL leads to public addresses only, and the key is sealed
