@@ -11,7 +11,7 @@ import { migrateDatabase } from "../src/db/migrate.ts";
 import { mintKey } from "../src/keys/secret.ts";
 import { openKeys } from "../src/keys/wire.ts";
 import { Wallets } from "../src/ledger/wallets/wallets.ts";
-import { KeyGuesses } from "../src/limits/guesses.ts";
+import { KeyGuesses } from "../src/limits/key-guesses.ts";
 import { Limiters } from "../src/limits/limiters.ts";
 
 /**

@@ -14,7 +14,7 @@ import {
   SetAccountBudgetsInput,
   SetRefillInput,
   TakeBackCreditsInput,
-} from "./input-types.ts";
+} from "./inputs.ts";
 import type { CreditsService } from "./service.ts";
 import {
   AccountBudgets,

@@ -3,7 +3,7 @@ import type { Database } from "../db/client.ts";
 import type { Logger } from "../log.ts";
 import { Concurrency } from "./concurrency.ts";
 import { Denials } from "./denials.ts";
-import { KeyGuesses } from "./guesses.ts";
+import { KeyGuesses } from "./key-guesses.ts";
 import { Limiters } from "./limiters.ts";
 import { connectRedis } from "./redis.ts";
 
