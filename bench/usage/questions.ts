@@ -1,9 +1,9 @@
 import { performance } from "node:perf_hooks";
 import type { Database } from "../../src/db/client.ts";
 import { type GenerationSearch, listGenerations } from "../../src/generation/store.ts";
-import { cutOf } from "../../src/usage/cut.ts";
-import type { UsageQuestion } from "../../src/usage/question.ts";
-import { usageRows } from "../../src/usage/store.ts";
+import { cutOf } from "../../src/usage/figures/read-plan.ts";
+import { usageRows } from "../../src/usage/figures/sql/sum-usage.ts";
+import type { UsageQuestion } from "../../src/usage/question/question.ts";
 
 /** The same question, asked of the rollups and of every call, beside each other in one run. */
 export interface Timing {

@@ -1,6 +1,6 @@
 import type { Finding } from "../ledger/checks/doctor.ts";
-import type { BiGrant } from "../usage/bi.ts";
-import type { BiLimits } from "../usage/bi-store.ts";
+import type { BiGrant } from "../usage/bi/service.ts";
+import type { BiLimits } from "../usage/bi/store.ts";
 
 /** Where the commands run their operations: on a server, or on the database itself. Both speak the same schema. */
 export interface Connection {

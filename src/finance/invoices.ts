@@ -5,7 +5,7 @@ import { AppError, badInput } from "../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId, toWire } from "../ids.ts";
 import { formatUsd } from "../ledger/amount.ts";
-import type { UsageQuestion, UsageRow } from "../usage/question.ts";
+import type { UsageQuestion, UsageRow } from "../usage/question/question.ts";
 import type { UsageService } from "../usage/service.ts";
 import { type InvoiceLine, readInvoice } from "./invoice-csv.ts";
 import {

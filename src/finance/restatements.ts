@@ -8,10 +8,10 @@ import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { newId, toWire } from "../ids.ts";
 import type { Adjustments } from "../ledger/wallets/adjustments.ts";
 import { Repeated } from "../tasks/interval.ts";
-import { checkSpan } from "../usage/checks.ts";
-import { refuseDropped, startLater } from "../usage/horizon.ts";
-import { horizonOf, keepCalls } from "../usage/horizon-store.ts";
-import { databaseNow } from "../usage/store.ts";
+import { refuseDropped, startLater } from "../usage/figures/dropped-months.ts";
+import { horizonOf, keepCalls } from "../usage/figures/sql/find-dropped-months.ts";
+import { databaseNow } from "../usage/figures/sql/sum-usage.ts";
+import { checkSpan } from "../usage/question/checks.ts";
 import { repriced, type SettledCall } from "./repriced-call.ts";
 import {
   addProgress,

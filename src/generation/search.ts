@@ -1,9 +1,9 @@
 import { boundAccount, type Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { checkSpan } from "../usage/checks.ts";
-import { refuseDropped, startLater } from "../usage/horizon.ts";
-import { horizonOf } from "../usage/horizon-store.ts";
+import { refuseDropped, startLater } from "../usage/figures/dropped-months.ts";
+import { horizonOf } from "../usage/figures/sql/find-dropped-months.ts";
+import { checkSpan } from "../usage/question/checks.ts";
 import { type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 
 /**

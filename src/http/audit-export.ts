@@ -5,7 +5,7 @@ import type { AuditService } from "../audit/service.ts";
 import { accessChecks } from "../auth/access.ts";
 import { badInput } from "../errors.ts";
 import { Cancellation } from "../tasks/cancellation.ts";
-import { contentTypes } from "../usage/export-format.ts";
+import { contentTypes } from "../usage/exports/format.ts";
 import type { Callers } from "./context.ts";
 
 /**

@@ -4,8 +4,8 @@ import { accessChecks } from "../auth/access.ts";
 import { type Context, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { Cancellation } from "../tasks/cancellation.ts";
-import { contentTypes, type ExportFormat, formatRows } from "../usage/export-format.ts";
-import type { Export, ExportService } from "../usage/export-service.ts";
+import { contentTypes, type ExportFormat, formatRows } from "../usage/exports/format.ts";
+import type { Export, ExportService } from "../usage/exports/service.ts";
 import type { Callers } from "./context.ts";
 import { checkNames, namesOf, type Query, readAfter, readQuestion, readSelection } from "./export-query.ts";
 

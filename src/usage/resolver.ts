@@ -4,8 +4,8 @@ import { Me } from "../auth/types.ts";
 import { type Context, viewerOf } from "../auth/viewer.ts";
 import { selects } from "../graphql/selection.ts";
 import { fromWire } from "../ids.ts";
-import type { ForecastService } from "./forecast-service.ts";
-import { toQuestion, UsageInput } from "./input-types.ts";
+import type { ForecastService } from "./forecast/service.ts";
+import { toQuestion, UsageInput } from "./question/types.ts";
 import type { UsageService } from "./service.ts";
 import {
   toTimelineQuestion,
@@ -16,7 +16,7 @@ import {
   UsageTimelineInput,
   UsageTopInput,
   WalletForecast,
-} from "./timeline-types.ts";
+} from "./timeline/types.ts";
 import { toUsageReport, UsageReport } from "./types.ts";
 
 /** Percentiles take a second look at the ledger, which is spared who does not ask for them. */

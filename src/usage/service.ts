@@ -1,14 +1,14 @@
 import type { Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
-import { checkPoints, checkQuestion, checkTimeline, inTimeZone } from "./checks.ts";
-import { cutOf } from "./cut.ts";
-import { horizonOf, keepCalls } from "./horizon-store.ts";
-import { narrow } from "./narrow.ts";
-import type { Report, UsageQuestion, UsageRow } from "./question.ts";
-import { type ServedInstead, servedInstead } from "./served-store.ts";
-import type { Range } from "./spans.ts";
-import { bucketsOf, databaseNow, usageRows, usageTotals } from "./store.ts";
-import { type Timeline, toTimeline } from "./timeline.ts";
+import { cutOf } from "./figures/read-plan.ts";
+import { horizonOf, keepCalls } from "./figures/sql/find-dropped-months.ts";
+import { type ServedInstead, servedInstead } from "./figures/sql/find-served.ts";
+import { bucketsOf, databaseNow, usageRows, usageTotals } from "./figures/sql/sum-usage.ts";
+import { checkPoints, checkQuestion, checkTimeline, inTimeZone } from "./question/checks.ts";
+import type { Report, UsageQuestion, UsageRow } from "./question/question.ts";
+import type { Range } from "./question/spans.ts";
+import { narrow } from "./question/visibility.ts";
+import { type Timeline, toTimeline } from "./timeline/timeline.ts";
 
 export interface ServedReport extends Report {
   /** What other models answered than those that were asked for, by days of UTC. */

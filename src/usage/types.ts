@@ -2,7 +2,7 @@ import { Field, Float, Int, ObjectType, registerEnumType } from "type-graphql";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { type IdPrefix, toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { MetricsRow, Report, UsageRow as ReportRow } from "./question.ts";
+import type { MetricsRow, Report, UsageRow as ReportRow } from "./question/question.ts";
 
 export enum UsageGrain {
   NONE = "NONE",

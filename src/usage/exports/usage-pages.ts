@@ -1,0 +1,124 @@
+import type { Database } from "../../db/client.ts";
+import { type AppError, badInput } from "../../errors.ts";
+import { type IdPrefix, toWire } from "../../ids.ts";
+import { formatCredits, formatUsd } from "../../ledger/amount.ts";
+import { cutOf } from "../figures/read-plan.ts";
+import { keepCalls } from "../figures/sql/find-dropped-months.ts";
+import { bucketsOf, usagePage } from "../figures/sql/sum-usage.ts";
+import { inTimeZone } from "../question/checks.ts";
+import type { Dimension, UsageQuestion, UsageRow } from "../question/question.ts";
+import type { Range } from "../question/spans.ts";
+import type { ExportRow } from "./format.ts";
+
+/** All groups of a report, bucket by bucket and within a bucket in the order of their ids. */
+interface GroupCursor {
+  bucket: string;
+  ids: (string | null)[];
+}
+
+const names: Record<Dimension, { id: string; label?: string; prefix?: IdPrefix }> = {
+  ACCOUNT: { id: "accountId", label: "accountName", prefix: "acc" },
+  API_KEY: { id: "apiKeyId", label: "apiKeyName", prefix: "key" },
+  MODEL: { id: "model" },
+  PROVIDER: { id: "provider" },
+  STATUS: { id: "status" },
+  END_USER: { id: "endUser" },
+  TAG: { id: "tag" },
+};
+
+const figures = ["requests", "failures", "inputTokens", "outputTokens", "credits", "costUsd", "cursor"];
+
+export function usageColumns(groupBy: Dimension[]): string[] {
+  const named = groupBy.flatMap((dimension) => [names[dimension].id, names[dimension].label ?? []].flat());
+  return ["bucket", ...named, ...figures];
+}
+
+export async function* usagePages(
+  db: Database,
+  question: UsageQuestion,
+  after: GroupCursor | undefined,
+  limit: number,
+): AsyncGenerator<ExportRow[]> {
+  const buckets = spansOf(question, await bucketStarts(db, question));
+  if (after && !buckets.some(({ bucket }) => bucket === after.bucket)) throw notOfThisExport();
+  for (const { bucket, span } of buckets) {
+    if (after && bucket < after.bucket) continue;
+    let afterIds = after?.bucket === bucket ? after.ids : undefined;
+    for (;;) {
+      const rows = await nextPage(db, question, { span, afterIds, limit });
+      if (rows.length > 0) yield rows.map((row) => toExportRow(row, bucket, question.groupBy));
+      if (rows.length < limit) break;
+      afterIds = rows.at(-1)?.ids ?? undefined;
+    }
+  }
+}
+
+interface PageWanted {
+  span: Range;
+  afterIds: (string | null)[] | undefined;
+  limit: number;
+}
+
+/** A bucket is a span of its own, so its page is cut anew: from the coarsest sums that hold it. */
+function nextPage(db: Database, question: UsageQuestion, { span, ...page }: PageWanted): Promise<UsageRow[]> {
+  const whole = { ...question, grain: "NONE" as const };
+  return db.snapshot(async (tx) => {
+    await keepCalls(tx);
+    return usagePage(tx, await cutOf(tx, whole, span), page);
+  });
+}
+
+async function bucketStarts(db: Database, question: UsageQuestion): Promise<Date[]> {
+  return question.grain === "NONE" ? [question.from] : inTimeZone(bucketsOf(db.orm, question));
+}
+
+function spansOf({ from, to }: Range, starts: Date[]): { bucket: string; span: Range }[] {
+  return starts.map((start, i) => ({
+    bucket: start.toISOString(),
+    span: { from: start > from ? start : from, to: starts[i + 1] ?? to },
+  }));
+}
+
+function toExportRow(row: UsageRow, bucket: string, groupBy: Dimension[]): ExportRow {
+  const ids = row.ids ?? [];
+  const exported: ExportRow = { bucket };
+  groupBy.forEach((dimension, i) => {
+    const { id, label, prefix } = names[dimension];
+    const value = ids[i] ?? null;
+    exported[id] = value !== null && prefix ? toWire(prefix, value) : value;
+    if (label) exported[label] = row.labels?.[i] ?? null;
+  });
+  return {
+    ...exported,
+    requests: row.requests,
+    failures: row.failures,
+    inputTokens: row.inputTokens.toString(),
+    outputTokens: row.outputTokens.toString(),
+    credits: formatCredits(row.charged),
+    costUsd: formatUsd(row.costNanoUsd),
+    cursor: Buffer.from(JSON.stringify([bucket, ids])).toString("base64url"),
+  };
+}
+
+/** @throws BAD_USER_INPUT for what was not a cursor of an export with as many dimensions */
+export function readGroupCursor(text: string, dimensions: number): GroupCursor {
+  const [bucket, ids] = parse(Buffer.from(text, "base64url").toString());
+  const isId = (id: unknown) => id === null || (typeof id === "string" && id.isWellFormed() && !id.includes("\0"));
+  if (typeof bucket !== "string" || !Array.isArray(ids) || ids.length !== dimensions || !ids.every(isId)) {
+    throw notOfThisExport();
+  }
+  return { bucket, ids };
+}
+
+function notOfThisExport(): AppError {
+  return badInput("after is not a cursor of this export.", { field: "after" });
+}
+
+function parse(text: string): unknown[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,122 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Figures } from "../../../ledger/rollups/shapes.ts";
+import { unpacked } from "../../../ledger/rollups/sql/pack-histogram.ts";
+import type { Dimension } from "../../question/question.ts";
+import type { Level, Part, Range } from "../../question/spans.ts";
+import { type Cut, columns, filters, isLabel, type Source, sourcesOf } from "./choose-tables.ts";
+
+/**
+ * A cell is a small sum, or a single call, with its dimensions as columns; cells of all levels have the same columns, so
+ * that a report is one aggregate over them.
+ */
+export function cells(cut: Cut, figures: Figures): SQL {
+  const selects = byLevel(cut.parts[figures]).flatMap((spans) =>
+    sourcesOf(spans.level, cut, figures).map((source) => selectOf(spans, source, cut, figures)),
+  );
+  return selects.length > 0 ? sql.join(selects, sql` union all `) : sql`select 1 where false`;
+}
+
+interface Spans {
+  level: Level;
+  ranges: Range[];
+}
+
+/** One select a level, however often the levels change: planning each takes as long as running it. */
+function byLevel(parts: Part[]): Spans[] {
+  const levels = [...new Set(parts.map(({ level }) => level))];
+  return levels.map((level) => ({ level, ranges: parts.filter((part) => part.level === level) }));
+}
+
+function selectOf({ level, ranges }: Spans, source: Source, cut: Cut, figures: Figures): SQL {
+  const { table, at, where, label, minus } = source;
+  const dimensions = cut.groupBy.map((dimension, i) => {
+    const value = isLabel(dimension)
+      ? (label ?? (dimension === "TAG" ? sql`tag` : sql`end_user`))
+      : sql.raw(columns[dimension]);
+    return sql`${value} as ${sql.raw(`d${i}`)}, `;
+  });
+  const selected = (figuresOf: SQL) =>
+    eachOf(ranges, (from, to) => {
+      const conditions = [sql`${at} >= ${from} and ${at} < ${to}`, ...(where ? [where] : []), ...filters(cut.filter)];
+      return sql`select ${bucketOf(cut, at)} as bucket, ${sql.join(dimensions, sql``)}${figuresOf}
+        from ${table} where ${sql.join(conditions, sql` and `)}`;
+    });
+  if (level === "RAW") return selected(rawFigures[figures](cut.basis === "AS_CORRECTED"));
+  const sign = sql.raw(minus ? "-" : "");
+  if (figures === "SUMS") return selected(rolledSums({ sign, level, corrected: cut.basis === "AS_CORRECTED" }));
+  if (level === "HOURLY") return selected(sql`measure, bucket as slot, ${sign}requests as requests`);
+  // A histogram lies in one row. What is worked out of that row is fenced off, not to be worked out for each slot.
+  const { bucket, calls } = unpacked(sql`packed`);
+  return sql`select bucket, ${columnsOf(cut.groupBy)}measure, ${bucket} as slot, ${sign}${calls} as requests
+    from (${selected(sql`measure, counts`)} offset 0) histogram, unnest(counts) as packed`;
+}
+
+/** Many ranges are a table that is gone through one by one, fenced off to let each be looked up in an index. */
+function eachOf(ranges: Range[], select: (from: SQL, to: SQL) => SQL): SQL {
+  const instants = ranges.map(({ from, to }) => ({ from: instant(from), to: instant(to) }));
+  const [only, ...others] = instants;
+  if (only && others.length === 0) return select(only.from, only.to);
+  const rows = instants.map(({ from, to }) => sql`(${from}, ${to})`);
+  return sql`select part.* from (values ${sql.join(rows, sql`, `)}) as span(first, next),
+    lateral (${select(sql`span.first`, sql`span.next`)} offset 0) part`;
+}
+
+function instant(at: Date): SQL {
+  return sql`${at.toISOString()}::timestamptz`;
+}
+
+const failed = sql`status in ('FAILED', 'ABANDONED')`;
+const rawFigures: Record<Figures, (corrected: boolean) => SQL> = {
+  SUMS: (corrected) => sql`1::bigint as requests, (${failed})::int::bigint as failures, input_tokens::bigint,
+    output_tokens::bigint, charged${corrected ? adjusted("charged") : sql``} as charged,
+    cost_nano_usd${corrected ? adjusted("cost_nano_usd") : sql``} as cost_nano_usd`,
+  // The same buckets as src/ledger/rollups/sql/count-hourly.ts counts in.
+  TIMES: () => sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as slot,
+    1::bigint as requests`,
+};
+
+/** What restatements have changed of a call. */
+function adjusted(column: string): SQL {
+  return sql` + coalesce((select sum(a.${sql.raw(column)}) from request_adjustments a
+    where a.account_id = requests.account_id and a.request_id = requests.id), 0)::bigint`;
+}
+
+interface Rolled {
+  sign: SQL;
+  level: Level;
+  corrected: boolean;
+}
+
+const hourlyFailures = sql`(case when ${failed} then requests else 0 end)`;
+
+function rolledSums({ sign, level, corrected }: Rolled): SQL {
+  return sql`${sign}requests as requests, ${sign}${level === "HOURLY" ? hourlyFailures : sql`failures`} as failures,
+    ${sign}input_tokens as input_tokens, ${sign}output_tokens as output_tokens,
+    ${sign}(charged${corrected ? sql` + charged_correction` : sql``}) as charged,
+    ${sign}(cost_nano_usd${corrected ? sql` + cost_correction` : sql``}) as cost_nano_usd`;
+}
+
+function bucketOf({ grain, timeZone }: Cut, at: SQL): SQL {
+  return grain === "NONE"
+    ? sql`null::timestamptz`
+    : sql`date_trunc(${sql.raw(`'${grain.toLowerCase()}'`)}, ${at}, ${timeZone})`;
+}
+
+/** Grouping by the columns themselves, not by their text, is what keeps large reports quick. */
+export function columnsOf(groupBy: Dimension[]): SQL {
+  return sql.raw(groupBy.map((_dimension, i) => `d${i}, `).join(""));
+}
+
+/** A group as the texts of its ids. */
+export function idsOf(groupBy: Dimension[]): SQL {
+  return textArray(groupBy.map((_dimension, i) => sql.raw(`d${i}::text`)));
+}
+
+export function textArray(items: SQL[]): SQL {
+  return sql`array[${sql.join(items, sql`, `)}]::text[]`;
+}
+
+/** As one parameter, however many groups are named. */
+export function isOneOf(keys: string[]): SQL {
+  return sql`ids::text in (select jsonb_array_elements_text(${JSON.stringify(keys)}::jsonb))`;
+}

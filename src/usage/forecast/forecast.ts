@@ -1,0 +1,45 @@
+import type { WalletDay } from "./store.ts";
+
+/**
+ * When a wallet runs dry: what is available, divided by the mean spending of the time looked at. It knows no seasons
+ * and no trend, on purpose: everyone can check it.
+ */
+export interface Forecast {
+  walletId: string;
+  available: bigint;
+  spentPerDay: bigint;
+  emptyAt: Date | null;
+  basedOnFrom: Date;
+  asOf: Date;
+  method: string;
+  /** How it came to what is left; empty unless it is asked for. */
+  burnDown: WalletDay[];
+}
+
+export interface Spending {
+  accountId: string;
+  walletId: string;
+  available: bigint;
+  /** In micro-credits, from `since` until `asOf`. */
+  spent: bigint;
+  since: Date;
+  asOf: Date;
+}
+
+const dayMs = 86_400_000n;
+const horizonMs = 3650n * dayMs;
+
+export function forecast({ walletId, available, spent, since, asOf }: Spending): Omit<Forecast, "burnDown"> {
+  const lookedAtMs = BigInt(Math.max(1, asOf.getTime() - since.getTime()));
+  const leftMs = spent > 0n ? (available * lookedAtMs) / spent : horizonMs + 1n;
+  return {
+    walletId,
+    available,
+    spentPerDay: (spent * dayMs) / lookedAtMs,
+    emptyAt: leftMs > horizonMs ? null : new Date(asOf.getTime() + Number(leftMs)),
+    basedOnFrom: since,
+    asOf,
+    method:
+      "Available credits divided by the mean charges of the keys that draw on the wallet, over the time looked at; shorter if the wallet is younger.",
+  };
+}
