@@ -25,7 +25,7 @@ import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
 import { Sealer } from "./encryption.ts";
 import type { ErrorCode } from "./errors.ts";
-import { openFinance } from "./finance/open-finance.ts";
+import { openFinance } from "./finance/wire.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
 import { AnswerCache } from "./generation/answer-cache.ts";
 import { openSpine } from "./generation/spine.ts";

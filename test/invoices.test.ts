@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readInvoice } from "../src/finance/invoice-csv.ts";
+import { readInvoice } from "../src/finance/invoices/csv.ts";
 import { useServer } from "./harness.ts";
 import { settlePast } from "./traffic.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { callTariff, repriced, type SettledCall } from "../src/finance/repriced-call.ts";
+import { callTariff, repriced, type SettledCall } from "../src/finance/restatements/repriced-call.ts";
 import { creditsOf } from "../src/models/prices/price.ts";
 import { type Customer, generate, useServer } from "./harness.ts";
 import { closePast, openPast, type PastCall, settlePast, uuidOf } from "./traffic.ts";

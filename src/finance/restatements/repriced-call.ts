@@ -1,6 +1,6 @@
-import type { RequestStatus } from "../ledger/journal/journal.ts";
-import type { CallChange } from "../ledger/wallets/adjustments.ts";
-import { costOf, creditsOf, type Price, type Tariff, type Tokens } from "../models/prices/price.ts";
+import type { RequestStatus } from "../../ledger/journal/journal.ts";
+import type { CallChange } from "../../ledger/wallets/adjustments.ts";
+import { costOf, creditsOf, type Price, type Tariff, type Tokens } from "../../models/prices/price.ts";
 
 /**
  * What a call should have been charged and have cost at another price, by the rules it was settled by. All is reckoned

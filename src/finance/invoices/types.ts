@@ -1,10 +1,10 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
-import { connectionOf } from "../graphql/pagination.ts";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
-import { toWire } from "../ids.ts";
-import { formatUsd } from "../ledger/amount.ts";
-import type { InvoiceRow } from "./invoice-store.ts";
-import type { ComparedInvoice, ComparedLine } from "./invoices.ts";
+import { connectionOf } from "../../graphql/pagination.ts";
+import { GraphQLDecimal } from "../../graphql/scalars.ts";
+import { toWire } from "../../ids.ts";
+import { formatUsd } from "../../ledger/amount.ts";
+import type { ComparedInvoice, ComparedLine } from "./service.ts";
+import type { InvoiceRow } from "./store.ts";
 
 @InputType({ description: "A provider's invoice as a CSV file." })
 export class ImportProviderInvoiceInput {

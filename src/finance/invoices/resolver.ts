@@ -1,7 +1,8 @@
 import { Arg, Args, Ctx, Directive, ID, Mutation, Query, Resolver } from "type-graphql";
-import { type Context, originOf, viewerOf } from "../auth/viewer.ts";
-import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
-import { fromWire } from "../ids.ts";
+import { type Context, originOf, viewerOf } from "../../auth/viewer.ts";
+import { type Connection, PageArgs, readPage, toConnection } from "../../graphql/pagination.ts";
+import { fromWire } from "../../ids.ts";
+import type { Invoices } from "./service.ts";
 import {
   ImportProviderInvoiceInput,
   InvoiceComparison,
@@ -9,8 +10,7 @@ import {
   ProviderInvoiceConnection,
   toComparison,
   toProviderInvoice,
-} from "./invoice-types.ts";
-import type { Invoices } from "./invoices.ts";
+} from "./types.ts";
 
 @Resolver()
 export class InvoiceResolver {

@@ -1,10 +1,10 @@
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
-import { connectionOf } from "../graphql/pagination.ts";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
-import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { RestatementRow } from "./restatement-store.ts";
-import type { RestatementOrder } from "./restatements.ts";
+import { connectionOf } from "../../graphql/pagination.ts";
+import { GraphQLDecimal } from "../../graphql/scalars.ts";
+import { toWire } from "../../ids.ts";
+import { formatCredits, formatUsd } from "../../ledger/amount.ts";
+import type { RestatementOrder } from "./service.ts";
+import type { RestatementRow } from "./store.ts";
 
 export enum RestatementState {
   RUNNING = "RUNNING",

@@ -1,17 +1,17 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import type { Origin } from "../auth/viewer.ts";
-import { checkNotes } from "../credits/notes.ts";
-import type { Database, Executor } from "../db/client.ts";
-import { isUniqueViolation } from "../db/errors.ts";
-import { AppError, badInput } from "../errors.ts";
-import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { newId, toWire } from "../ids.ts";
-import type { Adjustments } from "../ledger/wallets/adjustments.ts";
-import { Repeated } from "../tasks/interval.ts";
-import { refuseDropped, startLater } from "../usage/figures/dropped-months.ts";
-import { horizonOf, keepCalls } from "../usage/figures/sql/find-dropped-months.ts";
-import { databaseNow } from "../usage/figures/sql/sum-usage.ts";
-import { checkSpan } from "../usage/question/checks.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import { checkNotes } from "../../credits/notes.ts";
+import type { Database, Executor } from "../../db/client.ts";
+import { isUniqueViolation } from "../../db/errors.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { cutPage, type Page, type PageRequest } from "../../graphql/pagination.ts";
+import { newId, toWire } from "../../ids.ts";
+import type { Adjustments } from "../../ledger/wallets/adjustments.ts";
+import { Repeated } from "../../tasks/interval.ts";
+import { refuseDropped, startLater } from "../../usage/figures/dropped-months.ts";
+import { horizonOf, keepCalls } from "../../usage/figures/sql/find-dropped-months.ts";
+import { databaseNow } from "../../usage/figures/sql/sum-usage.ts";
+import { checkSpan } from "../../usage/question/checks.ts";
 import { repriced, type SettledCall } from "./repriced-call.ts";
 import {
   addProgress,
@@ -26,7 +26,7 @@ import {
   restatementById,
   restatementByKey,
   settledCalls,
-} from "./restatement-store.ts";
+} from "./store.ts";
 
 /**
  * Corrections of a model's price for calls of the past. Nothing is edited: what a call was charged too much or too

@@ -1,21 +1,14 @@
-import type { RecordChange } from "../auth/record-change.ts";
-import type { Origin, Viewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { AppError, badInput } from "../errors.ts";
-import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
-import { newId, toWire } from "../ids.ts";
-import { formatUsd } from "../ledger/amount.ts";
-import type { UsageQuestion, UsageRow } from "../usage/question/question.ts";
-import type { UsageService } from "../usage/service.ts";
-import { type InvoiceLine, readInvoice } from "./invoice-csv.ts";
-import {
-  type InvoiceRow,
-  invoiceById,
-  invoiceLines,
-  listInvoices,
-  providerModels,
-  replaceInvoice,
-} from "./invoice-store.ts";
+import type { RecordChange } from "../../auth/record-change.ts";
+import type { Origin, Viewer } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { AppError, badInput } from "../../errors.ts";
+import { cutPage, type Page, type PageRequest } from "../../graphql/pagination.ts";
+import { newId, toWire } from "../../ids.ts";
+import { formatUsd } from "../../ledger/amount.ts";
+import type { UsageQuestion, UsageRow } from "../../usage/question/question.ts";
+import type { UsageService } from "../../usage/service.ts";
+import { type InvoiceLine, readInvoice } from "./csv.ts";
+import { type InvoiceRow, invoiceById, invoiceLines, listInvoices, providerModels, replaceInvoice } from "./store.ts";
 
 /**
  * What providers say we owe them, beside what the ledger says. A file is imported whole or not at all, and importing

@@ -3,10 +3,10 @@ import type { Database } from "../db/client.ts";
 import { Adjustments } from "../ledger/wallets/adjustments.ts";
 import type { Wallets } from "../ledger/wallets/wallets.ts";
 import type { UsageService } from "../usage/service.ts";
-import { InvoiceResolver } from "./invoice-resolver.ts";
-import { Invoices } from "./invoices.ts";
-import { RestatementResolver } from "./restatement-resolver.ts";
-import { Restatements } from "./restatements.ts";
+import { InvoiceResolver } from "./invoices/resolver.ts";
+import { Invoices } from "./invoices/service.ts";
+import { RestatementResolver } from "./restatements/resolver.ts";
+import { Restatements } from "./restatements/service.ts";
 
 /** What the folder needs, and all that it makes of it. */
 export interface FinanceOptions {

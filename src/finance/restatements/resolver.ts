@@ -1,9 +1,9 @@
 import { Arg, Args, Ctx, Directive, ID, Mutation, Query, Resolver } from "type-graphql";
-import { type Context, originOf } from "../auth/viewer.ts";
-import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
-import { fromWire } from "../ids.ts";
-import { Restatement, RestatementConnection, RestateUsageInput, toOrder, toRestatement } from "./restatement-types.ts";
-import type { Restatements } from "./restatements.ts";
+import { type Context, originOf } from "../../auth/viewer.ts";
+import { type Connection, PageArgs, readPage, toConnection } from "../../graphql/pagination.ts";
+import { fromWire } from "../../ids.ts";
+import type { Restatements } from "./service.ts";
+import { Restatement, RestatementConnection, RestateUsageInput, toOrder, toRestatement } from "./types.ts";
 
 @Resolver()
 export class RestatementResolver {

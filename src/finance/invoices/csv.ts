@@ -1,6 +1,6 @@
 import { CsvError, parse } from "csv-parse/sync";
-import { AppError } from "../errors.ts";
-import { parseUsd } from "../ledger/amount.ts";
+import { AppError } from "../../errors.ts";
+import { parseUsd } from "../../ledger/amount.ts";
 
 /**
  * A provider's invoice as CSV: day, model, tokens and cost, named in the first line in any order; other columns are

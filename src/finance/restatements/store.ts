@@ -1,8 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { toJson } from "../ledger/journal/batch-json.ts";
-import { openingMargin } from "../ledger/rollups/sql/fold-days.ts";
-import type { Price } from "../models/prices/price.ts";
+import type { Executor } from "../../db/client.ts";
+import { toJson } from "../../ledger/journal/batch-json.ts";
+import { openingMargin } from "../../ledger/rollups/sql/fold-days.ts";
+import type { Price } from "../../models/prices/price.ts";
 import type { SettledCall } from "./repriced-call.ts";
 
 export interface RestatementRow {

@@ -1,10 +1,10 @@
 import { asc, desc, eq, lt, sql } from "drizzle-orm";
 import { alias } from "drizzle-orm/pg-core";
-import type { Executor } from "../db/client.ts";
-import { providerInvoiceLines, providerInvoices } from "../db/tables/finance.ts";
-import { models } from "../db/tables/models.ts";
-import { toJson } from "../ledger/journal/batch-json.ts";
-import type { InvoiceLine } from "./invoice-csv.ts";
+import type { Executor } from "../../db/client.ts";
+import { providerInvoiceLines, providerInvoices } from "../../db/tables/finance.ts";
+import { models } from "../../db/tables/models.ts";
+import { toJson } from "../../ledger/journal/batch-json.ts";
+import type { InvoiceLine } from "./csv.ts";
 
 export type InvoiceRow = typeof providerInvoices.$inferSelect;
 export type NewInvoice = Omit<InvoiceRow, "importedAt" | "createdAt">;
