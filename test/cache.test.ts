@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import { afterAll, describe, expect, it } from "vitest";
 import { Database } from "../src/db/client.ts";
 import { Sealer } from "../src/encryption.ts";
-import { AnswerCache } from "../src/generation/answer-cache.ts";
+import { AnswerCache } from "../src/generation/cache/service.ts";
 import { dumpDatabase } from "./dump.ts";
 import { useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";

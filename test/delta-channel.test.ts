@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DeltaChannel } from "../src/generation/delta-channel.ts";
+import { DeltaChannel } from "../src/generation/stream/channel.ts";
 import type { Generation } from "../src/generation/types.ts";
 
 const generation = { id: "gen_1" } as Generation;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkNames } from "../src/generation/explain.ts";
+import { checkNames } from "../src/generation/explain/service.ts";
 import { dumpState } from "./dump.ts";
 import { generate, useServer } from "./harness.ts";
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { type App, createApp } from "../src/app.ts";
 import { loadConfig } from "../src/config/environment.ts";
-import { FeedReader } from "../src/generation/feed-reader.ts";
+import { FeedReader } from "../src/generation/feed/reader.ts";
 import type { GenerationRow } from "../src/generation/store.ts";
 import { createLogger } from "../src/log.ts";
 import { environmentOf } from "./first-start.ts";

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { askInFormat } from "../src/generation/structured.ts";
+import { askInFormat } from "../src/generation/format-repair.ts";
 import { bounded } from "../src/guard/bounded.ts";
 import { useServer } from "./harness.ts";
 import { startOpenAiStandin } from "./standins/openai.ts";

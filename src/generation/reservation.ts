@@ -3,8 +3,8 @@ import { AppError } from "../errors.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { BudgetDraw, BudgetRefusal, HoldDecision, HoldRequest, Journal } from "../ledger/journal/journal.ts";
 import { affordableOutput, creditsOf, type Tariff } from "../models/prices/price.ts";
-import { type Bids, mostOf, withOutput, withoutRepairs } from "./bids.ts";
-import type { Order } from "./order.ts";
+import { type Bids, mostOf, withOutput, withoutRepairs } from "./candidates.ts";
+import type { Order } from "./request.ts";
 
 /** What a call may cost at most, and the hold that stands for it. */
 export interface Reservation {

@@ -5,11 +5,11 @@ import type { PaidContext } from "../graphql/directives/cost.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import type { KeysService } from "../keys/service.ts";
 import { ApiKey, toApiKey } from "../keys/types.ts";
-import { GenerateInput, GenerationFilter, toSearch } from "./input-types.ts";
-import type { PaidGeneration } from "./paid-generation.ts";
+import type { Checked } from "./format-repair.ts";
+import { GenerateInput, GenerationFilter, toSearch } from "./inputs/generate.ts";
+import type { PaidGeneration } from "./paid-call.ts";
 import type { GenerationSearches } from "./search.ts";
 import type { GenerationService } from "./service.ts";
-import type { Checked } from "./structured.ts";
 import { Generation, GenerationConnection, toGeneration } from "./types.ts";
 
 @Resolver(() => Generation)

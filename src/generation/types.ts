@@ -5,7 +5,7 @@ import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import { GenerationStatus } from "../ledger/types.ts";
-import { ToolCall } from "./message-types.ts";
+import { ToolCall } from "./inputs/messages.ts";
 import type { GenerationRow } from "./store.ts";
 
 export enum FinishReason {

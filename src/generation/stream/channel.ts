@@ -1,5 +1,5 @@
-import { GenerationFinished, TextDelta } from "./event-types.ts";
-import type { Generation } from "./types.ts";
+import type { Generation } from "../types.ts";
+import { GenerationFinished, TextDelta } from "./types.ts";
 
 /**
  * Between a model that writes and a client that reads. A reader who waits is given each piece at once; for one who

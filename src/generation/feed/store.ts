@@ -1,7 +1,7 @@
 import { and, gte, inArray, lte, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { requests } from "../db/tables/partitioned/requests.ts";
-import type { GenerationRow } from "./store.ts";
+import type { Executor } from "../../db/client.ts";
+import { requests } from "../../db/tables/partitioned/requests.ts";
+import type { GenerationRow } from "../store.ts";
 
 /**
  * Settled calls in the order of their commits. A statement that settles names its transaction beside each call, so

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import type { Database } from "../db/client.ts";
-import type { Sealer } from "../encryption.ts";
-import type { FinishReason } from "../models/providers/provider.ts";
-import type { Bid } from "./bids.ts";
-import { type CacheKey, deleteExpiredCached, findCached, keepCached } from "./cache-store.ts";
-import { readAnswer, writeAnswer } from "./stored-answer.ts";
-import type { Told } from "./types.ts";
+import type { Database } from "../../db/client.ts";
+import type { Sealer } from "../../encryption.ts";
+import type { FinishReason } from "../../models/providers/provider.ts";
+import type { Bid } from "../candidates.ts";
+import { readAnswer, writeAnswer } from "../stored-answer.ts";
+import type { Told } from "../types.ts";
+import { type CacheKey, deleteExpiredCached, findCached, keepCached } from "./store.ts";
 
 /**
  * Answers that an account may be given again for exactly the same call, for as long as caller and key agree on. They

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Viewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { AppError } from "../errors.ts";
-import { newId } from "../ids.ts";
-import type { Cancelled } from "../tasks/cancellation.ts";
-import { FeedReader } from "./feed-reader.ts";
-import { closeListener, openListener, renewListener, settledSince } from "./feed-store.ts";
-import { boundSearch } from "./search.ts";
-import type { GenerationRow, GenerationSearch } from "./store.ts";
+import type { Viewer } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { AppError } from "../../errors.ts";
+import { newId } from "../../ids.ts";
+import type { Cancelled } from "../../tasks/cancellation.ts";
+import { boundSearch } from "../search.ts";
+import type { GenerationRow, GenerationSearch } from "../store.ts";
+import { FeedReader } from "./reader.ts";
+import { closeListener, openListener, renewListener, settledSince } from "./store.ts";
 
 /**
  * Calls as they are settled, by whichever replica. One reader of the database serves all subscriptions of a process

@@ -7,8 +7,8 @@ import { mayCall } from "../models/catalogue-view.ts";
 import { applyTerms, checkLocks } from "../models/presets.ts";
 import { creditsOf, mostCostOf, type Tariff } from "../models/prices/price.ts";
 import { inputTokensUpperBound, type ProviderCall } from "../models/providers/provider.ts";
-import type { Order } from "./order.ts";
-import { repairInputMax } from "./structured.ts";
+import { repairInputMax } from "./format-repair.ts";
+import type { Order } from "./request.ts";
 
 /** What a model that may answer a call would be asked, and the most tokens that this can take. */
 export interface Bid {

@@ -1,9 +1,9 @@
 import { Arg, Ctx, Directive, Mutation, Resolver } from "type-graphql";
-import type { Context } from "../auth/viewer.ts";
-import type { PaidContext } from "../graphql/directives/cost.ts";
-import type { EmbedAnswer } from "../models/providers/provider.ts";
-import { Embedding, EmbedInput } from "./embed-types.ts";
-import type { PaidEmbedding } from "./embedding.ts";
+import type { Context } from "../../auth/viewer.ts";
+import type { PaidContext } from "../../graphql/directives/cost.ts";
+import type { EmbedAnswer } from "../../models/providers/provider.ts";
+import type { PaidEmbedding } from "./service.ts";
+import { Embedding, EmbedInput } from "./types.ts";
 
 @Resolver()
 export class EmbedResolver {

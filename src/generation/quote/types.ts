@@ -1,5 +1,5 @@
 import { Field, ID, ObjectType } from "type-graphql";
-import { GraphQLDecimal } from "../graphql/scalars.ts";
+import { GraphQLDecimal } from "../../graphql/scalars.ts";
 
 @ObjectType({ description: "What a call would cost, before it is made. Nothing is reserved.", simpleResolvers: true })
 export class Quote {

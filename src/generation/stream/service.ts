@@ -1,13 +1,13 @@
-import { AppError } from "../errors.ts";
-import { failpoint } from "../failpoint.ts";
-import type { PaidStream } from "../graphql/directives/cost.ts";
-import type { Leases } from "../ledger/journal/leases.ts";
-import type { ProviderEvent, ToolCall } from "../models/providers/provider.ts";
-import { DeltaChannel } from "./delta-channel.ts";
-import type { PaidGeneration, StreamEnding } from "./paid-generation.ts";
-import { Produced } from "./produced.ts";
-import { faultOf } from "./structured.ts";
-import type { Generation } from "./types.ts";
+import { AppError } from "../../errors.ts";
+import { failpoint } from "../../failpoint.ts";
+import type { PaidStream } from "../../graphql/directives/cost.ts";
+import type { Leases } from "../../ledger/journal/leases.ts";
+import type { ProviderEvent, ToolCall } from "../../models/providers/provider.ts";
+import { faultOf } from "../format-repair.ts";
+import type { PaidGeneration, StreamEnding } from "../paid-call.ts";
+import type { Generation } from "../types.ts";
+import { DeltaChannel } from "./channel.ts";
+import { Produced } from "./received-text.ts";
 
 type Finish = Pick<Extract<ProviderEvent, { type: "finish" }>, "finishReason" | "usage" | "toolCalls">;
 

@@ -1,7 +1,7 @@
 import { Field, ID, InputType } from "type-graphql";
-import { fromWire } from "../ids.ts";
-import { GenerationStatus } from "../ledger/types.ts";
-import type { FeedFilter } from "./feed.ts";
+import { fromWire } from "../../ids.ts";
+import { GenerationStatus } from "../../ledger/types.ts";
+import type { FeedFilter } from "./service.ts";
 
 @InputType({ description: "Which generations to be told of. What the caller may not see is never told." })
 export class GenerationFeedFilter {

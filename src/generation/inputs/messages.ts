@@ -1,5 +1,5 @@
 import { Field, InputType, ObjectType, registerEnumType } from "type-graphql";
-import { GraphQLAnyJson } from "../graphql/scalars.ts";
+import { GraphQLAnyJson } from "../../graphql/scalars.ts";
 
 export enum MessageRole {
   SYSTEM = "SYSTEM",

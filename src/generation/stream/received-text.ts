@@ -1,4 +1,4 @@
-import { estimateInputTokens, type ProviderCall, type TokenUsage } from "../models/providers/provider.ts";
+import { estimateInputTokens, type ProviderCall, type TokenUsage } from "../../models/providers/provider.ts";
 
 /**
  * What a model has written so far, as far as it can be counted from here: for charging a stream that is broken off,

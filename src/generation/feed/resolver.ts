@@ -1,9 +1,9 @@
 import { Arg, Ctx, Directive, Resolver, Root, Subscription } from "type-graphql";
-import { type Context, viewerOf } from "../auth/viewer.ts";
-import { Loaders } from "../graphql/loaders.ts";
-import type { GenerationFeed, SettledCall } from "./feed.ts";
-import { GenerationFeedFilter, toFeedFilter } from "./feed-types.ts";
-import { Generation, toGeneration } from "./types.ts";
+import { type Context, viewerOf } from "../../auth/viewer.ts";
+import { Loaders } from "../../graphql/loaders.ts";
+import { Generation, toGeneration } from "../types.ts";
+import type { GenerationFeed, SettledCall } from "./service.ts";
+import { GenerationFeedFilter, toFeedFilter } from "./types.ts";
 
 interface Start {
   context: Context;

@@ -5,8 +5,8 @@ import { readResponseFormat } from "../guard/response-format.ts";
 import { checkToolTurns, readTools } from "../guard/tools.ts";
 import { readCacheSeconds } from "../keys/rules/key-input.ts";
 import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts";
-import type { GenerateInput } from "./input-types.ts";
-import type { MessageInput, MessageRole } from "./message-types.ts";
+import type { GenerateInput } from "./inputs/generate.ts";
+import type { MessageInput, MessageRole } from "./inputs/messages.ts";
 
 /** What a caller asked for, checked: nothing after this looks at the input again. */
 export interface Order {

@@ -1,5 +1,5 @@
-import type { AppError } from "../errors.ts";
-import type { GenerationRow } from "./store.ts";
+import type { AppError } from "../../errors.ts";
+import type { GenerationRow } from "../store.ts";
 
 /** One reader of the feed: what it wants, and what waits for it. A reader that lags too far is let go, and told. */
 const waitingMax = 1_000;

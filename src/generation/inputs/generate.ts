@@ -1,11 +1,11 @@
 import { Field, ID, InputType, Int } from "type-graphql";
-import { badInput } from "../errors.ts";
-import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
-import { parseCredits, parseUsd } from "../ledger/amount.ts";
-import { SamplingInput } from "../models/inputs.ts";
-import { GenerationFeedFilter, toFeedFilter } from "./feed-types.ts";
-import { MessageInput, ToolInput } from "./message-types.ts";
-import type { GenerationSearch } from "./store.ts";
+import { badInput } from "../../errors.ts";
+import { GraphQLAnyJson, GraphQLDecimal } from "../../graphql/scalars.ts";
+import { parseCredits, parseUsd } from "../../ledger/amount.ts";
+import { SamplingInput } from "../../models/inputs.ts";
+import { GenerationFeedFilter, toFeedFilter } from "../feed/types.ts";
+import type { GenerationSearch } from "../store.ts";
+import { MessageInput, ToolInput } from "./messages.ts";
 
 @InputType({ description: "A call of a model." })
 export class GenerateInput extends SamplingInput {

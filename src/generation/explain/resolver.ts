@@ -1,8 +1,8 @@
 import { Arg, Directive, ID, Query, Resolver } from "type-graphql";
-import { fromWire } from "../ids.ts";
-import type { AccessExplainer } from "./explain.ts";
-import { AccessExplanation, toExplanation } from "./explain-types.ts";
-import { GenerateInput } from "./input-types.ts";
+import { fromWire } from "../../ids.ts";
+import { GenerateInput } from "../inputs/generate.ts";
+import type { AccessExplainer } from "./service.ts";
+import { AccessExplanation, toExplanation } from "./types.ts";
 
 @Resolver()
 export class ExplainResolver {

@@ -1,6 +1,6 @@
 import { and, eq, gt, lte, sql } from "drizzle-orm";
-import type { Executor } from "../db/client.ts";
-import { cachedAnswers } from "../db/tables/ledger.ts";
+import type { Executor } from "../../db/client.ts";
+import { cachedAnswers } from "../../db/tables/ledger.ts";
 
 export type CachedRow = typeof cachedAnswers.$inferSelect;
 export type CacheKey = Pick<CachedRow, "accountId" | "digest">;

@@ -1,5 +1,5 @@
 import { createUnionType, Field, Int, ObjectType } from "type-graphql";
-import { Generation } from "./types.ts";
+import { Generation } from "../types.ts";
 
 @ObjectType({ description: "The next piece of an answer that is being written.", simpleResolvers: true })
 export class TextDelta {

@@ -4,18 +4,18 @@ import type { Sealer } from "../encryption.ts";
 import type { Meters } from "../graphql/directives/cost.ts";
 import type { KeysService } from "../keys/service.ts";
 import { Leases } from "../ledger/journal/leases.ts";
-import { EmbedResolver } from "./embed-resolver.ts";
-import { EmbeddingMeter } from "./embedding.ts";
-import { AccessExplainer } from "./explain.ts";
-import { ExplainResolver } from "./explain-resolver.ts";
-import { GenerationFeed } from "./feed.ts";
-import { feedResolver } from "./feed-resolver.ts";
-import { QuoteResolver } from "./quote-resolver.ts";
-import { Quotes } from "./quotes.ts";
+import { EmbedResolver } from "./embed/resolver.ts";
+import { EmbeddingMeter } from "./embed/service.ts";
+import { ExplainResolver } from "./explain/resolver.ts";
+import { AccessExplainer } from "./explain/service.ts";
+import { feedResolver } from "./feed/resolver.ts";
+import { GenerationFeed } from "./feed/service.ts";
+import { QuoteResolver } from "./quote/resolver.ts";
+import { Quotes } from "./quote/service.ts";
 import { GenerationResolver } from "./resolver.ts";
 import { GenerationSearches } from "./search.ts";
 import { type GenerationOptions, GenerationService, generateCost, tariffOf } from "./service.ts";
-import { GenerationStreamResolver } from "./stream-resolver.ts";
+import { GenerationStreamResolver } from "./stream/resolver.ts";
 
 /** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
 const leaseGraceSeconds = 30;

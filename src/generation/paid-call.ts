@@ -9,11 +9,11 @@ import type { CallableModel } from "../models/catalogue.ts";
 import { costOf, creditsOf, type Tariff } from "../models/prices/price.ts";
 import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
 import type { Cancelled } from "../tasks/cancellation.ts";
-import type { CachedAnswer } from "./answer-cache.ts";
-import type { Lifeline } from "./lifeline.ts";
+import type { CachedAnswer } from "./cache/service.ts";
+import type { Lifeline } from "./call-cancellation.ts";
+import type { Bounds, Checked } from "./format-repair.ts";
 import { settledRow } from "./settled-row.ts";
 import { writeAnswer } from "./stored-answer.ts";
-import type { Bounds, Checked } from "./structured.ts";
 import { type Generation, type Told, toGeneration } from "./types.ts";
 
 /**

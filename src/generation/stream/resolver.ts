@@ -1,10 +1,10 @@
 import { Arg, Directive, Extensions, Resolver, Root, Subscription } from "type-graphql";
-import type { Context } from "../auth/viewer.ts";
-import type { PaidContext } from "../graphql/directives/cost.ts";
-import { toldAsTheyCome } from "../graphql/directives/subscription-start.ts";
-import { GenerationEvent, type GenerationFinished, type TextDelta } from "./event-types.ts";
-import { GenerateInput } from "./input-types.ts";
-import type { PaidGeneration } from "./paid-generation.ts";
+import type { Context } from "../../auth/viewer.ts";
+import type { PaidContext } from "../../graphql/directives/cost.ts";
+import { toldAsTheyCome } from "../../graphql/directives/subscription-start.ts";
+import { GenerateInput } from "../inputs/generate.ts";
+import type { PaidGeneration } from "../paid-call.ts";
+import { GenerationEvent, type GenerationFinished, type TextDelta } from "./types.ts";
 
 interface Start {
   context: PaidContext<Context, PaidGeneration>;

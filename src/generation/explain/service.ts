@@ -1,20 +1,20 @@
-import type { Budget, KeyViewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import { AppError, type ErrorCode } from "../errors.ts";
-import { toViewer } from "../keys/identity.ts";
-import { allowsAddress, toBlockList } from "../keys/rules/addresses.ts";
-import { openHours } from "../keys/rules/hours.ts";
-import { judgeHours } from "../keys/rules/verdict.ts";
-import { keyWithPlan, type SecretMatch } from "../keys/store.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { LimitsService, Usage } from "../limits/service.ts";
-import type { Catalogue, Route } from "../models/catalogue.ts";
-import { mayCall } from "../models/catalogue-view.ts";
-import type { Tariff } from "../models/prices/price.ts";
-import { type Bids, bidsOf, mostOf, needsOf, totalTokensOf, withOutput } from "./bids.ts";
-import type { GenerateInput } from "./input-types.ts";
-import { type Order, readOrder } from "./order.ts";
-import { type Standing, standingOf } from "./store.ts";
+import type { Budget, KeyViewer } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import { AppError, type ErrorCode } from "../../errors.ts";
+import { toViewer } from "../../keys/identity.ts";
+import { allowsAddress, toBlockList } from "../../keys/rules/addresses.ts";
+import { openHours } from "../../keys/rules/hours.ts";
+import { judgeHours } from "../../keys/rules/verdict.ts";
+import { keyWithPlan, type SecretMatch } from "../../keys/store.ts";
+import { formatCredits, formatUsd } from "../../ledger/amount.ts";
+import type { LimitsService, Usage } from "../../limits/service.ts";
+import type { Catalogue, Route } from "../../models/catalogue.ts";
+import { mayCall } from "../../models/catalogue-view.ts";
+import type { Tariff } from "../../models/prices/price.ts";
+import { type Bids, bidsOf, mostOf, needsOf, totalTokensOf, withOutput } from "../candidates.ts";
+import type { GenerateInput } from "../inputs/generate.ts";
+import { type Order, readOrder } from "../request.ts";
+import { type Standing, standingOf } from "../store.ts";
 
 /**
  * What `generate` would say to a key, check by check, with the figures that each of them looks at. Nothing is called,

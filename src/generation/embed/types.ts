@@ -1,6 +1,6 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
-import { GraphQLVector } from "../graphql/scalars.ts";
-import { Charge, type Generation, TokenUsage } from "./types.ts";
+import { GraphQLVector } from "../../graphql/scalars.ts";
+import { Charge, type Generation, TokenUsage } from "../types.ts";
 
 @InputType({ description: "Texts that are to become vectors." })
 export class EmbedInput {

@@ -1,12 +1,12 @@
-import type { Context } from "../auth/viewer.ts";
-import { AppError, badInput } from "../errors.ts";
-import type { Answered, Cost, Meter, PaidCall } from "../graphql/directives/cost.ts";
-import { checkLabels } from "../guard/input.ts";
-import type { EmbedAnswer, EmbedCall } from "../models/providers/provider.ts";
-import { type Embedding, type EmbedInput, toEmbedding } from "./embed-types.ts";
-import type { Order } from "./order.ts";
-import type { PaidGeneration, SettledAnswer } from "./paid-generation.ts";
-import type { GenerationService } from "./service.ts";
+import type { Context } from "../../auth/viewer.ts";
+import { AppError, badInput } from "../../errors.ts";
+import type { Answered, Cost, Meter, PaidCall } from "../../graphql/directives/cost.ts";
+import { checkLabels } from "../../guard/input.ts";
+import type { EmbedAnswer, EmbedCall } from "../../models/providers/provider.ts";
+import type { PaidGeneration, SettledAnswer } from "../paid-call.ts";
+import type { Order } from "../request.ts";
+import type { GenerationService } from "../service.ts";
+import { type Embedding, type EmbedInput, toEmbedding } from "./types.ts";
 
 /** Texts that become vectors: reserved, metered and settled as a generation without an answer. */
 const inputsMax = 2_048;

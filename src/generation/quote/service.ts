@@ -1,15 +1,15 @@
-import type { KeyViewer } from "../auth/viewer.ts";
-import type { Database } from "../db/client.ts";
-import type { Sealer } from "../encryption.ts";
-import { AppError, type ErrorCode } from "../errors.ts";
-import { formatCredits } from "../ledger/amount.ts";
-import type { Catalogue, Promised, Route } from "../models/catalogue.ts";
-import { mayCall } from "../models/catalogue-view.ts";
-import { cachedCreditsOf, creditsOf, type Tariff } from "../models/prices/price.ts";
-import { bidsOf, mostOf, needsOf } from "./bids.ts";
-import type { Order } from "./order.ts";
-import type { Quote } from "./quote-types.ts";
-import { type Standing, standingOf } from "./store.ts";
+import type { KeyViewer } from "../../auth/viewer.ts";
+import type { Database } from "../../db/client.ts";
+import type { Sealer } from "../../encryption.ts";
+import { AppError, type ErrorCode } from "../../errors.ts";
+import { formatCredits } from "../../ledger/amount.ts";
+import type { Catalogue, Promised, Route } from "../../models/catalogue.ts";
+import { mayCall } from "../../models/catalogue-view.ts";
+import { cachedCreditsOf, creditsOf, type Tariff } from "../../models/prices/price.ts";
+import { bidsOf, mostOf, needsOf } from "../candidates.ts";
+import type { Order } from "../request.ts";
+import { type Standing, standingOf } from "../store.ts";
+import type { Quote } from "./types.ts";
 
 /**
  * What a call would cost, and the promise of that price for five minutes. The promise is the quote's id itself: it is

@@ -1,8 +1,8 @@
 import { Arg, Ctx, Directive, Query, Resolver } from "type-graphql";
-import type { Context } from "../auth/viewer.ts";
-import { GenerateInput } from "./input-types.ts";
-import { Quote } from "./quote-types.ts";
-import type { GenerationService } from "./service.ts";
+import type { Context } from "../../auth/viewer.ts";
+import { GenerateInput } from "../inputs/generate.ts";
+import type { GenerationService } from "../service.ts";
+import { Quote } from "./types.ts";
 
 @Resolver()
 export class QuoteResolver {

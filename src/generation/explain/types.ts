@@ -1,5 +1,5 @@
 import { Field, ObjectType, registerEnumType } from "type-graphql";
-import type { Explanation } from "./explain.ts";
+import type { Explanation } from "./service.ts";
 
 export enum AccessCheckName {
   STATUS = "STATUS",
