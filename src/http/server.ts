@@ -19,13 +19,13 @@ import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
-import { answerWithEvents } from "./event-stream.ts";
 import { formatFault, headersOf, type PublicFault, report, toPublicFault } from "./format-error.ts";
 import type { Operations } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
 import type { RunningRequests } from "./running-requests.ts";
-import type { Sockets } from "./sockets.ts";
+import { answerWithEvents } from "./sockets/event-stream.ts";
+import type { Sockets } from "./sockets/sockets.ts";
 
 const bodyBytesMax = 1_048_576;
 /** Above the 16 KiB of Node, so that an overlong credential is refused in the same words as any other wrong one. */

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { readCredential } from "../context.ts";
-import { EventWriter } from "../event-writer.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
 import { isStream } from "../operations.ts";
+import { EventWriter } from "../sockets/event-writer.ts";
 import { type ChatRequest, readChat } from "./chat-schema.ts";
 import {
   cacheSecondsOf,

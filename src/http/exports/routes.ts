@@ -1,13 +1,13 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { accessChecks } from "../auth/access.ts";
-import { type Context, viewerOf } from "../auth/viewer.ts";
-import { AppError } from "../errors.ts";
-import { Cancellation } from "../tasks/cancellation.ts";
-import { contentTypes, type ExportFormat, formatRows } from "../usage/exports/format.ts";
-import type { Export, ExportService } from "../usage/exports/service.ts";
-import type { Callers } from "./context.ts";
-import { checkNames, namesOf, type Query, readAfter, readQuestion, readSelection } from "./export-query.ts";
+import { accessChecks } from "../../auth/access.ts";
+import { type Context, viewerOf } from "../../auth/viewer.ts";
+import { AppError } from "../../errors.ts";
+import { Cancellation } from "../../tasks/cancellation.ts";
+import { contentTypes, type ExportFormat, formatRows } from "../../usage/exports/format.ts";
+import type { Export, ExportService } from "../../usage/exports/service.ts";
+import type { Callers } from "../context.ts";
+import { checkNames, namesOf, type Query, readAfter, readQuestion, readSelection } from "./query.ts";
 
 /**
  * `GET /export/{usage,generations,entries}.{csv,jsonl}`: the tables behind the reports as streams. A page is read when

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ExecutionResult } from "graphql";
-import { type Callers, readCredential } from "./context.ts";
+import { type Callers, readCredential } from "../context.ts";
+import { isStream, type OperationRequest, type Operations } from "../operations.ts";
+import type { RunningRequests } from "../running-requests.ts";
 import { EventWriter } from "./event-writer.ts";
-import { isStream, type OperationRequest, type Operations } from "./operations.ts";
-import type { RunningRequests } from "./running-requests.ts";
 
 /**
  * GraphQL over server-sent events, in the protocol's mode of one connection an operation. Written here because the

@@ -4,15 +4,15 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ExecutionArgs, GraphQLError } from "graphql";
 import { handleProtocols, makeServer, type Server, type ServerOptions } from "graphql-ws";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { Context } from "../auth/viewer.ts";
-import { AppError } from "../errors.ts";
-import { newId } from "../ids.ts";
-import type { BytesInFlight } from "./bytes-in-flight.ts";
-import type { Callers } from "./context.ts";
-import type { ExposedKeys } from "./exposed-keys.ts";
+import type { Context } from "../../auth/viewer.ts";
+import { AppError } from "../../errors.ts";
+import { newId } from "../../ids.ts";
+import type { BytesInFlight } from "../bytes-in-flight.ts";
+import type { Callers } from "../context.ts";
+import type { ExposedKeys } from "../exposed-keys.ts";
+import type { OperationRequest, Operations } from "../operations.ts";
+import { drainMs, stopping } from "../running-requests.ts";
 import { closeCodes, OpenSocket } from "./open-socket.ts";
-import type { OperationRequest, Operations } from "./operations.ts";
-import { drainMs, stopping } from "./running-requests.ts";
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws). A socket lives no longer than its credential, holds a bounded number

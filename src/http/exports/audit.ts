@@ -1,12 +1,12 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance } from "fastify";
-import { formatLines } from "../audit/export.ts";
-import type { AuditService } from "../audit/service.ts";
-import { accessChecks } from "../auth/access.ts";
-import { badInput } from "../errors.ts";
-import { Cancellation } from "../tasks/cancellation.ts";
-import { contentTypes } from "../usage/exports/format.ts";
-import type { Callers } from "./context.ts";
+import { formatLines } from "../../audit/export.ts";
+import type { AuditService } from "../../audit/service.ts";
+import { accessChecks } from "../../auth/access.ts";
+import { badInput } from "../../errors.ts";
+import { Cancellation } from "../../tasks/cancellation.ts";
+import { contentTypes } from "../../usage/exports/format.ts";
+import type { Callers } from "../context.ts";
 
 /**
  * `GET /export/audit.jsonl`: the whole chain of the audit, or what comes after an event (`?after=` its `seq`), for who

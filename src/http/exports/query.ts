@@ -1,6 +1,6 @@
-import { badInput } from "../errors.ts";
-import { readWire } from "../ids.ts";
-import type { Basis, Dimension, Grain, UsageQuestion, UsageSelection } from "../usage/question/question.ts";
+import { badInput } from "../../errors.ts";
+import { readWire } from "../../ids.ts";
+import type { Basis, Dimension, Grain, UsageQuestion, UsageSelection } from "../../usage/question/question.ts";
 
 /** The query of an export's address, checked: names and meanings are those of `UsageInput` and `UsageFilter`. */
 export type Query = Record<string, string | string[] | undefined>;

@@ -1,10 +1,10 @@
 import type { FastifyRequest } from "fastify";
 import type { WebSocket as ProtocolSocket } from "graphql-ws";
 import type { WebSocket } from "ws";
-import { AppError } from "../errors.ts";
-import { Cancellation } from "../tasks/cancellation.ts";
-import type { BytesInFlight } from "./bytes-in-flight.ts";
-import { readCredential } from "./context.ts";
+import { AppError } from "../../errors.ts";
+import { Cancellation } from "../../tasks/cancellation.ts";
+import type { BytesInFlight } from "../bytes-in-flight.ts";
+import { readCredential } from "../context.ts";
 
 /** Close codes of WebSocket, and of HTTP's meaning where it has none. */
 export const closeCodes = {
