@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { changedMonths } from "../src/cli/commands/retention.ts";
 import { connectRemote, Refused } from "../src/cli/connection.ts";
-import { changedMonths } from "../src/cli/retention-commands.ts";
 import { tollgate, tollgateProcess } from "./command-line.ts";
 import { serverSecret } from "./first-start.ts";
 import { generate, useServer } from "./harness.ts";

@@ -1,16 +1,16 @@
 import type { Writable } from "node:stream";
 import { Command, CommanderError } from "commander";
 import { ConfigError, type Variables } from "../config/environment.ts";
-import { addAuditCommands } from "./audit-commands.ts";
+import { addAuditCommands } from "./commands/audit.ts";
+import { addDataCommands } from "./commands/data.ts";
+import { addFinanceCommands } from "./commands/finance.ts";
+import { addKeyCommands } from "./commands/keys.ts";
+import { addModelCommands } from "./commands/models.ts";
+import { addPeopleCommands } from "./commands/people.ts";
+import { addCreditCommands, addOperatorCommands, addReportCommands } from "./commands/reports.ts";
 import { connect } from "./connect.ts";
 import { Refused } from "./connection.ts";
-import { addDataCommands } from "./data-commands.ts";
-import { addFinanceCommands } from "./finance-commands.ts";
-import { addKeyCommands } from "./key-commands.ts";
 import { addKeyImport } from "./key-import.ts";
-import { addModelCommands } from "./model-commands.ts";
-import { addCreditCommands, addOperatorCommands, addReportCommands } from "./other-commands.ts";
-import { addPeopleCommands } from "./people-commands.ts";
 import type { Session } from "./session.ts";
 
 /** Operations of the schema from a terminal: on the database directly, or on a server with `--url`. */

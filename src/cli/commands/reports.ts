@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { readList } from "./key-commands.ts";
-import { printObject, printRows } from "./print.ts";
-import type { Session } from "./session.ts";
+import { printObject, printRows } from "../print.ts";
+import type { Session } from "../session.ts";
+import { readList } from "./keys.ts";
 
 export function addCreditCommands(program: Command, session: Session): void {
   const credits = program.command("credits").description("credits: grant, show");

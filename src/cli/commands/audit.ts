@@ -2,12 +2,12 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
 import type { Command } from "commander";
-import { writeAnchor } from "../audit/chain.ts";
-import { checkLines } from "../audit/export.ts";
-import { Refused } from "./connection.ts";
-import { readInt } from "./key-commands.ts";
-import { printObject } from "./print.ts";
-import type { Session } from "./session.ts";
+import { writeAnchor } from "../../audit/chain.ts";
+import { checkLines } from "../../audit/export.ts";
+import { Refused } from "../connection.ts";
+import { printObject } from "../print.ts";
+import type { Session } from "../session.ts";
+import { readInt } from "./keys.ts";
 
 export function addAuditCommands(program: Command, session: Session, out: Writable): void {
   const audit = program.command("audit").description("the audit: verify, export");

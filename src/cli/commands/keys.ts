@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { printObject, printRows } from "./print.ts";
-import type { Session } from "./session.ts";
+import { printObject, printRows } from "../print.ts";
+import type { Session } from "../session.ts";
 
 const shown = "id name status prefix last4 requestsPerMinute tokensPerMinute maxConcurrency expiresAt lastUsedAt";
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { readList } from "./key-commands.ts";
-import { printObject, printRows } from "./print.ts";
-import type { Session } from "./session.ts";
+import { printObject, printRows } from "../print.ts";
+import type { Session } from "../session.ts";
+import { readList } from "./keys.ts";
 
 export function addModelCommands(program: Command, session: Session): void {
   const models = program.command("models").description("models: list, price, suggest, import, preset, alias, service");

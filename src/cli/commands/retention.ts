@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
-import { Refused } from "./connection.ts";
-import { printObject, printRows, type Row } from "./print.ts";
-import type { CommandTools, Session } from "./session.ts";
+import { Refused } from "../connection.ts";
+import { printObject, printRows, type Row } from "../print.ts";
+import type { CommandTools, Session } from "../session.ts";
 
 const monthFields =
   "month state storedBytes droppedAt archive { requests credits costUsd file bytes sha256 archivedAt }";

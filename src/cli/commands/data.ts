@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { readInt } from "./key-commands.ts";
-import { printObject } from "./print.ts";
-import { addRetentionCommands } from "./retention-commands.ts";
-import type { Session } from "./session.ts";
+import { printObject } from "../print.ts";
+import type { Session } from "../session.ts";
+import { readInt } from "./keys.ts";
+import { addRetentionCommands } from "./retention.ts";
 
 /** Where the ledger's data goes: to BI tools, and into archives. */
 export function addDataCommands(program: Command, session: Session): void {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Command, Option } from "commander";
-import { printObject, printRows } from "./print.ts";
-import type { CommandTools, Session } from "./session.ts";
+import { printObject, printRows } from "../print.ts";
+import type { CommandTools, Session } from "../session.ts";
 
 const roles = ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"];
 const newPassword = () => randomBytes(15).toString("base64url");

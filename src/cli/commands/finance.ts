@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { readInt } from "./key-commands.ts";
-import { printObject, printRows } from "./print.ts";
-import type { Session } from "./session.ts";
+import { printObject, printRows } from "../print.ts";
+import type { Session } from "../session.ts";
+import { readInt } from "./keys.ts";
 
 interface RestateOptions {
   from: string;
