@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/faults/**"],
-    globalSetup: ["test/cluster.ts"],
+    globalSetup: ["test/harness/cluster.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Tests wait for sockets and for the database far more than they compute.

@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: "graphql/index.js" }] },
   test: {
     include: ["test/faults/**/*.test.ts"],
-    globalSetup: ["test/cluster.ts", "test/faults/compile.ts"],
+    globalSetup: ["test/harness/cluster.ts", "test/faults/compile.ts"],
     testTimeout: 240_000,
     hookTimeout: 60_000,
     // What one file does to its own processes must not starve the clock of another.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { generate, someAddress, useServer } from "./harness.ts";
-import { settlePast } from "./traffic.ts";
+import { generate, someAddress, useServer } from "./harness/server.ts";
+import { settlePast } from "./harness/traffic.ts";
 
 /** Every mutation of the schema is in one of these tables, so that a new one cannot go unrecorded by oversight. */
 const server = useServer({ RETENTION_MONTHS: "1" });

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { useServer } from "./harness.ts";
+import { useServer } from "./harness/server.ts";
 
 /**
  * The operations of the tour, run in the order of their names. `{{login.accessToken}}` stands for what an earlier one

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { useServer } from "./harness.ts";
+import { useServer } from "./harness/server.ts";
 
 /** The operations that a guide shows, each with its variables behind it, run as whoever reads the guide would. */
 const folder = join(import.meta.dirname, "..", "docs", "guides");

@@ -1,9 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { getNamedType, isInputObjectType, isRequiredArgument } from "graphql";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dumpState } from "./dump.ts";
-import { type Credential, generate, useServer } from "./harness.ts";
-import { callOf, declared, type Field, inputPaths, rootFields, schema, selectionOf, valueFor } from "./schema-calls.ts";
+import { dumpState } from "./harness/dump.ts";
+import {
+  callOf,
+  declared,
+  type Field,
+  inputPaths,
+  rootFields,
+  schema,
+  selectionOf,
+  valueFor,
+} from "./harness/schema-calls.ts";
+import { type Credential, generate, useServer } from "./harness/server.ts";
 
 /**
  * What keeps accounts apart, asked of every field that there is: an object of another account answers as one that is

@@ -1,8 +1,8 @@
 import type { GraphQLObjectType } from "graphql";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dumpState } from "./dump.ts";
-import { someAddress, useServer } from "./harness.ts";
-import { callOf, declared, type Field, rootFields, schema } from "./schema-calls.ts";
+import { dumpState } from "./harness/dump.ts";
+import { callOf, declared, type Field, rootFields, schema } from "./harness/schema-calls.ts";
+import { someAddress, useServer } from "./harness/server.ts";
 
 const server = useServer();
 

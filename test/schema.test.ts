@@ -16,7 +16,7 @@ import { loadConfig } from "../src/config/environment.ts";
 import { Database } from "../src/db/client.ts";
 import { catalogue } from "../src/errors.ts";
 import { createLogger } from "../src/log.ts";
-import { coordinatesOfDocument, coordinatesOfSchema } from "./schema-coordinates.ts";
+import { coordinatesOfDocument, coordinatesOfSchema } from "./harness/schema-coordinates.ts";
 
 /** The wire contract, built without a database: no connection is opened before the first query. */
 const schema = buildSchema();

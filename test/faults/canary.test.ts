@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { createDatabase, type TestDatabase } from "../database.ts";
-import { dumpDatabase } from "../dump.ts";
-import { type Customer, generate } from "../harness.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
+import { dumpDatabase } from "../harness/dump.ts";
+import { type Customer, generate } from "../harness/server.ts";
 import { type Standin, startOpenAiStandin } from "../standins/openai.ts";
 import { makeDataDir, ServerProcess } from "./server-process.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
-import { generate } from "../harness.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
+import { generate } from "../harness/server.ts";
 import { type Standin, startOpenAiStandin } from "../standins/openai.ts";
 import { findBreaks } from "./invariants.ts";
 import { credit, holdFor, type Ledger, makeKey, openLedger, settlementOf } from "./ledger.ts";

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
 import { makeDataDir, ServerProcess } from "./server-process.ts";
 
 const rows = 500_000;

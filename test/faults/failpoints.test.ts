@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { failpointNames } from "../../src/failpoint.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
-import { type Customer, generate } from "../harness.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
+import { type Customer, generate } from "../harness/server.ts";
 import { findBreaks } from "./invariants.ts";
 import { makeDataDir, ServerProcess } from "./server-process.ts";
 

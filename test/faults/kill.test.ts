@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
 import { findBreaks } from "./invariants.ts";
 import { credit, type Ledger, makeKey, openLedger } from "./ledger.ts";
 

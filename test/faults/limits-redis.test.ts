@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
 import { type Standin, startStandin } from "../standins/openai.ts";
 import { type Replica, startReplica, stopReplica } from "./replicas.ts";
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Customer, generate, type TestServer } from "../harness.ts";
+import { type Customer, generate, type TestServer } from "../harness/server.ts";
 
 /** Callers that never stop calling, and what they were told. */
 export interface Told {

@@ -2,7 +2,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Database } from "../../src/db/client.ts";
 import { asUnavailable } from "../../src/db/errors.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
 import { findBreaks } from "./invariants.ts";
 import { credit, holdFor, type Ledger, makeKey, openLedger, settlementOf, wideBudgets } from "./ledger.ts";
 import { LossyProxy } from "./proxy.ts";

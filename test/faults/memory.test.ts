@@ -1,8 +1,8 @@
 import { createClient } from "graphql-ws";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { createDatabase, type TestDatabase } from "../database.ts";
-import { generate } from "../harness.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
+import { generate } from "../harness/server.ts";
 import { type HeldStandin, startHeldStandin } from "../standins/held.ts";
 import { findBreaks } from "./invariants.ts";
 import { makeDataDir, ServerProcess } from "./server-process.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
-import { generate, someAddress } from "../harness.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
+import { generate, someAddress } from "../harness/server.ts";
 import { audience, type OidcStandin, startOidcProvider } from "../standins/oidc.ts";
 import { makeDataDir, ServerProcess } from "./server-process.ts";
 

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { databaseUrl } from "../cluster.ts";
-import { tollgate } from "../command-line.ts";
-import { type Build, build, isAlive, makeFolder, type ServerProcess, Servers } from "../server-process.ts";
+import { databaseUrl } from "../harness/cluster.ts";
+import { tollgate } from "../harness/command-line.ts";
+import { type Build, build, isAlive, makeFolder, type ServerProcess, Servers } from "../harness/server-process.ts";
 
 /** What the README says, in its order, with the built server; then what happens to it when things go wrong. */
 let built: Build;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
 import { type Standin, startOpenAiStandin } from "../standins/openai.ts";
 import { Relay, type Replica, startReplica, stopReplica } from "./replicas.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Customer } from "../harness.ts";
+import type { Customer } from "../harness/server.ts";
 import { findBreaks } from "./invariants.ts";
 import { openLedger } from "./ledger.ts";
 import { Load, type Told } from "./load.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createDatabase, type TestDatabase } from "../database.ts";
-import type { Customer } from "../harness.ts";
-import { settlePast, uuidOf } from "../traffic.ts";
+import { createDatabase, type TestDatabase } from "../harness/database.ts";
+import type { Customer } from "../harness/server.ts";
+import { settlePast, uuidOf } from "../harness/traffic.ts";
 import { findBreaks } from "./invariants.ts";
 import { makeDataDir, ServerProcess } from "./server-process.ts";
 

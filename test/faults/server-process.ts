@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { inject } from "vitest";
-import { TestServer } from "../harness.ts";
+import { TestServer } from "../harness/server.ts";
 
 const owner = { email: "owner@example.com", password: "correct horse battery" };
 

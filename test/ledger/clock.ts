@@ -1,0 +1,24 @@
+import type { TestDatabase } from "../harness/database.ts";
+
+/**
+ * A clock for one test database, set by hand: `now()` and `clock_timestamp()` of a schema that is searched before
+ * PostgreSQL's own. Days and months pass at once, and no two statements ever see different times.
+ */
+export async function takeClock({ sql }: TestDatabase, at: Date): Promise<(at: Date) => Promise<void>> {
+  const columns = await sql<{ table_name: string; column_name: string }[]>`
+    select table_name, column_name from information_schema.columns
+    where table_schema = 'public' and column_default = 'now()'`;
+  await sql.unsafe(`
+    create schema clock;
+    create table clock.hand (at timestamptz not null);
+    insert into clock.hand values ('${at.toISOString()}');
+    create function clock.now() returns timestamptz language sql stable as 'select at from clock.hand';
+    create function clock.clock_timestamp() returns timestamptz language sql stable as 'select at from clock.hand';
+    do $$ begin execute format('alter database %I set search_path = clock, pg_catalog, public', current_database()); end $$`);
+  for (const { table_name, column_name } of columns) {
+    await sql`alter table ${sql(table_name)} alter column ${sql(column_name)} set default clock.now()`;
+  }
+  return async (to) => {
+    await sql`update clock.hand set at = ${to}`;
+  };
+}
