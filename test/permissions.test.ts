@@ -1,13 +1,9 @@
-import type { GraphQLObjectType } from "graphql";
 import { beforeAll, describe, expect, it } from "vitest";
 import { dumpState } from "./harness/dump.ts";
-import { callOf, declared, type Field, rootFields, schema } from "./harness/schema-calls.ts";
+import { callOf, declared, publicFields, rootFields, schema } from "./harness/schema-calls.ts";
 import { someAddress, useServer } from "./harness/server.ts";
 
 const server = useServer();
-
-/** What anyone may call. A field that is added without a guard fails this test until it is named here. */
-const publicFields = ["login", "refreshSession", "reportLeakedKey"];
 
 const roles = ["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"];
 const calls = rootFields
@@ -20,34 +16,6 @@ const calls = rootFields
 const guarded = calls.filter(({ role }) => role !== undefined && role !== "MEMBER");
 
 describe("permissions work", () => {
-  it("as the schema says: every root field names who may call it, or is public on purpose", () => {
-    const open = rootFields.filter(({ field }) =>
-      ["role", "scope", "authenticated"].every((name) => declared(field, name) === undefined),
-    );
-    expect(open.map(({ field }) => field.name).sort()).toEqual(publicFields);
-  });
-
-  it("and every public field is limited by address", () => {
-    for (const name of publicFields) {
-      const field = (schema.getMutationType() as GraphQLObjectType).getFields()[name] as Field;
-      expect(Number(declared(field, "rateLimit", "limit"))).toBeLessThanOrEqual(60);
-    }
-  });
-
-  it("and every paid field needs a scope and has a limit", () => {
-    const paid = rootFields.filter(({ field }) => declared(field, "cost") !== undefined);
-    expect(paid.map(({ field }) => field.name)).toContain("generate");
-    for (const { field } of paid)
-      expect([declared(field, "scope"), declared(field, "rateLimit", "limit")]).not.toContain(undefined);
-  });
-
-  it("and roles are names that exist", () => {
-    for (const { field } of rootFields) {
-      const role = declared(field, "role");
-      if (role !== undefined) expect(["MEMBER", "ANALYST", "OPERATOR", "ADMIN", "OWNER"]).toContain(role);
-    }
-  });
-
   it("for those who have the role, from the least that is enough", async () => {
     const { token } = await server.staff("OPERATOR");
     const { accountId, apiKeyId: id } = await server.customer();

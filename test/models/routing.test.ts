@@ -1,9 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { Breaker } from "../../src/models/breaker.ts";
-import { pickByWeight } from "../../src/models/catalogue-view.ts";
 import { generate, useServer } from "../harness/server.ts";
 import { startOpenAiStandin } from "../standins/openai.ts";
 
@@ -303,37 +300,6 @@ describe("a circuit breaker", () => {
     const { token } = await server.staff("ANALYST");
     await server.refused("FORBIDDEN", "{ models { circuit { state } } }", {}, { token });
   });
-
-  it("opens after failures in a row, lets one call try, and goes by how that one ends", () => {
-    let now = 0;
-    const breaker = new Breaker({ failures: 2, openMs: 100 }, () => now);
-    breaker.failed();
-    breaker.succeeded();
-    breaker.failed();
-    expect(breaker.state).toBe("CLOSED");
-    breaker.failed();
-    expect([breaker.state, breaker.admits(), breaker.closedForMs]).toEqual(["OPEN", false, 100]);
-    // A late failure of a call from before says nothing new.
-    now = 50;
-    breaker.failed(1000);
-    expect(breaker.closedForMs).toBe(50);
-    now = 100;
-    expect([breaker.state, breaker.admits(), breaker.admits()]).toEqual(["HALF_OPEN", true, false]);
-    breaker.left();
-    expect(breaker.admits()).toBe(true);
-    breaker.failed(500);
-    expect([breaker.state, breaker.closedForMs]).toEqual(["OPEN", 500]);
-    now = 600;
-    expect(breaker.admits()).toBe(true);
-    breaker.succeeded();
-    expect([breaker.state, breaker.failures, breaker.admits()]).toEqual(["CLOSED", 0, true]);
-  });
-
-  it("never opens when told not to", () => {
-    const breaker = new Breaker({ failures: 0, openMs: 100 }, () => 0);
-    for (let i = 0; i < 100; i++) breaker.failed();
-    expect([breaker.state, breaker.admits()]).toEqual(["CLOSED", true]);
-  });
 });
 
 describe("timeouts of a model", () => {
@@ -409,26 +375,5 @@ describe("the size of an answer", () => {
     for (const maxResponseBytes of [1023, 268_435_457, -1]) {
       await server.refused("BAD_USER_INPUT", upsert, { input: { name, maxResponseBytes } });
     }
-  });
-});
-
-describe("picking by weight", () => {
-  const targets = fc.array(fc.record({ weight: fc.integer({ min: 1, max: 1_000_000 }) }), {
-    minLength: 1,
-    maxLength: 10,
-  });
-
-  it("always finds one, whatever falls", () => {
-    fc.assert(
-      fc.property(targets, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (all, random) => {
-        expect(all).toContain(pickByWeight(all, random));
-      }),
-    );
-  });
-
-  it("gives each its share, to the last part", () => {
-    const all = [{ weight: 3 }, { weight: 1 }, { weight: 6 }];
-    const picked = Array.from({ length: 10 }, (_, i) => all.indexOf(pickByWeight(all, i / 10) as { weight: number }));
-    expect(picked).toEqual([0, 0, 0, 1, 2, 2, 2, 2, 2, 2]);
   });
 });
