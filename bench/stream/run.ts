@@ -5,7 +5,7 @@ import { cpuSecondsBelow, cpuSecondsOf, residentMbOf } from "../processes.ts";
 import { type Server, startScript, startTollgate } from "../servers.ts";
 import { chatStream, graphqlEvents, graphqlSocket, type StreamCall } from "./clients.ts";
 
-/** `npm run bench:stream`: see bench/README.md. Prints JSON; progress goes to stderr. */
+/** `npm run bench stream`: see bench/README.md. Prints JSON; progress goes to stderr. */
 const { values } = parseArgs({
   options: {
     streams: { type: "string", default: "200" },

@@ -11,7 +11,7 @@ import { progress } from "./progress.ts";
 import { askCalls, askPage, askRollups, pages, questions } from "./questions.ts";
 import { settleRate } from "./settle-rate.ts";
 
-/** `npm run bench:usage -- --rows 10000000`: see bench/README.md. Prints JSON; progress goes to stderr. */
+/** `npm run bench usage -- --rows 10000000`: see bench/README.md. Prints JSON; progress goes to stderr. */
 const { values } = parseArgs({
   options: {
     rows: { type: "string", default: "1000000" },

@@ -1,20 +1,22 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Database } from "../src/db/client.ts";
-import { startEmbedded } from "../src/db/embedded/start.ts";
-import { migrateDatabase } from "../src/db/migrate.ts";
-import { newId } from "../src/ids.ts";
-import { closable, type HoldRequest, Journal, type Settlement } from "../src/ledger/journal/journal.ts";
-import { Wallets } from "../src/ledger/wallets/wallets.ts";
-import { settleRate } from "./usage/settle-rate.ts";
+import { parseArgs } from "node:util";
+import { Database } from "../../src/db/client.ts";
+import { startEmbedded } from "../../src/db/embedded/start.ts";
+import { migrateDatabase } from "../../src/db/migrate.ts";
+import { newId } from "../../src/ids.ts";
+import { closable, type HoldRequest, Journal, type Settlement } from "../../src/ledger/journal/journal.ts";
+import { Wallets } from "../../src/ledger/wallets/wallets.ts";
+import { settleRate } from "../usage/settle-rate.ts";
 
 /**
  * Pairs of reserve and settle a second, on one wallet and on a thousand, by 1, 32 and 256 callers: group commit beside
  * one statement for each request, and settling with the rollups beside settling without, in one run on one PostgreSQL
  * that waits for its disk. Prints JSON.
  */
-const seconds = Number(process.env["SECONDS_EACH"] ?? 5);
+const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
+const seconds = Number(values.seconds);
 const plenty = 1_000_000_000_000n;
 const call = { model: "echo", provider: "echo", priceId: newId(), endUser: null, tags: [], httpRequestId: "bench" };
 const rest = { costMax: 0n, budgets: [], leaseSeconds: 60 };

@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
-import { Database } from "../src/db/client.ts";
-import { startEmbedded } from "../src/db/embedded/start.ts";
-import { migrateDatabase } from "../src/db/migrate.ts";
-import { mintKey } from "../src/keys/secret.ts";
-import { openKeys } from "../src/keys/wire.ts";
-import { Wallets } from "../src/ledger/wallets/wallets.ts";
-import { KeyGuesses } from "../src/limits/key-guesses.ts";
-import { Limiters } from "../src/limits/limiters.ts";
+import { Database } from "../../src/db/client.ts";
+import { startEmbedded } from "../../src/db/embedded/start.ts";
+import { migrateDatabase } from "../../src/db/migrate.ts";
+import { mintKey } from "../../src/keys/secret.ts";
+import { openKeys } from "../../src/keys/wire.ts";
+import { Wallets } from "../../src/ledger/wallets/wallets.ts";
+import { KeyGuesses } from "../../src/limits/key-guesses.ts";
+import { Limiters } from "../../src/limits/limiters.ts";
 
 /**
  * What it costs to find out who is behind a key: one that is known, as on every call, and ten thousand that nobody ever
