@@ -43,13 +43,16 @@ export async function startTargets({ isWanted, nodeOptions, against }: Wanted, r
     const through = { "x-portkey-provider": "openai", "x-portkey-custom-host": `${stub.url}/v1` };
     targets.push({ name: "portkey", server: portkey, call: chatCall(portkey, through) });
   }
+  const doors: Target[] = [];
   if (doorsWanted("tollgate")) {
-    targets.push(...doorsOf("tollgate", await started(startTollgate(stub.url, { nodeOptions }))));
+    doors.push(...doorsOf("tollgate", await started(startTollgate(stub.url, { nodeOptions }))));
   }
   if (against !== undefined && doorsWanted("other")) {
     const main = await mainOf(against);
-    targets.push(...doorsOf("other", await started(startTollgate(stub.url, { main }))));
+    doors.push(...doorsOf("other", await started(startTollgate(stub.url, { main }))));
   }
+  // By the same door, one build comes right after the other: that is what is compared.
+  for (const door of ["Rest", "Graphql"]) targets.push(...doors.filter(({ name }) => name.endsWith(door)));
   return targets.filter(({ name }) => isWanted(name));
 }
 
