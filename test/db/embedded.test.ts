@@ -3,6 +3,7 @@
  * cluster that the other tests share. Children run what a build makes of the same files, in a checkout of their own.
  */
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,6 +19,7 @@ import {
   isGone,
   killedServer,
   makeCheckout,
+  makeRoot,
   modeOf,
   packagesNeeded,
   query,
@@ -34,15 +36,20 @@ const isRoot = process.getuid?.() === 0;
 const nobody = 65534;
 const sh = promisify(execFile);
 let checkout: string;
+let callOffWatchdog: () => void;
 
 function itOnCluster(name: string, body: (dataDir: string) => Promise<void>): void {
   it(name, () => withCluster(body));
 }
 
 beforeAll(async () => {
+  callOffWatchdog = await makeRoot();
   checkout = await makeCheckout("checkout");
 });
-afterAll(cleanUp);
+afterAll(async () => {
+  await cleanUp();
+  callOffWatchdog();
+});
 
 describe.concurrent("startEmbedded works", () => {
   it("from nothing, with sound defaults, on 127.0.0.1 only", async () => {
@@ -96,7 +103,8 @@ describe.concurrent("startEmbedded works", () => {
   });
 });
 
-describe.concurrent("startEmbedded recovers", () => {
+// As long as the minute within which PostgreSQL may die, so that a busy machine has the time.
+describe.concurrent("startEmbedded recovers", { timeout: 60_000 }, () => {
   itOnCluster("until PostgreSQL dies ten times within a minute, and then says so", async (dataDir) => {
     const logged: string[] = [];
     const database = await start({ dataDir, log: (message) => logged.push(message) });
@@ -224,6 +232,20 @@ describe.concurrent("startEmbedded refuses", () => {
     await mkdir(join(root, "open"));
     await chmod(join(root, "open"), 0o777);
     await expect(claimPlace(join(root, "open"), undefined)).rejects.toThrow("only this user can write to");
+  });
+});
+
+describe.concurrent("a test run that is killed", () => {
+  itOnCluster("leaves neither PostgreSQL nor its files behind", async (dataDir) => {
+    const child = run({ dataDir }, { checkout });
+    const { pid } = await child.answer;
+    child.process.kill("SIGKILL");
+    const watched = `import { watchOver } from "./test/harness/watchdog.ts"; watchOver(process.argv[1]); console.log();`;
+    const args = ["--import", "tsx", "--input-type=module", "-e", watched, dataDir];
+    const testRun = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+    await once(testRun.stdout, "data");
+    testRun.kill("SIGKILL");
+    await until(() => isGone(pid) && !existsSync(dataDir));
   });
 });
 

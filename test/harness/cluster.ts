@@ -6,6 +6,7 @@ import type { TestProject } from "vitest/node";
 import { startEmbedded } from "../../src/db/embedded/start.ts";
 import { migrateDatabase } from "../../src/db/migrate.ts";
 import { startFirst } from "./first-start.ts";
+import { watchOver } from "./watchdog.ts";
 
 /**
  * One PostgreSQL for the whole run: the embedded one, or the server that DATABASE_URL names. A template database is
@@ -45,11 +46,13 @@ export default async function startCluster(project: TestProject): Promise<() => 
 
 async function startTemporary() {
   const dataDir = await mkdtemp(join(tmpdir(), "tollgate-test-"));
+  const callOff = watchOver(dataDir);
   const settings = { fsync: "off", max_connections: "300" };
   const database = await startEmbedded({ dataDir, settings });
   const stop = async () => {
     await database.stop();
     await rm(dataDir, { recursive: true, force: true });
+    callOff();
   };
   return { adminUrl: database.url, stop };
 }

@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import postgres from "postgres";
 import ts from "typescript";
 import { type EmbeddedDatabase, type EmbeddedOptions, startEmbedded } from "../../src/db/embedded/start.ts";
+import { watchOver } from "./watchdog.ts";
 
 export const root = join(await realpath(tmpdir()), `tollgate-embedded-${randomUUID()}`);
 export const packagesNeeded = [
@@ -21,9 +22,10 @@ export const packagesNeeded = [
 export const fast = { fsync: "off" };
 
 const repository = join(import.meta.dirname, "../..");
-const databases: EmbeddedDatabase[] = [];
+const databases: { dataDir: string; database: EmbeddedDatabase }[] = [];
 const children: ChildProcess[] = [];
 const idleClusters: string[] = [];
+let firstCluster: Promise<string> | undefined;
 
 const program = `
 import { startEmbedded } from "./db/embedded/start.js";
@@ -35,12 +37,19 @@ try {
   console.log(JSON.stringify({ error: fault.name, message: fault.message }));
 }`;
 
+/** Makes the folder for all of it, which goes when a run is killed, too. Answers how to call that off. */
+export async function makeRoot(): Promise<() => void> {
+  await mkdir(root);
+  // Against a strict umask: another user is to reach what lies below.
+  await chmod(root, 0o755);
+  return watchOver(root);
+}
+
 /** The least of a checkout that can run the embedded database: what a build makes, and the packages it needs. */
 export async function makeCheckout(name: string): Promise<string> {
   const directory = join(root, name);
-  await mkdir(directory, { recursive: true });
-  // Against a strict umask: another user is to reach what lies below.
-  await Promise.all([chmod(root, 0o755), chmod(directory, 0o755)]);
+  await mkdir(directory);
+  await chmod(directory, 0o755);
   for (const dependency of packagesNeeded) {
     const from = await realpath(join(repository, "node_modules", dependency));
     await linkTree(from, join(directory, "node_modules", dependency));
@@ -111,21 +120,32 @@ export function run(options: EmbeddedOptions, { checkout, uid, env = {} }: RunOp
 /** Starts it in this process. */
 export async function start(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const database = await startEmbedded({ settings: fast, ...options });
-  databases.push(database);
+  databases.push({ dataDir: options.dataDir, database });
   return database;
 }
 
-/** Lends a cluster that an earlier test may have made, since initdb takes longer than most tests. */
+/** Lends a cluster that an earlier test may have used, since initdb takes longer than most tests. */
 export async function withCluster(body: (dataDir: string) => Promise<void>): Promise<void> {
-  const dataDir = idleClusters.pop() ?? join(root, `cluster-${randomUUID()}`);
+  const dataDir = idleClusters.pop() ?? (await copyCluster());
   await body(dataDir);
-  const own = databases.filter(({ url }) => url.includes(passwordOf(dataDir)));
-  await Promise.all(own.map((database) => database.stop()));
-  idleClusters.push(dataDir);
+  const own = databases.filter((each) => each.dataDir === dataDir);
+  await Promise.all(own.map(({ database }) => database.stop()));
+  if (existsSync(dataDir)) idleClusters.push(dataDir);
 }
 
-function passwordOf(dataDir: string): string {
-  return readFileSync(join(dataDir, "postgres.password"), "utf8").trim();
+/** Of one that is never lent itself. */
+async function copyCluster(): Promise<string> {
+  firstCluster ??= makeCluster();
+  const dataDir = join(root, `cluster-${randomUUID()}`);
+  // It keeps owners and modes, as Node's own copy does not.
+  await promisify(execFile)("cp", ["-a", await firstCluster, dataDir]);
+  return dataDir;
+}
+
+async function makeCluster(): Promise<string> {
+  const dataDir = join(root, "first-cluster");
+  await (await start({ dataDir })).stop();
+  return dataDir;
 }
 
 /** What remains when our process and PostgreSQL are killed while a session computes, which outlives them. */
@@ -147,7 +167,7 @@ export async function killedServer(dataDir: string, checkout: string) {
 /** Leaves neither process nor file behind, whatever the tests came to. */
 export async function cleanUp(): Promise<void> {
   for (const child of children) child.kill("SIGKILL");
-  await Promise.allSettled(databases.map((database) => database.stop()));
+  await Promise.allSettled(databases.map(({ database }) => database.stop()));
   for (const path of await readdir(root, { recursive: true })) {
     if (!path.endsWith("/postmaster.pid")) continue;
     const pid = Number.parseInt(readFileSync(join(root, path), "utf8"), 10);
