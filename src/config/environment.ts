@@ -7,7 +7,7 @@ import { type Failpoint, parseFailpoint } from "../failpoint.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
 import { parseSigningKey } from "./secrets.ts";
 
-/** The only reader of the environment. Every variable is described in `.env.example` and in the README. */
+/** The only reader of the environment. Every variable is described in `.env.example` and in docs/reference/configuration.md. */
 
 const list = z.string().transform((text) =>
   text

@@ -11,7 +11,7 @@ import { databaseUrl } from "../harness/cluster.ts";
 import { tollgate } from "../harness/command-line.ts";
 import { type Build, build, isAlive, makeFolder, type ServerProcess, Servers } from "../harness/server-process.ts";
 
-/** What the README says, in its order, with the built server; then what happens to it when things go wrong. */
+/** What the README and docs/reference say, with the built server; then what happens to it when things go wrong. */
 let built: Build;
 let servers: Servers;
 beforeAll(async () => {
@@ -175,9 +175,9 @@ describe("a signal during the start", () => {
 });
 
 describe("in production", () => {
-  it("starts with the secrets that the README's commands make, and shows its schema to nobody", async () => {
-    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-    const [, commands = ""] = /```sh\n(umask 077\n[\s\S]+?)```/.exec(readme) ?? [];
+  it("starts with the secrets that the commands of docs/reference/production.md make, and shows its schema to nobody", async () => {
+    const guide = await readFile(new URL("../../docs/reference/production.md", import.meta.url), "utf8");
+    const [, commands = ""] = /```sh\n(umask 077\n[\s\S]+?)```/.exec(guide) ?? [];
     const folder = await servers.folder("secrets");
     await inShell(commands, folder);
     expect((await stat(join(folder, ".env"))).mode & 0o777).toBe(0o600);
