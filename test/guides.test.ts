@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { useServer } from "./harness/server.ts";
 
-/** The operations that a guide shows, each with its variables behind it, run as whoever reads the guide would. */
+/** The operations that the guides show, each with the variables below it, run as a reader would run them. */
 const folder = join(import.meta.dirname, "..", "docs", "guides");
 const shown = /^```graphql\n(.*?)^```\n```json\n(.*?)^```$/gms;
 

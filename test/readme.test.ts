@@ -82,6 +82,8 @@ async function run(block: Block): Promise<string> {
   return stdout;
 }
 
+/** A command of the command line is a process of its own, which takes a busy machine seconds. */
+const commandsTimeoutMs = 60_000;
 const replyOf = (answer: string) => JSON.parse(answer.trim().split("\n").at(-1) ?? "").choices[0].message.content;
 
 describe("the README's blocks, pasted in order", () => {
@@ -108,12 +110,14 @@ describe("the README's blocks, pasted in order", () => {
     expect(ollama.calls.at(-1)?.path).toBe("/api/chat");
   });
 
-  it("add a service, import its model with a price, and call it with the service's key", async () => {
+  it("add a service, import its model with a price, and call it with the service's key", {
+    timeout: commandsTimeoutMs,
+  }, async () => {
     expect(replyOf(await run(blockWith("models import")))).toBe('{"city":"Bern"}');
     expect(service.calls.at(-1)?.headers.authorization).toBe("Bearer sk-of-the-stand-in");
   });
 
-  it("report what all of that used", async () => {
+  it("report what all of that used", { timeout: commandsTimeoutMs }, async () => {
     const report = await run(blockWith("tollgate usage"));
     expect(report).toMatch(/^echo +3\b/m);
     expect(report).toMatch(/^ok +1\b/m);

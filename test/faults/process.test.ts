@@ -175,7 +175,7 @@ describe("a signal during the start", () => {
 });
 
 describe("in production", () => {
-  it("starts with the secrets that the commands of docs/reference/production.md make, and shows its schema to nobody", async () => {
+  it("starts with the secrets that the commands of docs/reference/production.md make, and hides its schema", async () => {
     const guide = await readFile(new URL("../../docs/reference/production.md", import.meta.url), "utf8");
     const [, commands = ""] = /```sh\n(umask 077\n[\s\S]+?)```/.exec(guide) ?? [];
     const folder = await servers.folder("secrets");
