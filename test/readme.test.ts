@@ -83,7 +83,7 @@ async function run(block: Block): Promise<string> {
 }
 
 /** A command of the command line is a process of its own, which takes a busy machine seconds. */
-const commandsTimeoutMs = 60_000;
+const commandsTimeoutMs = 120_000;
 const replyOf = (answer: string) => JSON.parse(answer.trim().split("\n").at(-1) ?? "").choices[0].message.content;
 
 describe("the README's blocks, pasted in order", () => {
