@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import type { Database } from "../../src/db/client.ts";
 import { type GenerationSearch, listGenerations } from "../../src/generation/store.ts";
-import { cutOf } from "../../src/usage/figures/read-plan.ts";
+import { readPlanOf } from "../../src/usage/figures/read-plan.ts";
 import { usageRows } from "../../src/usage/figures/sql/sum-usage.ts";
 import type { UsageQuestion } from "../../src/usage/question/question.ts";
 
@@ -58,7 +58,7 @@ export const questions: Record<string, UsageQuestion> = {
 
 export async function askRollups(db: Database, question: UsageQuestion, times: number): Promise<Timing> {
   return time(times, () =>
-    db.snapshot(async (tx) => (await usageRows(tx, await cutOf(tx, question, question), question)).length),
+    db.snapshot(async (tx) => (await usageRows(tx, await readPlanOf(tx, question, question), question)).length),
   );
 }
 
@@ -66,8 +66,8 @@ export async function askCalls(db: Database, question: UsageQuestion, times: num
   const { from, to, groupBy, grain, timeZone, basis, accountIds, apiKeyIds } = question;
   const calls = [{ level: "RAW" as const, from, to }];
   const filter = { accountIds, apiKeyIds };
-  const cut = { parts: { SUMS: calls, TIMES: calls }, whole: calls, filter, groupBy, grain, timeZone, basis };
-  return time(times, async () => (await usageRows(db.orm, cut, question)).length);
+  const plan = { parts: { SUMS: calls, TIMES: calls }, whole: calls, filter, groupBy, grain, timeZone, basis };
+  return time(times, async () => (await usageRows(db.orm, plan, question)).length);
 }
 
 export const pages: Record<string, GenerationSearch> = {

@@ -2,7 +2,7 @@ import { boundAccount, type Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { refuseDropped, startLater } from "../usage/figures/dropped-months.ts";
-import { horizonOf } from "../usage/figures/sql/find-dropped-months.ts";
+import { earliestKept } from "../usage/figures/sql/find-dropped-months.ts";
 import { checkSpan } from "../usage/question/checks.ts";
 import { type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 
@@ -26,7 +26,7 @@ export class GenerationSearches {
     const { orm } = this.#db;
     const rows = await listGenerations(orm, bound, page);
     // After the look, because what it looked for may have been dropped meanwhile.
-    refuseDropped(earliestOf(bound), await horizonOf(orm), startLater);
+    refuseDropped(earliestOf(bound), await earliestKept(orm), startLater);
     return cutPage(rows, page.limit);
   }
 }

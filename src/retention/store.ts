@@ -82,12 +82,12 @@ export async function ensurePartition(tx: Executor, month: string): Promise<void
   await tx.execute(sql`select create_request_partition(${firstDay(month)})`);
 }
 
-export interface Place {
+export interface LinePosition {
   createdAt: string;
   id: string;
 }
 
-export interface ArchivedLine extends Place {
+export interface ArchivedLine extends LinePosition {
   line: string;
   charged: bigint;
   costNanoUsd: bigint;
@@ -97,7 +97,7 @@ export interface ArchivedLine extends Place {
 export async function nextLines(
   tx: Executor,
   month: string,
-  { after, limit }: { after: Place | undefined; limit: number },
+  { after, limit }: { after: LinePosition | undefined; limit: number },
 ): Promise<ArchivedLine[]> {
   const past = after ? sql`where (created_at, id) > (${after.createdAt}::timestamptz, ${after.id}::uuid)` : sql``;
   const rows = await tx.execute(sql`

@@ -1,8 +1,9 @@
 import { Field, Float, Int, ObjectType, registerEnumType } from "type-graphql";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
-import { type IdPrefix, toWire } from "../ids.ts";
+import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
-import type { MetricsRow, Report, UsageRow as ReportRow } from "./question/question.ts";
+import { type Dimension, dimensionNames, dimensions, idPrefixOf } from "./question/dimensions.ts";
+import type { MetricsRow, Report, ReportRow } from "./question/question.ts";
 
 export enum UsageGrain {
   NONE = "NONE",
@@ -21,27 +22,13 @@ registerEnumType(UsageGrain, {
   },
 });
 
-export enum UsageDimension {
-  ACCOUNT = "ACCOUNT",
-  API_KEY = "API_KEY",
-  MODEL = "MODEL",
-  PROVIDER = "PROVIDER",
-  STATUS = "STATUS",
-  END_USER = "END_USER",
-  TAG = "TAG",
-}
+export const UsageDimension = Object.fromEntries(dimensionNames.map((name) => [name, name])) as {
+  readonly [D in Dimension]: D;
+};
 registerEnumType(UsageDimension, {
   name: "UsageDimension",
   description: "What a report is split by.",
-  valuesConfig: {
-    ACCOUNT: { description: "The customer." },
-    API_KEY: { description: "The key." },
-    MODEL: { description: "The name of the model." },
-    PROVIDER: { description: "Who ran the model." },
-    STATUS: { description: "How the call ended." },
-    END_USER: { description: "`endUser` as given with the call." },
-    TAG: { description: "A tag. A call with two tags is in two rows, so rows can add up to more than the totals." },
-  },
+  valuesConfig: Object.fromEntries(dimensionNames.map((name) => [name, { description: dimensions[name].description }])),
 });
 
 @ObjectType({
@@ -95,7 +82,7 @@ export class UsageTotals {
 @ObjectType({ description: "The value of one dimension.", simpleResolvers: true })
 export class UsageDimensionValue {
   @Field(() => UsageDimension, { description: "Which one." })
-  dimension!: `${UsageDimension}`;
+  dimension!: Dimension;
 
   @Field(() => String, {
     nullable: true,
@@ -146,8 +133,6 @@ export class UsageReport {
   truncated!: boolean;
 }
 
-const idPrefixes: Partial<Record<`${UsageDimension}`, IdPrefix>> = { ACCOUNT: "acc", API_KEY: "key" };
-
 export function toUsageReport({ asOf, rows, totals, previous, truncated, groupBy }: Report): UsageReport {
   return {
     asOf,
@@ -158,7 +143,7 @@ export function toUsageReport({ asOf, rows, totals, previous, truncated, groupBy
   };
 }
 
-export function toUsageRow(row: ReportRow, groupBy: `${UsageDimension}`[]): UsageRow {
+export function toUsageRow(row: ReportRow, groupBy: Dimension[]): UsageRow {
   const { bucket, ids, previous } = row;
   return {
     bucket,
@@ -171,13 +156,13 @@ export function toUsageRow(row: ReportRow, groupBy: `${UsageDimension}`[]): Usag
 
 export function toDimensionValues(
   { ids, labels }: Pick<ReportRow, "ids" | "labels">,
-  groupBy: `${UsageDimension}`[],
+  groupBy: Dimension[],
 ): UsageDimensionValue[] {
   return ids ? groupBy.map((dimension, i) => toValue(dimension, ids[i] ?? null, labels?.[i] ?? null)) : [];
 }
 
-function toValue(dimension: `${UsageDimension}`, id: string | null, label: string | null): UsageDimensionValue {
-  const prefix = idPrefixes[dimension];
+function toValue(dimension: Dimension, id: string | null, label: string | null): UsageDimensionValue {
+  const prefix = idPrefixOf(dimension);
   return { dimension, id: id !== null && prefix ? toWire(prefix, id) : id, label: label ?? id ?? "(none)" };
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { callTariff, repriced, type SettledCall } from "../../src/finance/restatements/repriced-call.ts";
+import { callTariff, type PricedCall, repriced } from "../../src/finance/restatements/repriced-call.ts";
 import { creditsOf } from "../../src/models/prices/price.ts";
 
 describe("the price of a past call", () => {
@@ -13,7 +13,7 @@ describe("the price of a past call", () => {
   };
   const rate = fc.bigInt({ min: 0n, max: 1_000_000_000n });
   const tokens = fc.nat({ max: 1_000_000 });
-  const call = (facts: Partial<SettledCall>): SettledCall => ({
+  const call = (facts: Partial<PricedCall>): PricedCall => ({
     ...{
       accountId: "",
       walletId: "",

@@ -5,7 +5,7 @@ import { AppError, badInput } from "../../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../../graphql/pagination.ts";
 import { newId, toWire } from "../../ids.ts";
 import { formatUsd } from "../../ledger/amount.ts";
-import type { UsageQuestion, UsageRow } from "../../usage/question/question.ts";
+import type { ReportRow, UsageQuestion } from "../../usage/question/question.ts";
 import type { UsageService } from "../../usage/service.ts";
 import { type InvoiceLine, readInvoice } from "./csv.ts";
 import { type InvoiceRow, invoiceById, invoiceLines, listInvoices, providerModels, replaceInvoice } from "./store.ts";
@@ -146,7 +146,7 @@ function ourFigures({
   inputTokens,
   outputTokens,
   costNanoUsd,
-}: Pick<UsageRow, "inputTokens" | "outputTokens" | "costNanoUsd">) {
+}: Pick<ReportRow, "inputTokens" | "outputTokens" | "costNanoUsd">) {
   return { tokens: inputTokens + outputTokens, costNanoUsd };
 }
 

@@ -6,7 +6,7 @@ import { costOf, creditsOf, type Price, type Tariff, type Tokens } from "../../m
  * What a call should have been charged and have cost at another price, by the rules it was settled by. All is reckoned
  * against what stands now, earlier corrections included: to correct twice changes nothing the second time.
  */
-export interface SettledCall extends Tokens, Omit<CallChange, "owed" | "status"> {
+export interface PricedCall extends Tokens, Omit<CallChange, "owed" | "status"> {
   status: RequestStatus;
   priceId: string;
   reserved: bigint;
@@ -24,7 +24,7 @@ export interface SettledCall extends Tokens, Omit<CallChange, "owed" | "status">
 export const callTariff: Tariff = { baseMicro: 1_000_000n, metered: true };
 
 /** `paidPrice` is the version that the call was settled with, if it is still known. */
-export function repriced(call: SettledCall, price: Price, paidPrice: Price | undefined): CallChange {
+export function repriced(call: PricedCall, price: Price, paidPrice: Price | undefined): CallChange {
   const { accountId, walletId, requestId, createdAt, apiKeyId, model, provider, status, tags, endUser, refunded } =
     call;
   const standing = call.charged + call.chargedCorrection;
@@ -37,11 +37,11 @@ export function repriced(call: SettledCall, price: Price, paidPrice: Price | und
 }
 
 /** A charge that was given back in full stays given back, whatever the price. */
-function isGivenBack({ charged, chargedCorrection, refunded }: SettledCall): boolean {
+function isGivenBack({ charged, chargedCorrection, refunded }: PricedCall): boolean {
   return refunded > 0n && refunded >= charged + chargedCorrection;
 }
 
-function chargeAt(call: SettledCall, price: Price, paidPrice: Price | undefined): bigint {
+function chargeAt(call: PricedCall, price: Price, paidPrice: Price | undefined): bigint {
   if (!isPaid(call)) return 0n;
   const due = creditsOf(callTariff, price, call);
   // A call that used more than its reservation paid for was charged the reservation, and no price changes that.
@@ -50,7 +50,7 @@ function chargeAt(call: SettledCall, price: Price, paidPrice: Price | undefined)
 }
 
 /** As the settlement table says: nothing for what failed or was given up, and for what broke off before it began. */
-function isPaid({ status, inputTokens, outputTokens }: SettledCall): boolean {
+function isPaid({ status, inputTokens, outputTokens }: PricedCall): boolean {
   if (status === "COMPLETED") return true;
   return status !== "FAILED" && status !== "ABANDONED" && inputTokens + outputTokens > 0;
 }

@@ -9,10 +9,10 @@ import { newId, toWire } from "../../ids.ts";
 import type { Adjustments } from "../../ledger/wallets/adjustments.ts";
 import { Repeated } from "../../tasks/interval.ts";
 import { refuseDropped, startLater } from "../../usage/figures/dropped-months.ts";
-import { horizonOf, keepCalls } from "../../usage/figures/sql/find-dropped-months.ts";
-import { databaseNow } from "../../usage/figures/sql/sum-usage.ts";
+import { earliestKept, keepCalls } from "../../usage/figures/sql/find-dropped-months.ts";
+import { databaseNow } from "../../usage/figures/sql/read-now.ts";
 import { checkSpan } from "../../usage/question/checks.ts";
-import { repriced, type SettledCall } from "./repriced-call.ts";
+import { type PricedCall, repriced } from "./repriced-call.ts";
 import {
   addProgress,
   callsAfterCursor,
@@ -21,11 +21,11 @@ import {
   insertRestatement,
   listRestatements,
   type PriceVersion,
+  pricedCalls,
   priceVersions,
   type RestatementRow,
   restatementById,
   restatementByKey,
-  settledCalls,
 } from "./store.ts";
 
 /**
@@ -122,7 +122,7 @@ export class Restatements {
       await db.transaction(async (tx) => {
         // Under this lock no month is dropped, and what is then unfinished keeps its months.
         await keepCalls(tx);
-        refuseDropped(order.from, await horizonOf(tx), startLater);
+        refuseDropped(order.from, await earliestKept(tx), startLater);
         await insertRestatement(tx, { ...order, id, priceId: price.id, actor: origin.actor });
         const action = dryRun ? "usage.previewRestatement" : "usage.restate";
         await record(tx, origin, { action, object: toWire("rst", id), accountId: null, after });
@@ -144,7 +144,7 @@ export class Restatements {
     if (last) {
       const wallets = job.dryRun ? [] : await this.#options.adjustments.lock(tx, keys);
       const prices = await priceVersions(tx, job.model);
-      const calls = await settledCalls(tx, keys);
+      const calls = await pricedCalls(tx, keys);
       await addProgress(tx, job.id, last, await this.#correct(tx, { job, wallets, prices, calls }));
     }
     if (keys.length < batchSize) await endPass(tx, job.id);
@@ -179,7 +179,7 @@ interface Batch {
   job: RestatementRow;
   wallets: Awaited<ReturnType<Adjustments["lock"]>>;
   prices: PriceVersion[];
-  calls: SettledCall[];
+  calls: PricedCall[];
 }
 
 function isSame(row: RestatementRow, { model, from, to, priceVersion, dryRun }: RestatementOrder): boolean {
@@ -187,7 +187,7 @@ function isSame(row: RestatementRow, { model, from, to, priceVersion, dryRun }: 
   return times && row.model === model && row.priceVersion === priceVersion && row.dryRun === dryRun;
 }
 
-function isIn(changes: { requestId: string }[]): (call: SettledCall) => boolean {
+function isIn(changes: { requestId: string }[]): (call: PricedCall) => boolean {
   const ids = new Set(changes.map(({ requestId }) => requestId));
   return ({ requestId }) => ids.has(requestId);
 }

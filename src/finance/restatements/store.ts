@@ -3,7 +3,7 @@ import type { Executor } from "../../db/client.ts";
 import { toJson } from "../../ledger/journal/batch-json.ts";
 import { openingMargin } from "../../ledger/rollups/sql/fold-days.ts";
 import type { Price } from "../../models/prices/price.ts";
-import type { SettledCall } from "./repriced-call.ts";
+import type { PricedCall } from "./repriced-call.ts";
 
 export interface RestatementRow {
   id: string;
@@ -138,7 +138,7 @@ export async function callsAfterCursor(tx: Executor, job: RestatementRow, limit:
 const nobody = "00000000-0000-0000-0000-000000000000";
 
 /** With what has been corrected and given back since; read under the locks of their wallets. */
-export async function settledCalls(tx: Executor, keys: CallKey[]): Promise<SettledCall[]> {
+export async function pricedCalls(tx: Executor, keys: CallKey[]): Promise<PricedCall[]> {
   const rows = await tx.execute(sql`
     select r.account_id as "accountId", r.wallet_id as "walletId", r.id as "requestId", r.created_at::text as "createdAt",
       r.api_key_id as "apiKeyId", r.model, r.provider, r.status, to_jsonb(r.tags) as tags, r.end_user as "endUser",
@@ -157,7 +157,7 @@ export async function settledCalls(tx: Executor, keys: CallKey[]): Promise<Settl
         where e.account_id = r.account_id and e.request_id = r.id and e.kind = 'REFUND'
       ) e on true
     order by key.ord`);
-  return rows as unknown as SettledCall[];
+  return rows as unknown as PricedCall[];
 }
 
 export type Progress = Pick<

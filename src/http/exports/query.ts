@@ -1,24 +1,31 @@
 import { badInput } from "../../errors.ts";
 import { readWire } from "../../ids.ts";
-import type { Basis, Dimension, Grain, UsageQuestion, UsageSelection } from "../../usage/question/question.ts";
+import { GenerationStatus } from "../../ledger/types.ts";
+import {
+  type Dimension,
+  dimensionNames,
+  dimensions,
+  type Filter,
+  filterNameOf,
+  idPrefixOf,
+} from "../../usage/question/dimensions.ts";
+import type { Basis, Grain, UsageQuestion, UsageSelection } from "../../usage/question/question.ts";
 
-/** The query of an export's address, checked: names and meanings are those of `UsageInput` and `UsageFilter`. */
+/** Reads and checks the query of an export. Meanings are those of `UsageInput` and `UsageFilter`. */
 export type Query = Record<string, string | string[] | undefined>;
 
 const grains: Grain[] = ["NONE", "HOUR", "DAY", "MONTH"];
-const dimensions: Dimension[] = ["ACCOUNT", "API_KEY", "MODEL", "PROVIDER", "STATUS", "END_USER", "TAG"];
 const bases: Basis[] = ["AS_CHARGED", "AS_CORRECTED"];
-const statuses = ["COMPLETED", "PARTIAL", "CANCELLED", "FAILED", "ABANDONED"] as const;
 
-const filterNames = ["from", "to", "after", "accountId", "apiKeyId", "model", "provider", "status", "tag", "endUser"];
-export const namesOf = {
-  usage: [...filterNames, "grain", "timeZone", "groupBy", "basis"],
-  generations: filterNames,
+const selectionParameters = ["from", "to", "after", ...dimensionNames.map((dimension) => dimensions[dimension].name)];
+export const parametersOf = {
+  usage: [...selectionParameters, "grain", "timeZone", "groupBy", "basis"],
+  generations: selectionParameters,
   entries: ["from", "to", "after", "accountId"],
 };
 
-/** @throws BAD_USER_INPUT for a name that is not known, because a mistyped filter would export too much */
-export function checkNames(query: Query, allowed: string[]): void {
+/** @throws BAD_USER_INPUT for an unknown parameter, because a mistyped filter would export too much */
+export function checkParameters(query: Query, allowed: string[]): void {
   const unknown = Object.keys(query).find((name) => !allowed.includes(name));
   if (unknown !== undefined) throw badInput(`There is no parameter of this name. Known: ${allowed.join(", ")}.`);
 }
@@ -28,17 +35,16 @@ export function readAfter({ after }: Query): string | undefined {
 }
 
 export function readSelection(query: Query): UsageSelection {
-  return {
-    from: readInstant(query, "from"),
-    to: readInstant(query, "to"),
-    accountIds: many(query, "accountId")?.flatMap((id) => readWire("acc", id) ?? []),
-    apiKeyIds: many(query, "apiKeyId")?.flatMap((id) => readWire("key", id) ?? []),
-    models: many(query, "model"),
-    providers: many(query, "provider"),
-    statuses: many(query, "status")?.map((text) => oneOf(statuses, text, "status")),
-    tags: many(query, "tag"),
-    endUsers: many(query, "endUser"),
-  };
+  const lists = dimensionNames.map((dimension) => [filterNameOf(dimension), readFilter(query, dimension)]);
+  return { from: readInstant(query, "from"), to: readInstant(query, "to"), ...(Object.fromEntries(lists) as Filter) };
+}
+
+function readFilter(query: Query, dimension: Dimension): string[] | undefined {
+  const { name, values } = dimensions[dimension];
+  const texts = many(query, name);
+  if (values === "STATUS") return texts?.map((text) => oneOf(Object.values(GenerationStatus), text, name));
+  const prefix = idPrefixOf(dimension);
+  return prefix ? texts?.flatMap((id) => readWire(prefix, id) ?? []) : texts;
 }
 
 export function readQuestion(query: Query): UsageQuestion {
@@ -47,7 +53,7 @@ export function readQuestion(query: Query): UsageQuestion {
     ...readSelection(query),
     grain: oneOf(grains, one(query, "grain") ?? "DAY", "grain"),
     timeZone: one(query, "timeZone") ?? "UTC",
-    groupBy: groupBy.map((text) => oneOf(dimensions, text, "groupBy")),
+    groupBy: groupBy.map((text) => oneOf(dimensionNames, text, "groupBy")),
     orderBy: "CREDITS",
     ascending: false,
     limit: 1,
@@ -75,7 +81,7 @@ function isDay(text: string): boolean {
 
 function one(query: Query, name: string): string | undefined {
   const value = query[name];
-  if (Array.isArray(value)) throw badInput(`${name} is given once.`, { field: name });
+  if (Array.isArray(value)) throw badInput(`${name} must be given once.`, { field: name });
   return value;
 }
 
@@ -83,13 +89,13 @@ function many(query: Query, name: string): string[] | undefined {
   const value = query[name];
   const values = value === undefined ? undefined : [value].flat();
   if (values?.some((text) => text.includes("\0") || !text.isWellFormed())) {
-    throw badInput(`${name} is not well-formed text.`, { field: name });
+    throw badInput(`${name} must be well-formed text.`, { field: name });
   }
   return values;
 }
 
 function oneOf<T extends string>(allowed: readonly T[], text: string, name: string): T {
   const found = allowed.find((value) => value === text);
-  if (found === undefined) throw badInput(`${name} is one of ${allowed.join(", ")}.`, { field: name });
+  if (found === undefined) throw badInput(`${name} must be one of ${allowed.join(", ")}.`, { field: name });
   return found;
 }

@@ -7,7 +7,7 @@ import { Cancellation } from "../../tasks/cancellation.ts";
 import { contentTypes, type ExportFormat, formatRows } from "../../usage/exports/format.ts";
 import type { Export, ExportService } from "../../usage/exports/service.ts";
 import type { Callers } from "../context.ts";
-import { checkNames, namesOf, type Query, readAfter, readQuestion, readSelection } from "./query.ts";
+import { checkParameters, parametersOf, type Query, readAfter, readQuestion, readSelection } from "./query.ts";
 
 /**
  * `GET /export/{usage,generations,entries}.{csv,jsonl}`: the tables behind the reports as streams. A page is read when
@@ -18,8 +18,8 @@ export interface ExportRoutes {
   exports: ExportService;
 }
 
-type Table = keyof typeof namesOf;
-const isTable = (text: string): text is Table => text in namesOf;
+type Table = keyof typeof parametersOf;
+const isTable = (text: string): text is Table => text in parametersOf;
 const isFormat = (text: string): text is ExportFormat => text in contentTypes;
 
 export function addExportRoutes(server: FastifyInstance, { callers, exports }: ExportRoutes): void {
@@ -54,7 +54,7 @@ async function begun<T>(items: AsyncIterable<T>): Promise<AsyncIterable<T>> {
 function open(exports: ExportService, table: Table, context: Context, query: Query): Export | Promise<Export> {
   if (table === "entries") accessChecks.role(context, "MEMBER");
   else accessChecks.scope(context, "usage:read");
-  checkNames(query, namesOf[table]);
+  checkParameters(query, parametersOf[table]);
   const viewer = viewerOf(context);
   if (table === "usage") return exports.usage(viewer, readQuestion(query), readAfter(query));
   return exports[table](viewer, readSelection(query), readAfter(query));

@@ -1,14 +1,14 @@
 import type { Viewer } from "../../auth/viewer.ts";
 import type { Database } from "../../db/client.ts";
-import { databaseNow } from "../figures/sql/sum-usage.ts";
+import { databaseNow } from "../figures/sql/read-now.ts";
 import { checkBreakdown, checkLists, checkSpan, inTimeZone } from "../question/checks.ts";
-import { narrow } from "../question/visibility.ts";
-import type { DenialQuestion, DenialReport } from "./question.ts";
+import { limitToViewer } from "../question/visibility.ts";
+import type { DenialAnswer, DenialQuestion } from "./question.ts";
 import { denialRows, denialTotals } from "./store.ts";
 
 /**
- * Reports of what keys were refused, and of what they would have been while their limits are tried out. Rows, totals and
- * `asOf` come from one snapshot. A caller sees here what `usage` shows: a key itself, a MEMBER one account.
+ * Reports of refused requests, and of those that a limit in SHADOW mode would have refused. Rows, totals and `asOf` come
+ * from one snapshot. A caller sees what `usage` shows: a key its own refusals, a MEMBER those of one account.
  */
 export class DenialReports {
   readonly #db: Database;
@@ -18,11 +18,11 @@ export class DenialReports {
   }
 
   /** @throws BAD_USER_INPUT */
-  report(viewer: Viewer, asked: DenialQuestion): Promise<DenialReport> {
+  report(viewer: Viewer, asked: DenialQuestion): Promise<DenialAnswer> {
     checkSpan(asked);
     checkBreakdown(asked);
     checkLists(asked.accountIds, asked.apiKeyIds, asked.codes);
-    const question = { ...asked, ...narrow(viewer, asked) };
+    const question = limitToViewer(viewer, asked);
     const { groupBy, limit } = question;
     const reading = this.#db.snapshot(async (tx) => {
       const found = await denialRows(tx, question);

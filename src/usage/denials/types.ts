@@ -2,21 +2,23 @@ import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-gr
 import { toWire } from "../../ids.ts";
 import { toIds } from "../question/types.ts";
 import { UsageGrain } from "../types.ts";
-import type { DenialQuestion, DenialReport as Report } from "./question.ts";
+import {
+  type DenialAnswer,
+  type DenialGroup,
+  type DenialQuestion,
+  denialGroupNames,
+  denialGroups,
+} from "./question.ts";
 
-export enum DenialDimension {
-  ACCOUNT = "ACCOUNT",
-  API_KEY = "API_KEY",
-  CODE = "CODE",
-}
+export const DenialDimension = Object.fromEntries(denialGroupNames.map((name) => [name, name])) as {
+  readonly [G in DenialGroup]: G;
+};
 registerEnumType(DenialDimension, {
   name: "DenialDimension",
   description: "What refusals are split by.",
-  valuesConfig: {
-    ACCOUNT: { description: "The customer." },
-    API_KEY: { description: "The key." },
-    CODE: { description: "The error that the caller was given, e.g. `RATE_LIMITED`." },
-  },
+  valuesConfig: Object.fromEntries(
+    denialGroupNames.map((name) => [name, { description: denialGroups[name].description }]),
+  ),
 });
 
 @InputType({
@@ -47,7 +49,7 @@ export class DenialsInput {
     defaultValue: [DenialDimension.CODE],
     description: "What to split by.",
   })
-  groupBy?: `${DenialDimension}`[] | null;
+  groupBy?: DenialGroup[] | null;
 
   @Field(() => UsageGrain, { nullable: true, defaultValue: UsageGrain.NONE, description: "How long a bucket is." })
   grain?: `${UsageGrain}` | null;
@@ -90,7 +92,7 @@ export class DenialTotals {
 @ObjectType({ description: "The value of one dimension of refusals.", simpleResolvers: true })
 export class DenialDimensionValue {
   @Field(() => DenialDimension, { description: "Which one." })
-  dimension!: `${DenialDimension}`;
+  dimension!: DenialGroup;
 
   @Field(() => String, { description: "`acc_…`, `key_…`, or the code." })
   id!: string;
@@ -141,9 +143,7 @@ export function toDenialQuestion({ from, to, filter, ...split }: DenialsInput): 
   };
 }
 
-const idPrefixes = { ACCOUNT: "acc", API_KEY: "key", CODE: undefined } as const;
-
-export function toDenialReport({ groupBy, rows, ...report }: Report): DenialReport {
+export function toDenialReport({ groupBy, rows, ...report }: DenialAnswer): DenialReport {
   return {
     ...report,
     rows: rows.map(({ ids, labels, ...row }) => ({
@@ -151,8 +151,8 @@ export function toDenialReport({ groupBy, rows, ...report }: Report): DenialRepo
       others: ids === null,
       dimensions: (ids ?? []).map((value, i) => {
         const dimension = groupBy[i] ?? "CODE";
-        const prefix = idPrefixes[dimension];
-        const id = prefix ? toWire(prefix, value) : value;
+        const { idPrefix } = denialGroups[dimension];
+        const id = idPrefix ? toWire(idPrefix, value) : value;
         return { dimension, id, label: labels?.[i] ?? id };
       }),
     })),

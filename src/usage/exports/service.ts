@@ -4,17 +4,17 @@ import { badInput } from "../../errors.ts";
 import { readWire, toWire } from "../../ids.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
 import { refuseDropped, startLater } from "../figures/dropped-months.ts";
-import { horizonOf } from "../figures/sql/find-dropped-months.ts";
+import { earliestKept } from "../figures/sql/find-dropped-months.ts";
 import { checkFilter, checkQuestion, checkSpan } from "../question/checks.ts";
 import type { UsageQuestion, UsageSelection } from "../question/question.ts";
-import { narrow } from "../question/visibility.ts";
+import { limitToViewer } from "../question/visibility.ts";
 import type { ExportRow } from "./format.ts";
 import { type EntryRecord, entriesPage, type GenerationRecord, generationsPage, type PageOf } from "./store.ts";
 import { readGroupCursor, usageColumns, usagePages } from "./usage-pages.ts";
 
 /**
- * Whole tables for other programs, page by page: what is in memory is one page, whatever is exported. An export that
- * was cut goes on after the last id (or, for usage, the last cursor) that arrived. The caller sees what `usage` shows.
+ * Whole tables for other programs, page by page, so that memory holds one page however much is exported. An export that
+ * was interrupted goes on after the last id (for usage, the last cursor) that arrived. The caller sees what `usage` shows.
  */
 export interface Export {
   columns: readonly string[];
@@ -32,8 +32,8 @@ export class ExportService {
 
   /** @throws BAD_USER_INPUT, also for a span whose calls were dropped */
   async generations(viewer: Viewer, selection: UsageSelection, after: string | undefined): Promise<Export> {
-    const page = this.#firstPage({ ...selection, ...narrow(viewer, selection) }, "gen", after);
-    const refuse = async () => refuseDropped(page.span.from, await horizonOf(this.#db.orm), startLater);
+    const page = this.#firstPage(limitToViewer(viewer, selection), "gen", after);
+    const refuse = async () => refuseDropped(page.span.from, await earliestKept(this.#db.orm), startLater);
     const read = async (at: PageOf) => {
       const records = await generationsPage(this.#db.orm, at);
       // After each page, because a month may be dropped between two of them.
@@ -46,7 +46,7 @@ export class ExportService {
 
   /** @throws BAD_USER_INPUT */
   entries(viewer: Viewer, selection: UsageSelection, after: string | undefined): Export {
-    const page = this.#firstPage({ ...selection, ...narrow(viewer, selection) }, "ent", after);
+    const page = this.#firstPage(limitToViewer(viewer, selection), "ent", after);
     const read = (at: PageOf) => entriesPage(this.#db.orm, at);
     return { columns: entryColumns, pages: pagesOf(read, page, toEntryRow) };
   }
@@ -55,9 +55,11 @@ export class ExportService {
   usage(viewer: Viewer, question: UsageQuestion, after: string | undefined): Export {
     checkQuestion(question);
     const { groupBy } = question;
-    const narrowed = { ...question, ...narrow(viewer, question) };
     const afterGroup = after === undefined ? undefined : readGroupCursor(after, groupBy.length);
-    return { columns: usageColumns(groupBy), pages: usagePages(this.#db, narrowed, afterGroup, pageSize) };
+    return {
+      columns: usageColumns(groupBy),
+      pages: usagePages(this.#db, limitToViewer(viewer, question), afterGroup, pageSize),
+    };
   }
 
   #firstPage({ from, to, ...filter }: UsageSelection, prefix: "gen" | "ent", after: string | undefined): PageOf {

@@ -1,10 +1,10 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../db/client.ts";
-import { filters, listOf } from "../figures/sql/choose-tables.ts";
-import type { Filter } from "../question/question.ts";
+import { columnConditions, labelConditions, listOf } from "../figures/sql/filter-conditions.ts";
+import type { Filter } from "../question/dimensions.ts";
 import type { Range } from "../question/spans.ts";
 
-/** One page of what is exported, in the order of ids, so that an export goes on where it was cut. */
+/** One page of an export, in the order of ids, so that an export can go on where it was interrupted. */
 export interface PageOf {
   span: Range;
   filter: Filter;
@@ -37,13 +37,7 @@ export interface GenerationRecord {
 }
 
 export async function generationsPage(tx: Executor, page: PageOf): Promise<GenerationRecord[]> {
-  const { tags, endUsers } = page.filter;
-  const conditions = [
-    ...within(page),
-    ...filters(page.filter),
-    ...(tags ? [sql`exists (select from unnest(tags) as tag where tag in ${listOf(tags)})`] : []),
-    ...(endUsers ? [sql`end_user in ${listOf(endUsers)}`] : []),
-  ];
+  const conditions = [...within(page), ...columnConditions(page.filter), ...labelConditions(page.filter)];
   const rows = await tx.execute(sql`
     select id, created_at, completed_at, account_id, api_key_id, model, provider, status, finish_reason, usage_source,
       input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd, latency_ms,

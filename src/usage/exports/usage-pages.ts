@@ -1,12 +1,14 @@
 import type { Database } from "../../db/client.ts";
 import { type AppError, badInput } from "../../errors.ts";
-import { type IdPrefix, toWire } from "../../ids.ts";
+import { toWire } from "../../ids.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
-import { cutOf } from "../figures/read-plan.ts";
+import { readPlanOf } from "../figures/read-plan.ts";
+import { bucketsOf } from "../figures/sql/find-buckets.ts";
 import { keepCalls } from "../figures/sql/find-dropped-months.ts";
-import { bucketsOf, usagePage } from "../figures/sql/sum-usage.ts";
+import { usagePage } from "../figures/sql/sum-usage.ts";
 import { inTimeZone } from "../question/checks.ts";
-import type { Dimension, UsageQuestion, UsageRow } from "../question/question.ts";
+import { type Dimension, dimensions, idPrefixOf } from "../question/dimensions.ts";
+import type { ReportRow, UsageQuestion } from "../question/question.ts";
 import type { Range } from "../question/spans.ts";
 import type { ExportRow } from "./format.ts";
 
@@ -16,20 +18,13 @@ interface GroupCursor {
   ids: (string | null)[];
 }
 
-const names: Record<Dimension, { id: string; label?: string; prefix?: IdPrefix }> = {
-  ACCOUNT: { id: "accountId", label: "accountName", prefix: "acc" },
-  API_KEY: { id: "apiKeyId", label: "apiKeyName", prefix: "key" },
-  MODEL: { id: "model" },
-  PROVIDER: { id: "provider" },
-  STATUS: { id: "status" },
-  END_USER: { id: "endUser" },
-  TAG: { id: "tag" },
-};
-
 const figures = ["requests", "failures", "inputTokens", "outputTokens", "credits", "costUsd", "cursor"];
 
 export function usageColumns(groupBy: Dimension[]): string[] {
-  const named = groupBy.flatMap((dimension) => [names[dimension].id, names[dimension].label ?? []].flat());
+  const named = groupBy.flatMap((dimension) => {
+    const { name, labelName } = dimensions[dimension];
+    return labelName ? [name, labelName] : [name];
+  });
   return ["bucket", ...named, ...figures];
 }
 
@@ -59,12 +54,12 @@ interface PageWanted {
   limit: number;
 }
 
-/** A bucket is a span of its own, so its page is cut anew: from the coarsest sums that hold it. */
-function nextPage(db: Database, question: UsageQuestion, { span, ...page }: PageWanted): Promise<UsageRow[]> {
+/** Each bucket is a span of its own and has its own read plan, from the coarsest rollups that hold it. */
+function nextPage(db: Database, question: UsageQuestion, { span, ...page }: PageWanted): Promise<ReportRow[]> {
   const whole = { ...question, grain: "NONE" as const };
   return db.snapshot(async (tx) => {
     await keepCalls(tx);
-    return usagePage(tx, await cutOf(tx, whole, span), page);
+    return usagePage(tx, await readPlanOf(tx, whole, span), page);
   });
 }
 
@@ -79,14 +74,15 @@ function spansOf({ from, to }: Range, starts: Date[]): { bucket: string; span: R
   }));
 }
 
-function toExportRow(row: UsageRow, bucket: string, groupBy: Dimension[]): ExportRow {
+function toExportRow(row: ReportRow, bucket: string, groupBy: Dimension[]): ExportRow {
   const ids = row.ids ?? [];
   const exported: ExportRow = { bucket };
   groupBy.forEach((dimension, i) => {
-    const { id, label, prefix } = names[dimension];
+    const { name, labelName } = dimensions[dimension];
+    const prefix = idPrefixOf(dimension);
     const value = ids[i] ?? null;
-    exported[id] = value !== null && prefix ? toWire(prefix, value) : value;
-    if (label) exported[label] = row.labels?.[i] ?? null;
+    exported[name] = value !== null && prefix ? toWire(prefix, value) : value;
+    if (labelName) exported[labelName] = row.labels?.[i] ?? null;
   });
   return {
     ...exported,

@@ -1,4 +1,4 @@
-import type { WalletDay } from "./store.ts";
+import type { BurnDownDay } from "./store.ts";
 
 /**
  * When a wallet runs dry: what is available, divided by the mean spending of the time looked at. It knows no seasons
@@ -13,7 +13,7 @@ export interface Forecast {
   asOf: Date;
   method: string;
   /** How it came to what is left; empty unless it is asked for. */
-  burnDown: WalletDay[];
+  burnDown: BurnDownDay[];
 }
 
 export interface Spending {
@@ -27,16 +27,16 @@ export interface Spending {
 }
 
 const dayMs = 86_400_000n;
-const horizonMs = 3650n * dayMs;
+const lookAheadMsMax = 3650n * dayMs;
 
 export function forecast({ walletId, available, spent, since, asOf }: Spending): Omit<Forecast, "burnDown"> {
   const lookedAtMs = BigInt(Math.max(1, asOf.getTime() - since.getTime()));
-  const leftMs = spent > 0n ? (available * lookedAtMs) / spent : horizonMs + 1n;
+  const leftMs = spent > 0n ? (available * lookedAtMs) / spent : lookAheadMsMax + 1n;
   return {
     walletId,
     available,
     spentPerDay: (spent * dayMs) / lookedAtMs,
-    emptyAt: leftMs > horizonMs ? null : new Date(asOf.getTime() + Number(leftMs)),
+    emptyAt: leftMs > lookAheadMsMax ? null : new Date(asOf.getTime() + Number(leftMs)),
     basedOnFrom: since,
     asOf,
     method:

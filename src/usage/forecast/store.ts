@@ -29,7 +29,7 @@ export async function spendingOf(tx: Executor, { walletId, accountId, days }: As
 }
 
 /** A day of UTC, of which the last one is not over. */
-export interface WalletDay {
+export interface BurnDownDay {
   day: Date;
   /** Charges of the calls that began in it. */
   spent: bigint;
@@ -40,7 +40,7 @@ export interface WalletDay {
 }
 
 /** Counted back from the balance of now, by the charges in the rollups and by the entries that are none. */
-export async function walletDays(tx: Executor, { accountId, walletId, since }: WalletSince): Promise<WalletDay[]> {
+export async function walletDays(tx: Executor, { accountId, walletId, since }: WalletSince): Promise<BurnDownDay[]> {
   const rows = await tx.execute(sql`
     with wallet as (
       select account_id, id, balance, date_trunc('day', ${since.toISOString()}::timestamptz, 'UTC') as first
@@ -61,7 +61,7 @@ export async function walletDays(tx: Executor, { accountId, walletId, since }: W
     select day, spent, added, (balance - coalesce(sum(added - spent) over (
       order by day desc rows between unbounded preceding and 1 preceding), 0))::bigint as balance
     from days order by day`);
-  return rows.map((row) => ({ ...row, day: new Date(String(row["day"])) })) as unknown as WalletDay[];
+  return rows.map((row) => ({ ...row, day: new Date(String(row["day"])) })) as unknown as BurnDownDay[];
 }
 
 interface WalletSince {

@@ -1,10 +1,9 @@
-import type { RequestStatus } from "../../ledger/journal/journal.ts";
+import type { Dimension, Filter } from "./dimensions.ts";
 import type { Range } from "./spans.ts";
 
-/** What can be asked of the ledger, and what it answers: the shapes that the stores and the service share. */
-export type Dimension = "ACCOUNT" | "API_KEY" | "MODEL" | "PROVIDER" | "STATUS" | "END_USER" | "TAG";
+/** Questions to the ledger and their answers: the shapes that the stores and the service share. */
 export type Grain = "NONE" | "HOUR" | "DAY" | "MONTH";
-/** Whether what restatements have changed since counts as well. */
+/** Whether later restatements of prices count. */
 export type Basis = "AS_CHARGED" | "AS_CORRECTED";
 export type Measure =
   | "CREDITS"
@@ -15,17 +14,6 @@ export type Measure =
   | "OUTPUT_TOKENS"
   | "TOTAL_TOKENS";
 
-/** An empty list selects nothing; an absent one everything. */
-export interface Filter {
-  accountIds?: string[] | undefined;
-  apiKeyIds?: string[] | undefined;
-  models?: string[] | undefined;
-  providers?: string[] | undefined;
-  statuses?: RequestStatus[] | undefined;
-  tags?: string[] | undefined;
-  endUsers?: string[] | undefined;
-}
-
 export interface UsageSelection extends Range, Filter {}
 
 export interface Breakdown {
@@ -34,16 +22,16 @@ export interface Breakdown {
   groupBy: Dimension[];
   orderBy: Measure;
   ascending: boolean;
-  /** How many groups are shown on their own; the rest is one group. */
+  /** How many groups are shown on their own; the others become one row. */
   top?: number | undefined;
   limit: number;
-  /** Whether percentiles are wanted: they take a second look, at the histograms. */
+  /** Whether percentiles are wanted. They need a second read, of the histograms. */
   timed: boolean;
   basis: Basis;
 }
 
 export interface UsageQuestion extends UsageSelection, Breakdown {
-  /** Whether to answer the span of the same length before this one, too. */
+  /** Whether the span of the same length before this one is answered too. */
   compare: boolean;
 }
 
@@ -58,12 +46,12 @@ export interface MetricsRow {
   timeToFirstTokenMs: number[] | null;
 }
 
-export interface UsageRow extends MetricsRow {
+export interface ReportRow extends MetricsRow {
   bucket: Date | null;
-  /** In the order of the dimensions asked for; null for the groups that `top` left over. */
+  /** In the order of `groupBy`; null for the row of all other groups. */
   ids: (string | null)[] | null;
   labels: (string | null)[] | null;
-  /** Names the group, for matching it with another report's; null for what `top` left over. */
+  /** Identifies the group across reports; null for the row of all other groups. */
   key: string | null;
   previous: MetricsRow | null;
 }
@@ -71,7 +59,7 @@ export interface UsageRow extends MetricsRow {
 export interface Report {
   asOf: Date;
   groupBy: Dimension[];
-  rows: UsageRow[];
+  rows: ReportRow[];
   totals: MetricsRow;
   previous: MetricsRow | null;
   truncated: boolean;

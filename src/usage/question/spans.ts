@@ -1,9 +1,9 @@
 import type { FoldGrain } from "../../ledger/rollups/shapes.ts";
 
 /**
- * Cuts the span of a report into parts that can each be read from the coarsest sums that are exact for it: what was
- * summed up of final days, hours, and the calls themselves for what does not begin and end with one. The parts cover
- * the span without gap or overlap, so their sum is the ledger's.
+ * Splits the span of a report into parts, each read from the coarsest rollup that is exact for it: folded rollups of
+ * final days, hourly rollups, and the calls themselves where a part does not begin and end on the hour. The parts cover
+ * the span without gap or overlap, so their sum is the ledger's. Pure.
  */
 export type Level = "RAW" | "HOURLY" | FoldGrain;
 
@@ -16,33 +16,32 @@ export interface Part extends Range {
   level: Level;
 }
 
-export interface Sums {
-  /** False when no rollup holds what is asked: every call is then read. */
-  hours: boolean;
-  /** Hours, by their first instant, that a bucket of the asked time zone cuts in two. */
-  cutHours: ReadonlySet<number>;
-  /** What is summed up, by first instants, from the coarsest; only what no bucket of the question cuts in two. */
-  folds: readonly Fold[];
+export interface AvailableRollups {
+  /** False when no rollup holds the answer: every call is then read. */
+  hourly: boolean;
+  /** Hours, by their start, that a bucket of the asked time zone splits in two. */
+  splitHours: ReadonlySet<number>;
+  /** From the coarsest; only rollups that no bucket of the question splits in two. */
+  folded: readonly FoldedRollup[];
 }
 
-export interface Fold {
+export interface FoldedRollup {
   grain: FoldGrain;
   has: (start: number) => boolean;
 }
 
-/** No time zone's hour has begun in between since 1975. */
+/** Since 1975, the hours of every time zone begin on a quarter of an hour of UTC. */
 const quarterMs = 900_000;
 export const hourMs = 3_600_000;
 export const dayMs = 24 * hourMs;
 
-export function cutSpan({ from, to }: Range, sums: Sums): Part[] {
+export function splitSpan({ from, to }: Range, rollups: AvailableRollups): Part[] {
   const parts: Part[] = [];
   const end = to.getTime();
   let at = from.getTime();
   while (at < end) {
-    const { level, until } = sums.hours ? nextPart(at, end, sums) : { level: "RAW" as const, until: end };
+    const { level, until } = rollups.hourly ? nextPart(at, end, rollups) : { level: "RAW" as const, until: end };
     const last = parts.at(-1);
-    // Neighbours of one level are one part.
     if (last?.level === level) last.to = new Date(until);
     else parts.push({ level, from: new Date(at), to: new Date(until) });
     at = until;
@@ -50,19 +49,19 @@ export function cutSpan({ from, to }: Range, sums: Sums): Part[] {
   return parts;
 }
 
-function nextPart(at: number, end: number, { cutHours, folds }: Sums): { level: Level; until: number } {
-  const isWholeHour = at % hourMs === 0 && at + hourMs <= end && !cutHours.has(at);
+function nextPart(at: number, end: number, { splitHours, folded }: AvailableRollups): { level: Level; until: number } {
+  const isWholeHour = at % hourMs === 0 && at + hourMs <= end && !splitHours.has(at);
   const isOffered = (grain: FoldGrain) => isWholeHour || (grain === "QUARTER" && at % quarterMs === 0);
-  for (const { grain, has } of folds) {
+  for (const { grain, has } of folded) {
     const until = endOf(grain, at);
     if (isOffered(grain) && until <= end && has(at)) return { level: grain, until };
   }
   if (isWholeHour) return { level: "HOURLY", until: at + hourMs };
-  const step = folds.some(({ grain }) => grain === "QUARTER") ? quarterMs : hourMs;
+  const step = folded.some(({ grain }) => grain === "QUARTER") ? quarterMs : hourMs;
   return { level: "RAW", until: Math.min(Math.floor(at / step) * step + step, end) };
 }
 
-/** The end of a sum that begins at an instant. */
+/** The end of the rollup that begins at an instant. */
 export function endOf(grain: FoldGrain, at: number): number {
   if (grain !== "MONTH")
     return at + { QUARTER: quarterMs, HOUR: hourMs, DAY: dayMs, DAYS_4: 4 * dayMs, DAYS_16: 16 * dayMs }[grain];

@@ -2,7 +2,16 @@ import { Field, ID, InputType, Int, registerEnumType } from "type-graphql";
 import { readWire } from "../../ids.ts";
 import { GenerationStatus } from "../../ledger/types.ts";
 import { UsageDimension, UsageGrain } from "../types.ts";
-import type { Filter, UsageQuestion } from "./question.ts";
+import {
+  type Dimension,
+  dimensionNames,
+  dimensions,
+  type Filter,
+  type FilterName,
+  filterNameOf,
+  idPrefixOf,
+} from "./dimensions.ts";
+import type { UsageQuestion } from "./question.ts";
 
 export enum UsageMeasure {
   CREDITS = "CREDITS",
@@ -42,29 +51,15 @@ registerEnumType(UsageBasis, {
 
 @InputType({
   description:
-    "Which calls count. Lists are joined by OR within, by AND between; each has at most 1,000 items. An empty list selects nothing.",
+    "Which calls count. A call must match every list that is given, and one item of each; an empty list selects nothing. A list must have at most 1,000 items of at most 256 characters.",
 })
-export class UsageFilter {
-  @Field(() => [ID], { nullable: true, description: "Of these accounts." })
-  accountIds?: string[] | null;
+export class UsageFilter {}
+export type UsageFilterInput = { [N in FilterName]?: string[] | null };
 
-  @Field(() => [ID], { nullable: true, description: "Of these keys." })
-  apiKeyIds?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: "Of these models, by name." })
-  models?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: "Of these providers." })
-  providers?: string[] | null;
-
-  @Field(() => [GenerationStatus], { nullable: true, description: "That ended in one of these ways." })
-  statuses?: `${GenerationStatus}`[] | null;
-
-  @Field(() => [String], { nullable: true, description: "With one of these tags." })
-  tags?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: "For these end users." })
-  endUsers?: string[] | null;
+/** Written out for each dimension: the schema has the filters that the table of dimensions has. */
+for (const { filter, values } of Object.values(dimensions)) {
+  const item = values === "TEXT" ? String : values === "STATUS" ? GenerationStatus : ID;
+  Field(() => [item], { nullable: true, description: filter.description })(UsageFilter.prototype, filter.name);
 }
 
 @InputType({ description: "What every question to the ledger says." })
@@ -79,7 +74,7 @@ export abstract class UsageSelectionInput {
     nullable: true,
     description: "Which calls count; all that the caller may see when absent.",
   })
-  filter?: UsageFilter | null;
+  filter?: UsageFilterInput | null;
 
   @Field(() => UsageMeasure, {
     nullable: true,
@@ -109,7 +104,7 @@ export class UsageInput extends UsageSelectionInput {
   timeZone?: string | null;
 
   @Field(() => [UsageDimension], { nullable: true, defaultValue: [], description: "What to split by: at most 4." })
-  groupBy?: `${UsageDimension}`[] | null;
+  groupBy?: Dimension[] | null;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: "The least first instead of the most." })
   ascending?: boolean | null;
@@ -150,16 +145,13 @@ export function toSelection({ from, to, filter, orderBy, basis }: UsageSelection
   return { from, to, ...toFilter(filter), orderBy: orderBy ?? "CREDITS", basis: basis ?? "AS_CHARGED" };
 }
 
-function toFilter(filter: UsageFilter | null | undefined): Filter {
-  return {
-    accountIds: toIds("acc", filter?.accountIds),
-    apiKeyIds: toIds("key", filter?.apiKeyIds),
-    models: filter?.models ?? undefined,
-    providers: filter?.providers ?? undefined,
-    statuses: filter?.statuses ?? undefined,
-    tags: filter?.tags ?? undefined,
-    endUsers: filter?.endUsers ?? undefined,
-  };
+function toFilter(filter: UsageFilterInput | null | undefined): Filter {
+  const lists = dimensionNames.map((dimension) => {
+    const name = filterNameOf(dimension);
+    const prefix = idPrefixOf(dimension);
+    return [name, prefix ? toIds(prefix, filter?.[name]) : (filter?.[name] ?? undefined)];
+  });
+  return Object.fromEntries(lists);
 }
 
 /** An id of the wrong form is one that nothing has. */

@@ -1,11 +1,14 @@
 import { boundAccount, type Viewer } from "../../auth/viewer.ts";
-import type { Filter } from "./question.ts";
+import type { Filter } from "./dimensions.ts";
 
-/** A key sees itself and a MEMBER one account, whatever the filter names: an id of somebody else selects nothing. */
-export function narrow(viewer: Viewer, { accountIds, apiKeyIds }: Filter): Pick<Filter, "accountIds" | "apiKeyIds"> {
+/**
+ * The question, limited to the calls that the viewer may see: a key sees its own, a MEMBER those of one account. An id
+ * of another account selects nothing.
+ */
+export function limitToViewer<Q extends Pick<Filter, "accountIds" | "apiKeyIds">>(viewer: Viewer, asked: Q): Q {
   const account = boundAccount(viewer);
   const key = viewer.kind === "API_KEY" ? viewer.apiKeyId : undefined;
-  return { accountIds: only(account, accountIds), apiKeyIds: only(key, apiKeyIds) };
+  return { ...asked, accountIds: only(account, asked.accountIds), apiKeyIds: only(key, asked.apiKeyIds) };
 }
 
 function only(mine: string | undefined, asked: string[] | undefined): string[] | undefined {

@@ -1,14 +1,14 @@
 import type { Database } from "../../db/client.ts";
-import { horizonOf, keepCalls } from "../figures/sql/find-dropped-months.ts";
-import { databaseNow } from "../figures/sql/sum-usage.ts";
+import { earliestKept, keepCalls } from "../figures/sql/find-dropped-months.ts";
+import { databaseNow } from "../figures/sql/read-now.ts";
 import {
   archiveDifferences,
   archivedSums,
+  type DaySums,
   type DifferenceRow,
   differences,
   ledgerSums,
   rollupSums,
-  type Sums,
   takenByEntries,
   type WalletSums,
 } from "./store.ts";
@@ -23,8 +23,8 @@ export interface ReconciledDay {
   asOf: Date;
   /** Whether the rows were archived and dropped: `ledger` is then what they came to before. */
   archived: boolean;
-  ledger: Sums;
-  rollup: Sums;
+  ledger: DaySums;
+  rollup: DaySums;
   wallets: WalletSums;
   differences: DifferenceRow[];
 }
@@ -44,8 +44,8 @@ export class Reconciler {
     const to = new Date(from.getTime() + dayMs);
     return this.#db.snapshot(async (tx) => {
       await keepCalls(tx);
-      const horizon = await horizonOf(tx);
-      const archived = horizon !== undefined && from < horizon;
+      const keptFrom = await earliestKept(tx);
+      const archived = keptFrom !== undefined && from < keptFrom;
       return {
         day: from,
         asOf: await databaseNow(tx),

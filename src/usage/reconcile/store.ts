@@ -1,7 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../db/client.ts";
+import { columnOf, dimensionNames } from "../question/dimensions.ts";
 
-export interface Sums {
+export interface DaySums {
   requests: bigint;
   charged: bigint;
   costNanoUsd: bigint;
@@ -11,13 +12,13 @@ export interface Sums {
 }
 
 /** The calls that began in a day, from its ledger rows. */
-export async function ledgerSums(tx: Executor, from: Date, to: Date): Promise<Sums> {
+export async function ledgerSums(tx: Executor, from: Date, to: Date): Promise<DaySums> {
   const [row] = await tx.execute(sql`
     select count(*)::bigint as "requests", coalesce(sum(charged), 0)::bigint as "charged",
       coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd", (${corrected("charged", from, to)}) as "chargedCorrection",
       (${corrected("cost_nano_usd", from, to)}) as "costCorrection"
     from requests where created_at >= ${from.toISOString()}::timestamptz and created_at < ${to.toISOString()}::timestamptz`);
-  return row as unknown as Sums;
+  return row as unknown as DaySums;
 }
 
 function corrected(column: "charged" | "cost_nano_usd", from: Date, to: Date): SQL {
@@ -25,24 +26,24 @@ function corrected(column: "charged" | "cost_nano_usd", from: Date, to: Date): S
     where request_created_at >= ${from.toISOString()}::timestamptz and request_created_at < ${to.toISOString()}::timestamptz`;
 }
 
-export async function rollupSums(tx: Executor, from: Date, to: Date): Promise<Sums> {
+export async function rollupSums(tx: Executor, from: Date, to: Date): Promise<DaySums> {
   const [row] = await tx.execute(sql`
     select coalesce(sum(requests), 0)::bigint as "requests", coalesce(sum(charged), 0)::bigint as "charged",
       coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd",
       coalesce(sum(charged_correction), 0)::bigint as "chargedCorrection",
       coalesce(sum(cost_correction), 0)::bigint as "costCorrection"
     from usage_hourly where hour >= ${from.toISOString()}::timestamptz and hour < ${to.toISOString()}::timestamptz`);
-  return row as unknown as Sums;
+  return row as unknown as DaySums;
 }
 
 /** The calls that began in a day that was dropped, as they were counted when it was archived. */
-export async function archivedSums(tx: Executor, from: Date, to: Date): Promise<Sums> {
+export async function archivedSums(tx: Executor, from: Date, to: Date): Promise<DaySums> {
   const [row] = await tx.execute(sql`
     select coalesce(sum(requests), 0)::bigint as "requests", coalesce(sum(charged), 0)::bigint as "charged",
       coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd", (${corrected("charged", from, to)}) as "chargedCorrection",
       (${corrected("cost_nano_usd", from, to)}) as "costCorrection"
     from request_archive_days where day = ${from.toISOString()}::timestamptz`);
-  return row as unknown as Sums;
+  return row as unknown as DaySums;
 }
 
 export interface WalletSums {
@@ -80,26 +81,27 @@ export interface DifferenceRow {
 }
 
 const differencesMax = 1000;
+/** The columns of an hourly rollup beside its hour. */
+const columns = sql.raw(dimensionNames.flatMap((dimension) => columnOf(dimension) ?? []).join(", "));
 
 /** Each account and hour whose rollup, and each request whose entries, differ from its ledger rows. */
 export async function differences(tx: Executor, from: Date, to: Date): Promise<DifferenceRow[]> {
   const rows = await tx.execute(sql`
     with ledger as (
-      select account_id, id, api_key_id, model, provider, status, charged, cost_nano_usd,
+      select ${columns}, id, charged, cost_nano_usd,
         date_trunc('hour', created_at, 'UTC') as hour
       from requests
       where created_at >= ${from.toISOString()}::timestamptz and created_at < ${to.toISOString()}::timestamptz
     ), summed as (
-      select account_id, hour, api_key_id, model, provider, status, count(*) as requests, sum(charged) as charged,
-        sum(cost_nano_usd) as cost_nano_usd
-      from ledger group by 1, 2, 3, 4, 5, 6
+      select hour, ${columns}, count(*) as requests, sum(charged) as charged, sum(cost_nano_usd) as cost_nano_usd
+      from ledger group by hour, ${columns}
     ), rolled as (
       select * from usage_hourly
       where hour >= ${from.toISOString()}::timestamptz and hour < ${to.toISOString()}::timestamptz
     )
     select 'ROLLUP' as kind, account_id as "accountId", hour::text as subject,
       coalesce(sum(s.charged), 0)::bigint as ledger, coalesce(sum(u.charged), 0)::bigint as other
-    from summed s full join rolled u using (account_id, hour, api_key_id, model, provider, status)
+    from summed s full join rolled u using (hour, ${columns})
     where (s.requests, s.charged, s.cost_nano_usd) is distinct from (u.requests, u.charged, u.cost_nano_usd)
     group by account_id, hour
     union all

@@ -3,7 +3,7 @@ import { GraphQLDecimal } from "../../graphql/scalars.ts";
 import { toWire } from "../../ids.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
 import type { ReconciledDay } from "./service.ts";
-import type { DifferenceRow, Sums } from "./store.ts";
+import type { DaySums, DifferenceRow } from "./store.ts";
 
 export enum DifferenceKind {
   ROLLUP = "ROLLUP",
@@ -110,7 +110,7 @@ function isBalanced({ ledger, rollup, wallets, differences }: ReconciledDay): bo
   return rolledUp && paid && differences.length === 0;
 }
 
-function toSums({ requests, charged, costNanoUsd, chargedCorrection, costCorrection }: Sums): ReconciledSums {
+function toSums({ requests, charged, costNanoUsd, chargedCorrection, costCorrection }: DaySums): ReconciledSums {
   return {
     requests: requests.toString(),
     credits: formatCredits(charged),

@@ -1,4 +1,5 @@
-import { type Dimension, type MetricsRow, noUsage, type Report, type UsageRow } from "../question/question.ts";
+import type { Dimension } from "../question/dimensions.ts";
+import { type MetricsRow, noUsage, type Report, type ReportRow } from "../question/question.ts";
 
 /** A report as lines of a chart: every line has a point for every bucket, so that nobody draws across a gap. */
 export interface Timeline {
@@ -8,7 +9,7 @@ export interface Timeline {
 }
 
 interface Series {
-  group: Pick<UsageRow, "ids" | "labels" | "key">;
+  group: Pick<ReportRow, "ids" | "labels" | "key">;
   points: { bucket: Date; metrics: MetricsRow }[];
 }
 
@@ -16,7 +17,7 @@ const wholeSpan: Series["group"] = { ids: [], labels: [], key: "{}" };
 
 /** `order` holds the groups' keys in the order of their lines; what it does not hold comes last. */
 export function toTimeline({ asOf, groupBy, rows }: Report, buckets: Date[], order: (string | null)[]): Timeline {
-  const byKey = new Map<string | null, UsageRow[]>();
+  const byKey = new Map<string | null, ReportRow[]>();
   for (const row of rows) byKey.set(row.key, [...(byKey.get(row.key) ?? []), row]);
   if (groupBy.length === 0 && rows.length === 0) byKey.set(wholeSpan.key, []);
   const place = (key: string | null) => (order.includes(key) ? order.indexOf(key) : order.length);
@@ -24,7 +25,7 @@ export function toTimeline({ asOf, groupBy, rows }: Report, buckets: Date[], ord
   return { asOf, groupBy, series: lines.map(([, found]) => toSeries(found, buckets)) };
 }
 
-function toSeries(rows: UsageRow[], buckets: Date[]): Series {
+function toSeries(rows: ReportRow[], buckets: Date[]): Series {
   const byBucket = new Map(rows.map((row) => [row.bucket?.getTime(), row]));
   const points = buckets.map((bucket) => ({ bucket, metrics: byBucket.get(bucket.getTime()) ?? noUsage }));
   return { group: rows[0] ?? wholeSpan, points };

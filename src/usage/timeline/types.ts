@@ -3,6 +3,7 @@ import { GraphQLDecimal } from "../../graphql/scalars.ts";
 import { toWire } from "../../ids.ts";
 import { formatCredits } from "../../ledger/amount.ts";
 import type { Forecast } from "../forecast/forecast.ts";
+import type { Dimension } from "../question/dimensions.ts";
 import type { UsageQuestion } from "../question/question.ts";
 import { toSelection, UsageSelectionInput } from "../question/types.ts";
 import { toDimensionValues, toTotals, UsageDimension, UsageDimensionValue, UsageGrain, UsageTotals } from "../types.ts";
@@ -17,7 +18,7 @@ export class UsageTimelineInput extends UsageSelectionInput {
   timeZone?: string | null;
 
   @Field(() => UsageDimension, { nullable: true, description: "Draws one line for each value; one line when absent." })
-  splitBy?: `${UsageDimension}` | null;
+  splitBy?: Dimension | null;
 
   @Field(() => Int, {
     nullable: true,
@@ -131,7 +132,7 @@ export function toTimelineQuestion(input: UsageTimelineInput, timed: boolean): U
   };
 }
 
-export function toTopQuestion(input: UsageTopInput, dimension: `${UsageDimension}`, timed: boolean): UsageQuestion {
+export function toTopQuestion(input: UsageTopInput, dimension: Dimension, timed: boolean): UsageQuestion {
   const whole = { grain: "NONE", timeZone: "UTC", ascending: false, compare: false, limit: 101 } as const;
   return { ...toSelection(input), ...whole, groupBy: [dimension], top: input.top ?? 10, timed };
 }

@@ -3,8 +3,8 @@ import type { Executor } from "../../../db/client.ts";
 import type { FoldGrain } from "../../../ledger/rollups/shapes.ts";
 import { dayMs, type Range } from "../../question/spans.ts";
 
-/** What is summed up, by first instants. It says whether each lies in a span, also of days that began before it. */
-export async function foldedStarts(tx: Executor, { from, to }: Range): Promise<Map<FoldGrain, Set<number>>> {
+/** The starts of all folded rollups that may lie in a span, by grain; a rollup of a day may begin before the span. */
+export async function foldedTimes(tx: Executor, { from, to }: Range): Promise<Map<FoldGrain, Set<number>>> {
   const since = new Date(from.getTime() - dayMs).toISOString();
   const rows = await tx.execute(sql`
     select grain, json_agg(extract(epoch from start)::bigint) as starts from usage_folds

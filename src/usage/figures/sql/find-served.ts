@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm";
 import type { Executor } from "../../../db/client.ts";
 import type { UsageSelection } from "../../question/question.ts";
-import { filters } from "./choose-tables.ts";
+import { columnConditions } from "./filter-conditions.ts";
 
-/** What of a day's calls another model answered than the one that was asked for: the base of a preset, or a fallback. */
+/** Calls of a day that another model answered than the one asked for: the base of a preset, or a fallback. */
 export interface ServedInstead {
   day: Date;
   asked: string;
@@ -14,7 +14,7 @@ export interface ServedInstead {
   costNanoUsd: bigint;
 }
 
-/** The rollups know calls by what was asked for; those few that differ are found by an index of theirs alone. */
+/** The rollups count calls by the model asked for. The few that differ are found by an index of their own. */
 export async function servedInstead(tx: Executor, { from, to, ...filter }: UsageSelection): Promise<ServedInstead[]> {
   const rows = await tx.execute(sql`
     select date_trunc('day', created_at, 'UTC') as day, model as asked, served_model as served,
@@ -24,7 +24,7 @@ export async function servedInstead(tx: Executor, { from, to, ...filter }: Usage
     from requests
     where served_model <> model
       and created_at >= ${from.toISOString()}::timestamptz and created_at < ${to.toISOString()}::timestamptz
-      and ${sql.join([sql`true`, ...filters(filter)], sql` and `)}
+      and ${sql.join([sql`true`, ...columnConditions(filter)], sql` and `)}
     group by 1, 2, 3`);
   return rows.map((row) => ({ ...row, day: new Date(String(row["day"])) })) as unknown as ServedInstead[];
 }

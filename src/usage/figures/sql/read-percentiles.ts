@@ -1,10 +1,11 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../../db/client.ts";
-import type { Dimension, Filter, UsageRow } from "../../question/question.ts";
-import { type Cut, isLabel } from "./choose-tables.ts";
-import { cells, columnsOf, idsOf, isOneOf } from "./select-rows.ts";
+import { type Filter, filterNameOf, isLabel } from "../../question/dimensions.ts";
+import type { ReportRow } from "../../question/question.ts";
+import type { ReadPlan } from "./choose-tables.ts";
+import { columnsOf, idsOf, isOneOf, rowsFor } from "./select-rows.ts";
 
-/** Percentiles of groups, from the histograms of all the cells that a group is made of. */
+/** Percentiles of groups, from the histograms of all rows of a group. A `bin` is a bucket of a histogram. */
 export interface Times {
   latencyMs: number[] | null;
   timeToFirstTokenMs: number[] | null;
@@ -17,26 +18,26 @@ interface TimesRow {
   points: number[];
 }
 
-type Group = Pick<UsageRow, "ids" | "key">;
+type Group = Pick<ReportRow, "ids" | "key">;
 
 export const timesKey = (bucketMs: number | undefined, key: string | null) => `${bucketMs} ${key}`;
 
 /**
- * Nearest rank over the merged buckets, read as the middle of its bucket. With `hasOthers`, the groups that are not shown
- * are one. Slots are sorted group by group: to sort all of them by the texts of their groups takes several times as long.
+ * Nearest rank over the merged bins, read as the middle of its bin. With `hasOthers`, the groups that are not shown are
+ * one. Bins are sorted group by group: to sort all of them by the texts of their groups takes several times as long.
  */
 export async function usageTimes(
   tx: Executor,
-  cut: Cut,
+  plan: ReadPlan,
   shown: Group[],
   hasOthers: boolean,
 ): Promise<Map<string, Times>> {
-  const points = [0.5, 0.95, 0.99].map((share) => middleOf(slotAt(share)));
+  const points = [0.5, 0.95, 0.99].map((share) => middleOf(binAt(share)));
   const rows = await tx.execute(sql`
-    with ${hasOthers ? shownAndOthers(cut, shown) : onlyShown(cut, shown)}
+    with ${hasOthers ? shownAndOthers(plan, shown) : onlyShown(plan, shown)}
     select bucket, key, measure, points from histogram, lateral (
       select to_jsonb(array[${sql.join(points, sql`, `)}]) as points
-      from (select slot, sum(n) over (order by slot) as upto from unnest(slots, counts) as s(slot, n)) running
+      from (select bin, sum(n) over (order by bin) as upto from unnest(bins, counts) as s(bin, n)) running
     ) p`);
   const times = new Map<string, Times>();
   for (const { bucket, key, measure, points } of rows as unknown as TimesRow[]) {
@@ -47,71 +48,62 @@ export async function usageTimes(
   return times;
 }
 
-function onlyShown(cut: Cut, shown: Group[]): SQL {
-  return sql`${keyed(cut, shown)}, histogram as (select * from keyed where key is not null)`;
+function onlyShown(plan: ReadPlan, shown: Group[]): SQL {
+  return sql`${keyed(plan, shown)}, histogram as (select * from keyed where key is not null)`;
 }
 
-function shownAndOthers(cut: Cut, shown: Group[]): SQL {
-  // A call with several tags is in several groups: there, all groups are not all calls.
-  const [some, others] = cut.groupBy.some(isLabel)
-    ? [cut, sql`select bucket, measure, slot, n from keyed, ${eachSlot} where key is null`]
-    : [narrowed(cut, shown), allButShown(cut)];
+function shownAndOthers(plan: ReadPlan, shown: Group[]): SQL {
+  // A call with several tags is in several groups, so that all groups together are not all calls.
+  const [some, others] = plan.groupBy.some(isLabel)
+    ? [plan, sql`select bucket, measure, bin, n from keyed, ${eachBin} where key is null`]
+    : [onlyGroups(plan, shown), allButShown(plan)];
   return sql`${keyed(some, shown)}, histogram as (
       select * from keyed where key is not null
       union all
-      select bucket, null, measure, sum(n), array_agg(slot), array_agg(n) from (
-        select bucket, measure, slot, sum(n)::bigint as n from (${others}) other
-        group by bucket, measure, slot having sum(n) > 0
+      select bucket, null, measure, sum(n), array_agg(bin), array_agg(n) from (
+        select bucket, measure, bin, sum(n)::bigint as n from (${others}) other
+        group by bucket, measure, bin having sum(n) > 0
       ) merged group by bucket, measure
     )`;
 }
 
-const eachSlot = sql`unnest(slots, counts) as s(slot, n)`;
+const eachBin = sql`unnest(bins, counts) as s(bin, n)`;
 
 /** The histogram of each group, with its key if it is shown. */
-function keyed(cut: Cut, shown: Group[]): SQL {
+function keyed(plan: ReadPlan, shown: Group[]): SQL {
   const keys = [...new Set(shown.flatMap(({ key }) => key ?? []))];
   return sql`keyed as (
-      select bucket, case when ${isOneOf(keys)} then ids::text end as key, measure, total, slots, counts from (
-        select bucket, ${idsOf(cut.groupBy)} as ids, measure, sum(n) as total, array_agg(slot) as slots, array_agg(n) as counts
+      select bucket, case when ${isOneOf(keys)} then ids::text end as key, measure, total, bins, counts from (
+        select bucket, ${idsOf(plan.groupBy)} as ids, measure, sum(n) as total, array_agg(bin) as bins, array_agg(n) as counts
         from (
-          select bucket, ${columnsOf(cut.groupBy)}measure, slot, sum(requests)::bigint as n from (${cells(cut, "TIMES")}) cell
-          group by ${columnsOf(cut.groupBy)}bucket, measure, slot having sum(requests) > 0
-        ) slots group by ${columnsOf(cut.groupBy)}bucket, measure
+          select bucket, ${columnsOf(plan.groupBy)}measure, bin, sum(requests)::bigint as n from (${rowsFor(plan, "TIMES")}) source
+          group by ${columnsOf(plan.groupBy)}bucket, measure, bin having sum(requests) > 0
+        ) bins group by ${columnsOf(plan.groupBy)}bucket, measure
       ) grouped
     )`;
 }
 
-/** What is left over is far more than what is shown: it is all there is without what is shown, and never read by itself. */
-function allButShown(cut: Cut): SQL {
-  const whole: Cut = { ...cut, groupBy: [], parts: { ...cut.parts, TIMES: cut.whole } };
-  return sql`select bucket, measure, slot, requests as n from (${cells(whole, "TIMES")}) cell
-        union all select bucket, measure, slot, -n from keyed, ${eachSlot} where key is not null`;
+/** All groups less those shown: the others are far more, so they are not read one by one. */
+function allButShown(plan: ReadPlan): SQL {
+  const whole: ReadPlan = { ...plan, groupBy: [], parts: { ...plan.parts, TIMES: plan.whole } };
+  return sql`select bucket, measure, bin, requests as n from (${rowsFor(whole, "TIMES")}) source
+        union all select bucket, measure, bin, -n from keyed, ${eachBin} where key is not null`;
 }
 
-const filterOf: Partial<Record<Dimension, keyof Filter>> = {
-  ACCOUNT: "accountIds",
-  API_KEY: "apiKeyIds",
-  MODEL: "models",
-  PROVIDER: "providers",
-  STATUS: "statuses",
-};
-
-/** Only what the groups shown are made of, and little else. */
-function narrowed(cut: Cut, shown: Group[]): Cut {
-  const filter = { ...cut.filter } as Record<keyof Filter, string[] | undefined>;
-  for (const [i, dimension] of cut.groupBy.entries()) {
-    const name = filterOf[dimension];
-    if (name) filter[name] = [...new Set(shown.flatMap(({ ids }) => ids?.[i] ?? []))];
+/** The rows of the groups shown, and few others. Not for labels, whose absent value no filter can name. */
+function onlyGroups(plan: ReadPlan, shown: Group[]): ReadPlan {
+  const filter: Filter = { ...plan.filter };
+  for (const [i, dimension] of plan.groupBy.entries()) {
+    filter[filterNameOf(dimension)] = [...new Set(shown.flatMap(({ ids }) => ids?.[i] ?? []))];
   }
-  return { ...cut, filter: filter as Filter };
+  return { ...plan, filter };
 }
 
-function slotAt(share: number): SQL {
-  return sql`min(slot) filter (where upto >= ceil(total * ${sql.raw(String(share))}::numeric))`;
+function binAt(share: number): SQL {
+  return sql`min(bin) filter (where upto >= ceil(total * ${sql.raw(String(share))}::numeric))`;
 }
 
-/** The buckets of src/ledger/rollups/sql/count-hourly.ts. */
-function middleOf(slot: SQL): SQL {
-  return sql`case when ${slot} < 0 then 0 else 2 * power(1.1::float8, ${slot}) / 2.1 end`;
+/** The bins of src/ledger/rollups/sql/count-hourly.ts. */
+function middleOf(bin: SQL): SQL {
+  return sql`case when ${bin} < 0 then 0 else 2 * power(1.1::float8, ${bin}) / 2.1 end`;
 }

@@ -1,17 +1,18 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Figures } from "../../../ledger/rollups/shapes.ts";
 import { unpacked } from "../../../ledger/rollups/sql/pack-histogram.ts";
-import type { Dimension } from "../../question/question.ts";
+import { columnOf, type Dimension, isLabel } from "../../question/dimensions.ts";
 import type { Level, Part, Range } from "../../question/spans.ts";
-import { type Cut, columns, filters, isLabel, type Source, sourcesOf } from "./choose-tables.ts";
+import { type ReadPlan, type Source, sourcesOf } from "./choose-tables.ts";
+import { columnConditions, labelValue, textArray } from "./filter-conditions.ts";
 
 /**
- * A cell is a small sum, or a single call, with its dimensions as columns; cells of all levels have the same columns, so
- * that a report is one aggregate over them.
+ * The rows that a report aggregates: rollup rows and single calls, with the dimensions of the question as columns
+ * (`d0`, `d1`, …). Rows of all levels have the same columns.
  */
-export function cells(cut: Cut, figures: Figures): SQL {
-  const selects = byLevel(cut.parts[figures]).flatMap((spans) =>
-    sourcesOf(spans.level, cut, figures).map((source) => selectOf(spans, source, cut, figures)),
+export function rowsFor(plan: ReadPlan, figures: Figures): SQL {
+  const selects = byLevel(plan.parts[figures]).flatMap((spans) =>
+    sourcesOf(spans.level, plan, figures).map((source) => selectOf(spans, source, plan, figures)),
   );
   return selects.length > 0 ? sql.join(selects, sql` union all `) : sql`select 1 where false`;
 }
@@ -21,37 +22,39 @@ interface Spans {
   ranges: Range[];
 }
 
-/** One select a level, however often the levels change: planning each takes as long as running it. */
+/** One select per level, however often the levels change: planning a select takes as long as running it. */
 function byLevel(parts: Part[]): Spans[] {
   const levels = [...new Set(parts.map(({ level }) => level))];
   return levels.map((level) => ({ level, ranges: parts.filter((part) => part.level === level) }));
 }
 
-function selectOf({ level, ranges }: Spans, source: Source, cut: Cut, figures: Figures): SQL {
+function selectOf({ level, ranges }: Spans, source: Source, plan: ReadPlan, figures: Figures): SQL {
   const { table, at, where, label, minus } = source;
-  const dimensions = cut.groupBy.map((dimension, i) => {
-    const value = isLabel(dimension)
-      ? (label ?? (dimension === "TAG" ? sql`tag` : sql`end_user`))
-      : sql.raw(columns[dimension]);
+  const dimensions = plan.groupBy.map((dimension, i) => {
+    const value = isLabel(dimension) ? (label ?? labelValue(dimension)) : sql.raw(columnOf(dimension) ?? "null");
     return sql`${value} as ${sql.raw(`d${i}`)}, `;
   });
   const selected = (figuresOf: SQL) =>
     eachOf(ranges, (from, to) => {
-      const conditions = [sql`${at} >= ${from} and ${at} < ${to}`, ...(where ? [where] : []), ...filters(cut.filter)];
-      return sql`select ${bucketOf(cut, at)} as bucket, ${sql.join(dimensions, sql``)}${figuresOf}
+      const conditions = [
+        sql`${at} >= ${from} and ${at} < ${to}`,
+        ...(where ? [where] : []),
+        ...columnConditions(plan.filter),
+      ];
+      return sql`select ${bucketOf(plan, at)} as bucket, ${sql.join(dimensions, sql``)}${figuresOf}
         from ${table} where ${sql.join(conditions, sql` and `)}`;
     });
-  if (level === "RAW") return selected(rawFigures[figures](cut.basis === "AS_CORRECTED"));
+  if (level === "RAW") return selected(rawFigures[figures](plan.basis === "AS_CORRECTED"));
   const sign = sql.raw(minus ? "-" : "");
-  if (figures === "SUMS") return selected(rolledSums({ sign, level, corrected: cut.basis === "AS_CORRECTED" }));
-  if (level === "HOURLY") return selected(sql`measure, bucket as slot, ${sign}requests as requests`);
-  // A histogram lies in one row. What is worked out of that row is fenced off, not to be worked out for each slot.
+  if (figures === "SUMS") return selected(rolledSums({ sign, level, corrected: plan.basis === "AS_CORRECTED" }));
+  if (level === "HOURLY") return selected(sql`measure, bucket as bin, ${sign}requests as requests`);
+  // A histogram lies in one row. `offset 0` keeps what is computed once per row from being computed for each bin.
   const { bucket, calls } = unpacked(sql`packed`);
-  return sql`select bucket, ${columnsOf(cut.groupBy)}measure, ${bucket} as slot, ${sign}${calls} as requests
+  return sql`select bucket, ${columnsOf(plan.groupBy)}measure, ${bucket} as bin, ${sign}${calls} as requests
     from (${selected(sql`measure, counts`)} offset 0) histogram, unnest(counts) as packed`;
 }
 
-/** Many ranges are a table that is gone through one by one, fenced off to let each be looked up in an index. */
+/** Several ranges become a table that is joined laterally; `offset 0` lets each range be looked up in an index. */
 function eachOf(ranges: Range[], select: (from: SQL, to: SQL) => SQL): SQL {
   const instants = ranges.map(({ from, to }) => ({ from: instant(from), to: instant(to) }));
   const [only, ...others] = instants;
@@ -71,11 +74,11 @@ const rawFigures: Record<Figures, (corrected: boolean) => SQL> = {
     output_tokens::bigint, charged${corrected ? adjusted("charged") : sql``} as charged,
     cost_nano_usd${corrected ? adjusted("cost_nano_usd") : sql``} as cost_nano_usd`,
   // The same buckets as src/ledger/rollups/sql/count-hourly.ts counts in.
-  TIMES: () => sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as slot,
+  TIMES: () => sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as bin,
     1::bigint as requests`,
 };
 
-/** What restatements have changed of a call. */
+/** By how much restatements have changed a call. */
 function adjusted(column: string): SQL {
   return sql` + coalesce((select sum(a.${sql.raw(column)}) from request_adjustments a
     where a.account_id = requests.account_id and a.request_id = requests.id), 0)::bigint`;
@@ -96,13 +99,13 @@ function rolledSums({ sign, level, corrected }: Rolled): SQL {
     ${sign}(cost_nano_usd${corrected ? sql` + cost_correction` : sql``}) as cost_nano_usd`;
 }
 
-function bucketOf({ grain, timeZone }: Cut, at: SQL): SQL {
+function bucketOf({ grain, timeZone }: ReadPlan, at: SQL): SQL {
   return grain === "NONE"
     ? sql`null::timestamptz`
     : sql`date_trunc(${sql.raw(`'${grain.toLowerCase()}'`)}, ${at}, ${timeZone})`;
 }
 
-/** Grouping by the columns themselves, not by their text, is what keeps large reports quick. */
+/** Grouping by the columns themselves, not by their text, keeps large reports fast. */
 export function columnsOf(groupBy: Dimension[]): SQL {
   return sql.raw(groupBy.map((_dimension, i) => `d${i}, `).join(""));
 }
@@ -112,11 +115,7 @@ export function idsOf(groupBy: Dimension[]): SQL {
   return textArray(groupBy.map((_dimension, i) => sql.raw(`d${i}::text`)));
 }
 
-export function textArray(items: SQL[]): SQL {
-  return sql`array[${sql.join(items, sql`, `)}]::text[]`;
-}
-
-/** As one parameter, however many groups are named. */
+/** The groups are one parameter, however many they are. */
 export function isOneOf(keys: string[]): SQL {
   return sql`ids::text in (select jsonb_array_elements_text(${JSON.stringify(keys)}::jsonb))`;
 }
