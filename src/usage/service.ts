@@ -79,9 +79,10 @@ async function reportOf(tx: Executor, question: UsageQuestion): Promise<Report> 
   return { asOf, groupBy, totals, previous, rows, truncated: found.length > limit };
 }
 
-/** Whole groups in order of their measure over the whole span: how the lines of a chart are sorted. */
+/** The keys of the shown groups, by their measure over the whole span: the order of the lines of a chart. */
 async function orderOf(tx: Executor, question: UsageQuestion): Promise<(string | null)[]> {
-  const whole = { ...question, grain: "NONE" as const, timed: false };
+  const { top, limit, ...asked } = question;
+  const whole = { ...asked, grain: "NONE" as const, timed: false, limit: top ?? limit };
   return (await usageRows(tx, await readPlanOf(tx, whole, whole), whole)).map(({ key }) => key);
 }
 
@@ -99,7 +100,7 @@ async function addPrevious(tx: Executor, question: UsageQuestion, rows: ReportRo
   const keys = rows.flatMap(({ key }) => key ?? []);
   if (keys.length === 0) return;
   const { top: _top, ...all } = question;
-  const plan = await readPlanOf(tx, question, spanBefore(question));
+  const plan = await readPlanOf(tx, all, spanBefore(question));
   const before = await usageRows(tx, plan, all, keys);
   const byKey = new Map(before.map((row) => [row.key, row]));
   for (const row of rows) if (row.key !== null) row.previous = byKey.get(row.key) ?? null;

@@ -52,6 +52,7 @@ const answerable = [
   { from: "2026-01-31T07:00:00Z", to: "2026-02-01T19:00:00Z", groupBy: ["PROVIDER"], compare: true },
   { from: "2026-01-30T00:00:00Z", to: "2026-02-01T11:23:45.678Z", groupBy: ["MODEL"], top: 2 },
   { ...whole, groupBy: [], filter: { tags: ["a"] } },
+  { ...whole, groupBy: ["TAG", "MODEL"], filter: { tags: ["a"] }, top: 1 },
 ];
 
 async function reports(): Promise<unknown[]> {
@@ -214,6 +215,7 @@ describe("a month of calls", { timeout: 120_000 }, () => {
     ["a ragged beginning", { from: "2026-01-31T00:30:00Z", to: "2026-02-02T00:00:00Z" }],
     ["labels of two kinds", { ...whole, groupBy: ["TAG", "END_USER"] }],
     ["several tags", { ...whole, filter: { tags: ["a", "b"] } }],
+    ["all tags but the first as one row, in which a call counts once", { ...whole, groupBy: ["TAG"], top: 1 }],
     ["days that cut hours in two", { ...whole, grain: "DAY", timeZone: "Asia/Kolkata" }],
     ["a ragged span before it", { from: "2026-02-01T00:30:00Z", to: "2026-02-01T23:45:00Z", compare: true }],
   ])("is refused to a question that only its calls could answer: %s", async (_name, question) => {

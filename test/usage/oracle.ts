@@ -78,7 +78,7 @@ function byHand(rows: Raw[], { groupBy, filter }: Question) {
   return groups;
 }
 
-/** What `top` left over is one group a bucket; the others stay as they are. */
+/** The groups that `top` leaves over are one row a bucket, in which each call counts once; the others stay as they are. */
 // biome-ignore lint/suspicious/noExplicitAny: rows as the operation above asks for them.
 function merged(groups: Map<string, Raw[]>, rows: any[]): Map<string, Raw[]> {
   const idsOf = (row: (typeof rows)[0]) => JSON.stringify(row.dimensions.map(({ id }: { id: string | null }) => id));
@@ -87,7 +87,7 @@ function merged(groups: Map<string, Raw[]>, rows: any[]): Map<string, Raw[]> {
   for (const [key, members] of groups) {
     const [bucket, ids] = JSON.parse(key);
     const place = shown.has(JSON.stringify(ids)) ? key : JSON.stringify([bucket, "others"]);
-    result.set(place, [...(result.get(place) ?? []), ...members]);
+    result.set(place, [...new Set([...(result.get(place) ?? []), ...members])]);
   }
   return result;
 }
@@ -245,15 +245,17 @@ export async function expectReportsOfCalls(
 }
 
 /** Whether sums may not be enough, where the calls before an instant are gone. */
-function needsCalls({ from, to, grain, timeZone, groupBy, filter }: Question, before: Date): boolean {
+function needsCalls({ from, to, grain, timeZone, groupBy, filter, top }: Question, before: Date): boolean {
   const ragged = (at: string) => new Date(at) < before && new Date(at).getTime() % hourMs !== 0;
   const byTag = groupBy.includes("TAG") || filter["tags"] !== undefined;
   const byEndUser = groupBy.includes("END_USER") || filter["endUsers"] !== undefined;
   // Also by tag: the totals count a call with two of them once.
   const severalTags = (filter["tags"]?.length ?? 0) > 1;
+  // The row of all others counts a call with two of them once.
+  const othersByTag = top !== undefined && groupBy.includes("TAG") && filter["tags"]?.length !== 1;
   const halfHours = grain !== "NONE" && /Kolkata|Kathmandu|St_Johns/.test(timeZone);
   const early = new Date(from) < before;
-  return early && (ragged(from) || ragged(to) || (byTag && byEndUser) || severalTags || halfHours);
+  return early && (ragged(from) || ragged(to) || (byTag && byEndUser) || severalTags || othersByTag || halfHours);
 }
 
 function onBasis(row: Raw, basis: string): Raw {

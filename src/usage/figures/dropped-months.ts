@@ -13,4 +13,5 @@ export function refuseDropped(earliest: Date | undefined, keptFrom: Date | undef
 
 export const askRollups =
   "For earlier calls, ask for whole hours of UTC, grains that are made of them, and at most one tag or end user at a time.";
+export const leaveOutTop = "For earlier calls by tag, ask without top.";
 export const startLater = "Start there, and find earlier calls in the archives.";

@@ -3,8 +3,9 @@ import type { Figures, FoldGrain } from "../../ledger/rollups/shapes.ts";
 import { isUtc } from "../question/checks.ts";
 import type { Grain, UsageQuestion } from "../question/question.ts";
 import { dayMs, endOf, type FoldedRollup, type Part, type Range, splitSpan } from "../question/spans.ts";
-import { askRollups, refuseDropped } from "./dropped-months.ts";
+import { askRollups, leaveOutTop, refuseDropped } from "./dropped-months.ts";
 import { foldedGrains, hasRollup, type ReadPlan } from "./sql/choose-tables.ts";
+import { hasSeveralGroups, holdsSeveral } from "./sql/count-once.ts";
 import { splitHours } from "./sql/find-buckets.ts";
 import { earliestKept } from "./sql/find-dropped-months.ts";
 import { foldedTimes } from "./sql/find-folded.ts";
@@ -30,7 +31,16 @@ export async function readPlanOf(tx: Executor, question: UsageQuestion, span: Ra
   const calls = [parts.SUMS, parts.TIMES, whole].flatMap((all) => all.find(({ level }) => level === "RAW") ?? []);
   const earliest = calls.map(({ from }) => from).sort((a, b) => a.getTime() - b.getTime())[0];
   if (earliest) refuseDropped(earliest, await earliestKept(tx), askRollups);
+  if (question.top !== undefined) await refuseRepeated(tx, asked, span);
   return { ...asked, parts, whole };
+}
+
+/** To count each call once among the groups that `top` leaves over, those with several tags must be kept. */
+async function refuseRepeated(tx: Executor, asked: Pick<ReadPlan, "groupBy" | "filter">, { from, to }: Range) {
+  const keptFrom = hasSeveralGroups(asked) ? await earliestKept(tx) : undefined;
+  if (!keptFrom || from >= keptFrom) return;
+  const dropped = { from, to: to < keptFrom ? to : keptFrom };
+  if (await holdsSeveral(tx, asked, dropped)) refuseDropped(from, keptFrom, leaveOutTop);
 }
 
 /** The grains of rollups that no bucket of UTC splits in two, from the coarsest. */

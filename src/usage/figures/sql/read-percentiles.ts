@@ -3,6 +3,7 @@ import type { Executor } from "../../../db/client.ts";
 import { type Filter, filterNameOf, isLabel } from "../../question/dimensions.ts";
 import type { ReportRow } from "../../question/question.ts";
 import type { ReadPlan } from "./choose-tables.ts";
+import { hasSeveralGroups, repeatedTimes } from "./count-once.ts";
 import { columnsOf, idsOf, isOneOf, rowsFor } from "./select-rows.ts";
 
 /** Percentiles of groups, from the histograms of all rows of a group. A `bin` is a bucket of a histogram. */
@@ -55,7 +56,7 @@ function onlyShown(plan: ReadPlan, shown: Group[]): SQL {
 function shownAndOthers(plan: ReadPlan, shown: Group[]): SQL {
   // A call with several tags is in several groups, so that all groups together are not all calls.
   const [some, others] = plan.groupBy.some(isLabel)
-    ? [plan, sql`select bucket, measure, bin, n from keyed, ${eachBin} where key is null`]
+    ? [plan, notShown(plan, shown)]
     : [onlyGroups(plan, shown), allButShown(plan)];
   return sql`${keyed(some, shown)}, histogram as (
       select * from keyed where key is not null
@@ -69,11 +70,14 @@ function shownAndOthers(plan: ReadPlan, shown: Group[]): SQL {
 
 const eachBin = sql`unnest(bins, counts) as s(bin, n)`;
 
+function keysOf(groups: Group[]): string[] {
+  return [...new Set(groups.flatMap(({ key }) => key ?? []))];
+}
+
 /** The histogram of each group, with its key if it is shown. */
 function keyed(plan: ReadPlan, shown: Group[]): SQL {
-  const keys = [...new Set(shown.flatMap(({ key }) => key ?? []))];
   return sql`keyed as (
-      select bucket, case when ${isOneOf(keys)} then ids::text end as key, measure, total, bins, counts from (
+      select bucket, case when ${isOneOf(keysOf(shown))} then ids::text end as key, measure, total, bins, counts from (
         select bucket, ${idsOf(plan.groupBy)} as ids, measure, sum(n) as total, array_agg(bin) as bins, array_agg(n) as counts
         from (
           select bucket, ${columnsOf(plan.groupBy)}measure, bin, sum(requests)::bigint as n from (${rowsFor(plan, "TIMES")}) source
@@ -81,6 +85,15 @@ function keyed(plan: ReadPlan, shown: Group[]): SQL {
         ) bins group by ${columnsOf(plan.groupBy)}bucket, measure
       ) grouped
     )`;
+}
+
+/** The groups that are not shown, each call once. */
+function notShown(plan: ReadPlan, shown: Group[]): SQL {
+  const groups = sql`select bucket, measure, bin, n from keyed, ${eachBin} where key is null`;
+  const repeated = repeatedTimes(plan, sql`not ${isOneOf(keysOf(shown))}`);
+  return hasSeveralGroups(plan)
+    ? sql`${groups} union all select bucket, measure, bin, -n from (${repeated}) again`
+    : groups;
 }
 
 /** All groups less those shown: the others are far more, so they are not read one by one. */

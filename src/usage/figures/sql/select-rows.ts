@@ -30,10 +30,7 @@ function byLevel(parts: Part[]): Spans[] {
 
 function selectOf({ level, ranges }: Spans, source: Source, plan: ReadPlan, figures: Figures): SQL {
   const { table, at, where, label, minus } = source;
-  const dimensions = plan.groupBy.map((dimension, i) => {
-    const value = isLabel(dimension) ? (label ?? labelValue(dimension)) : sql.raw(columnOf(dimension) ?? "null");
-    return sql`${value} as ${sql.raw(`d${i}`)}, `;
-  });
+  const dimensions = dimensionColumns(plan, label);
   const selected = (figuresOf: SQL) =>
     eachOf(ranges, (from, to) => {
       const conditions = [
@@ -41,10 +38,10 @@ function selectOf({ level, ranges }: Spans, source: Source, plan: ReadPlan, figu
         ...(where ? [where] : []),
         ...columnConditions(plan.filter),
       ];
-      return sql`select ${bucketOf(plan, at)} as bucket, ${sql.join(dimensions, sql``)}${figuresOf}
+      return sql`select ${bucketOf(plan, at)} as bucket, ${dimensions}${figuresOf}
         from ${table} where ${sql.join(conditions, sql` and `)}`;
     });
-  if (level === "RAW") return selected(rawFigures[figures](plan.basis === "AS_CORRECTED"));
+  if (level === "RAW") return selected(callFigures(plan, figures));
   const sign = sql.raw(minus ? "-" : "");
   if (figures === "SUMS") return selected(rolledSums({ sign, level, corrected: plan.basis === "AS_CORRECTED" }));
   if (level === "HOURLY") return selected(sql`measure, bucket as bin, ${sign}requests as requests`);
@@ -52,6 +49,15 @@ function selectOf({ level, ranges }: Spans, source: Source, plan: ReadPlan, figu
   const { bucket, calls } = unpacked(sql`packed`);
   return sql`select bucket, ${columnsOf(plan.groupBy)}measure, ${bucket} as bin, ${sign}${calls} as requests
     from (${selected(sql`measure, counts`)} offset 0) histogram, unnest(counts) as packed`;
+}
+
+/** The dimensions as `d0`, `d1`, …, each with a comma. `label` is the value of a label where a rollup is read. */
+export function dimensionColumns({ groupBy }: ReadPlan, label?: SQL): SQL {
+  const columns = groupBy.map((dimension, i) => {
+    const value = isLabel(dimension) ? (label ?? labelValue(dimension)) : sql.raw(columnOf(dimension) ?? "null");
+    return sql`${value} as ${sql.raw(`d${i}`)}, `;
+  });
+  return sql.join(columns, sql``);
 }
 
 /** Several ranges become a table that is joined laterally; `offset 0` lets each range be looked up in an index. */
@@ -78,6 +84,10 @@ const rawFigures: Record<Figures, (corrected: boolean) => SQL> = {
     1::bigint as requests`,
 };
 
+export function callFigures({ basis }: ReadPlan, figures: Figures): SQL {
+  return rawFigures[figures](basis === "AS_CORRECTED");
+}
+
 /** By how much restatements have changed a call. */
 function adjusted(column: string): SQL {
   return sql` + coalesce((select sum(a.${sql.raw(column)}) from request_adjustments a
@@ -99,7 +109,7 @@ function rolledSums({ sign, level, corrected }: Rolled): SQL {
     ${sign}(cost_nano_usd${corrected ? sql` + cost_correction` : sql``}) as cost_nano_usd`;
 }
 
-function bucketOf({ grain, timeZone }: ReadPlan, at: SQL): SQL {
+export function bucketOf({ grain, timeZone }: ReadPlan, at: SQL): SQL {
   return grain === "NONE"
     ? sql`null::timestamptz`
     : sql`date_trunc(${sql.raw(`'${grain.toLowerCase()}'`)}, ${at}, ${timeZone})`;

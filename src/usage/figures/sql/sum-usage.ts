@@ -3,6 +3,7 @@ import type { Executor } from "../../../db/client.ts";
 import { type Dimension, dimensions } from "../../question/dimensions.ts";
 import { type Breakdown, type Measure, type MetricsRow, noUsage, type ReportRow } from "../../question/question.ts";
 import type { ReadPlan } from "./choose-tables.ts";
+import { hasSeveralGroups, repeatedSums } from "./count-once.ts";
 import { textArray } from "./filter-conditions.ts";
 import { timesKey, usageTimes } from "./read-percentiles.ts";
 import { columnsOf, idsOf, isOneOf, rowsFor } from "./select-rows.ts";
@@ -53,7 +54,7 @@ export async function usageRows(
     ), first as (
       select ids from sums group by ids order by sum(${measure}) ${direction}, ids limit ${top ?? 0}
     ), found as (
-      ${top === undefined ? sql`select * from sums ${only ? sql`where ${isOneOf(only)}` : sql``}` : sql`select * from (${mergeOthers}) merged`}
+      ${top === undefined ? sql`select * from sums ${only ? sql`where ${isOneOf(only)}` : sql``}` : sql`select * from (${mergeOthers(plan, top)}) merged`}
       order by ${order} limit ${limit + 1}
     )
     select found.*, ${namesOf(plan.groupBy)} order by ${order}`);
@@ -93,13 +94,26 @@ function toRow({ idList, ...row }: FoundRow): ReportRow {
   };
 }
 
-/** All groups that `top` does not show are one row, whose ids are null. */
-const mergeOthers = sql`
-  select bucket, case when ids in (select ids from first) then ids end as ids,
-    least(sum("requests"), 2147483647)::int as "requests", least(sum("failures"), 2147483647)::int as "failures",
-    sum("inputTokens")::bigint as "inputTokens", sum("outputTokens")::bigint as "outputTokens",
-    sum("charged")::bigint as "charged", sum("costNanoUsd")::bigint as "costNanoUsd"
-  from sums group by 1, 2`;
+/** All groups that `top` does not show are one row, whose ids are null and in which each call counts once. */
+function mergeOthers(plan: ReadPlan, top: number): SQL {
+  // Nothing is counted again where at most one group is merged, and then no call is read.
+  const isMerged = sql`(select count(*) > 1 from (select from sums group by ids offset ${top} limit 2) other)`;
+  const notShown = sql`${isMerged} and ids not in (select ids from first)`;
+  const repeated = hasSeveralGroups(plan)
+    ? sql`union all select bucket, null, -requests, -failures, -input_tokens, -output_tokens, -charged, -cost_nano_usd
+      from (${repeatedSums(plan, notShown)}) again`
+    : sql``;
+  return sql`
+    select bucket, ids, least(sum("requests"), 2147483647)::int as "requests",
+      least(sum("failures"), 2147483647)::int as "failures",
+      sum("inputTokens")::bigint as "inputTokens", sum("outputTokens")::bigint as "outputTokens",
+      sum("charged")::bigint as "charged", sum("costNanoUsd")::bigint as "costNanoUsd"
+    from (
+      select bucket, case when ids in (select ids from first) then ids end as ids, "requests", "failures", "inputTokens",
+        "outputTokens", "charged", "costNanoUsd"
+      from sums ${repeated}
+    ) once group by 1, 2`;
+}
 
 /** A second read, of the histograms, for the groups that are shown; with `top`, all others are one. */
 async function addTimes(tx: Executor, plan: ReadPlan, rows: ReportRow[], hasOthers: boolean): Promise<void> {
