@@ -12,7 +12,9 @@ export class RetentionResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => RetentionStatus, { description: "How long calls are kept one by one, and which months were archived." })
+  @Query(() => RetentionStatus, {
+    description: "The retention policy for calls, and which months were archived or dropped. Needs ANALYST.",
+  })
   async retention(): Promise<RetentionStatus> {
     const [busy, months] = await Promise.all([this.#retention.isBusy(), this.#retention.months()]);
     return { busy, keepMonths: this.#retention.keepMonths ?? null, months: months.map(toLedgerMonth) };
@@ -21,10 +23,10 @@ export class RetentionResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => LedgerMonth, {
     description:
-      "Writes the calls of a month to a file in the server's ARCHIVE_DIR; they stay in the ledger. Fails with NOT_FOUND for a month without calls, with CONFLICT for one that has not been over for two days, or was dropped.",
+      "Archives a month: writes its calls to a file in ARCHIVE_DIR of the server. The calls stay in the ledger. Needs ADMIN. Fails with NOT_FOUND for a month without calls, with CONFLICT for a month that ended less than two days ago or was dropped.",
   })
   async archiveMonth(
-    @Arg("month", () => String, { description: "E.g. `2026-01`, in UTC." }) month: string,
+    @Arg("month", () => String, { description: "The month in UTC, such as `2026-01`." }) month: string,
     @Ctx() context: Context,
   ): Promise<LedgerMonth> {
     return toLedgerMonth(await this.#retention.archive(originOf(context), month));
@@ -33,13 +35,13 @@ export class RetentionResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => LedgerMonth, {
     description:
-      "Drops the calls of an archived month; rollups, credit entries and holds stay. Fails with CONFLICT unless it is the oldest and its file is as it was written, with UNAVAILABLE while something reads the calls for long.",
+      "Drops the calls of an archived month from the database; rollups, credit entries and holds stay. Needs ADMIN. Fails with CONFLICT unless the month is the oldest and its file is unchanged, with UNAVAILABLE while a report or backup reads the calls for long.",
   })
   async dropMonth(
-    @Arg("month", () => String, { description: "E.g. `2026-01`, in UTC." }) month: string,
+    @Arg("month", () => String, { description: "The month in UTC, such as `2026-01`." }) month: string,
     @Arg("sha256", () => String, {
       nullable: true,
-      description: "Of the file, from whoever has it now; when absent, the file must lie where it was written.",
+      description: "SHA-256 of your copy of the file. When absent, the file must be where the server wrote it.",
     })
     sha256: string | null,
     @Ctx() context: Context,
@@ -50,7 +52,7 @@ export class RetentionResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => [LedgerMonth], {
     description:
-      "Archives and drops what RETENTION_MONTHS no longer keeps, as the server does by the hour. Fails with CONFLICT when it is not set.",
+      "Archives and drops the months that RETENTION_MONTHS no longer keeps, as the server does every hour. Needs ADMIN. Fails with CONFLICT when RETENTION_MONTHS is not set.",
   })
   async applyRetention(@Ctx() context: Context): Promise<LedgerMonth[]> {
     return (await this.#retention.apply(originOf(context))).map(toLedgerMonth);

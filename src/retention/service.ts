@@ -27,17 +27,17 @@ import {
 } from "./store.ts";
 
 /**
- * How long calls are kept, one by one. A month that is over is written to a file, checked, and only then dropped, the
- * oldest first; what it came to stays in the rollups and in the credit entries. One replica at a time does this.
+ * Retention of calls. A month that is over is written to a file, checked, and only then dropped, the oldest first; its
+ * sums stay in the rollups and in the credit entries. One replica at a time does this.
  */
 export interface RetentionOptions {
   db: Database;
   record: RecordChange;
   /** Where archives are written. */
   folder: string;
-  /** Months kept beside the one that runs; undefined when nothing is dropped by itself. */
+  /** Months kept beside the current one; undefined when no month is dropped automatically. */
   keepMonths: number | undefined;
-  /** Told when the policy could not be applied by the hour. */
+  /** Called when the hourly run failed. */
   onError: (error: unknown) => void;
 }
 
@@ -54,7 +54,7 @@ export class Retention {
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#hourly = new Repeated(() => this.#applyByItself(), applyEveryMs, options.onError);
+    this.#hourly = new Repeated(() => this.#applyHourly(), applyEveryMs, options.onError);
   }
 
   start(): void {
@@ -71,7 +71,7 @@ export class Retention {
     return this.#options.keepMonths;
   }
 
-  /** Whether this server or another is at it. */
+  /** Whether this server or another is archiving or dropping a month. */
   isBusy(): Promise<boolean> {
     return isRetentionLocked(this.#options.db.orm);
   }
@@ -91,15 +91,15 @@ export class Retention {
   }
 
   /**
-   * `sha256` is what whoever took the file away has found of it; without it, the file must lie where it was written.
-   * @throws BAD_USER_INPUT, NOT_FOUND, CONFLICT, or UNAVAILABLE when reports or backups do not let go of the table
+   * `sha256` is that of a copy of the file; without it, the file must be where it was written.
+   * @throws BAD_USER_INPUT, NOT_FOUND, CONFLICT, or UNAVAILABLE while reports or backups hold the table
    */
   drop(origin: Origin, month: string, sha256?: string): Promise<MonthState> {
     checkMonth(month);
     return this.#alone(() => this.#drop(origin, month, sha256));
   }
 
-  /** Archives and drops what the policy no longer keeps. Answers the months. */
+  /** Archives and drops the months that the policy no longer keeps, and answers them. */
   apply(origin: Origin): Promise<MonthState[]> {
     const { keepMonths } = this.#options;
     if (keepMonths === undefined) throw new AppError("CONFLICT", { message: "RETENTION_MONTHS is not set." });
@@ -117,8 +117,8 @@ export class Retention {
     return done;
   }
 
-  /** That another replica is at it is no fault. */
-  async #applyByItself(): Promise<void> {
+  /** That another replica is doing it is no failure. */
+  async #applyHourly(): Promise<void> {
     const { db, keepMonths = 0 } = this.#options;
     try {
       await this.#ifFree(() => this.#apply(systemOrigin("retention"), keepMonths));
@@ -135,7 +135,7 @@ export class Retention {
     return done.result;
   }
 
-  /** Undefined when another replica is at it. Holds no snapshot and no lock on rows meanwhile, however long it takes. */
+  /** Undefined when another replica is at work. Holds no snapshot and no row lock meanwhile, however long it takes. */
   #ifFree<T>(work: () => Promise<T>): Promise<T | undefined> {
     return this.#options.db.transaction(async (tx) => ((await lockRetention(tx)) ? work() : undefined));
   }
@@ -156,7 +156,7 @@ export class Retention {
       const rows = await sumsOf(tx, month);
       if (!agree(rows, written))
         throw new AppError("INTERNAL", { cause: new Error(`${month} changed under its archive`) });
-      // The audit last: whoever else changes something waits for the end of its chain.
+      // The audit event comes last, because other changes wait for the end of its chain.
       await saveArchive(tx, month, archive);
       await record(tx, origin, { action: "retention.archive", ...subject(month), after: told(archive) });
     });
@@ -203,7 +203,7 @@ export class Retention {
     return this.#state(month);
   }
 
-  /** The archive of a month that is over and can change no more. */
+  /** The archive of a month that is over and final. */
   async #stored(month: string): Promise<ArchiveRow | undefined> {
     const { db } = this.#options;
     const archive = await findArchive(db.orm, month);
@@ -216,7 +216,7 @@ export class Retention {
     return archive;
   }
 
-  /** Again and again for a few seconds: each try waits a moment only, so that no call has to wait for it. */
+  /** Retries for a few seconds. Each try waits for its lock only briefly, so that calls do not queue behind it. */
   async #insist(work: Parameters<Database["transaction"]>[0]): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
@@ -224,7 +224,7 @@ export class Retention {
         return;
       } catch (error) {
         if (databaseError(error)?.code !== lockNotAvailable) throw error;
-        const message = "Something reads the calls for a long time. Try again later.";
+        const message = "A report or backup is reading the calls. Retry later.";
         if (tries === triesMax) throw new AppError("UNAVAILABLE", { message, cause: error });
         await delay(pauseMs);
       }
@@ -238,18 +238,19 @@ export class Retention {
 }
 
 function checkMonth(month: string): void {
-  if (!/^20\d\d-(0[1-9]|1[0-2])$/.test(month)) throw badInput('month is of the form "2026-01".', { field: "month" });
+  if (!/^20\d\d-(0[1-9]|1[0-2])$/.test(month))
+    throw badInput('month must be of the form "2026-01".', { field: "month" });
 }
 
 async function checkFile({ file, sha256 }: ArchiveRow, given: string | undefined): Promise<void> {
   if (given !== undefined) {
-    if (given.toLowerCase() !== sha256) throw badInput("sha256 is not that of the archive.", { field: "sha256" });
+    if (given.toLowerCase() !== sha256) throw badInput("sha256 must be that of the archive.", { field: "sha256" });
     return;
   }
   const found = await hashOfFile(file);
   if (found === sha256) return;
-  const what = found === undefined ? "is not here" : "is not as it was written";
-  const message = `The archive ${file} ${what}: archive the month again, or give the sha256 of the file that you have.`;
+  const what = found === undefined ? "is missing" : "was changed";
+  const message = `The archive ${file} ${what}: archive the month again, or give the sha256 of your copy.`;
   throw new AppError("CONFLICT", { message });
 }
 

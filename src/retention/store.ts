@@ -7,7 +7,7 @@ export type ArchiveRow = typeof requestArchives.$inferSelect;
 
 /** Any constant will do, as long as every replica uses the same one. */
 const lockKey = 7_461_009;
-/** Short, because calls that come meanwhile wait behind whoever waits for this lock. */
+/** Short, because new calls queue behind a transaction that waits for this lock. */
 const lockTimeoutMs = 100;
 
 const firstDay = (month: string) => sql`${`${month}-01`}::date`;
@@ -16,7 +16,7 @@ const to = (month: string) => sql`((${firstDay(month)} + interval '1 month') at 
 const nameOf = (month: string) => `requests_${month.replace("-", "")}`;
 const partition = (month: string) => sql.identifier(nameOf(month));
 
-/** False when another replica is at it; the lock ends with the transaction. */
+/** False when another replica holds the lock, which ends with the transaction. */
 export async function lockRetention(tx: Executor): Promise<boolean> {
   const [row] = await tx.execute(sql`select pg_try_advisory_xact_lock(${lockKey}) as locked`);
   return (row as { locked: boolean }).locked;
@@ -45,7 +45,7 @@ export interface MonthState {
   archive: ArchiveRow | undefined;
 }
 
-/** Months whose rows are here, the oldest first; those that only have rows in the default partition as well. */
+/** Months that have rows, the oldest first, also those with rows in the default partition only. */
 export async function storedMonths(tx: Executor, keepMonths: number): Promise<StoredMonth[]> {
   const rows = await tx.execute(sql`
     with stored as (
@@ -76,7 +76,7 @@ export async function readinessOf(tx: Executor, month: string): Promise<Readines
   return row as unknown as Readiness;
 }
 
-/** Gathers what fell into the default partition, if anything did. */
+/** Moves rows of the month out of the default partition into one of its own. */
 export async function ensurePartition(tx: Executor, month: string): Promise<void> {
   await tx.execute(sql`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`);
   await tx.execute(sql`select create_request_partition(${firstDay(month)})`);
@@ -134,7 +134,7 @@ export async function listArchives(tx: Executor): Promise<ArchiveRow[]> {
   return tx.select().from(requestArchives).orderBy(requestArchives.month);
 }
 
-/** Takes the place of an earlier archive of the month, with what its rows come to by day and account. */
+/** Replaces an earlier archive of the month, and saves the sums of its rows by day and account. */
 export async function saveArchive(
   tx: Executor,
   month: string,
@@ -151,7 +151,7 @@ export async function saveArchive(
     from ${partition(month)} group by 1, 2`);
 }
 
-/** Whether a correction of prices has not been through the month; to be asked when nobody can begin another. */
+/** Whether an unfinished restatement may still correct calls of the month. Ask under a lock that keeps others from starting. */
 export async function isBeingRestated(tx: Executor, month: string): Promise<boolean> {
   const [row] = await tx.execute(sql`
     select exists (select from restatements where state <> 'DONE' and from_at < ${to(month)}) as found`);
@@ -159,8 +159,8 @@ export async function isBeingRestated(tx: Executor, month: string): Promise<bool
 }
 
 /**
- * Takes the rows of a month away, in the transaction that says so. PostgreSQL does not detach concurrently where there
- * is a default partition, so this waits a moment for whoever reads, and fails with 55P03 rather than hold up calls.
+ * Drops the rows of a month, in the transaction that records it. PostgreSQL cannot detach concurrently where there is a
+ * default partition, so this waits briefly for readers, and fails with 55P03 rather than hold up calls.
  */
 export async function dropMonth(tx: Executor, month: string): Promise<void> {
   await tx.execute(sql`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`);

@@ -10,64 +10,68 @@ export enum LedgerMonthState {
 }
 registerEnumType(LedgerMonthState, {
   name: "LedgerMonthState",
-  description: "Where the calls of a month are.",
+  description: "Where the calls of a month are kept.",
   valuesConfig: {
     STORED: { description: "In the ledger." },
-    ARCHIVED: { description: "In the ledger, and in a file." },
-    DROPPED: { description: "In a file only; their sums are in the rollups." },
+    ARCHIVED: { description: "In the ledger and in a file." },
+    DROPPED: { description: "Only in a file. Their sums stay in the rollups." },
   },
 });
 
-@ObjectType({ description: "The file that the calls of a month were written to.", simpleResolvers: true })
+@ObjectType({ description: "The archive of a month: a file with its calls.", simpleResolvers: true })
 export class LedgerArchive {
-  @Field(() => String, { description: "Its path, as the server that wrote it names it. JSON lines, gzip." })
+  @Field(() => String, { description: "Path of the file on the server that wrote it. JSON lines, compressed by gzip." })
   file!: string;
 
-  @Field(() => String, { description: "SHA-256 of the file as it lies on the disk, in hexadecimal digits." })
+  @Field(() => String, { description: "SHA-256 of the compressed file, in hexadecimal digits." })
   sha256!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Its length in bytes." })
+  @Field(() => GraphQLDecimal, { description: "Size of the compressed file in bytes." })
   bytes!: string;
 
-  @Field(() => GraphQLDecimal, { description: "How many calls are in it." })
+  @Field(() => GraphQLDecimal, { description: "Number of calls in the file." })
   requests!: string;
 
-  @Field(() => GraphQLDecimal, { description: "What they were charged, in credits." })
+  @Field(() => GraphQLDecimal, { description: "Credits charged for those calls." })
   credits!: string;
 
-  @Field(() => GraphQLDecimal, { description: "What the providers took for them, in USD." })
+  @Field(() => GraphQLDecimal, { description: "Cost of those calls at the providers, in USD." })
   costUsd!: string;
 
-  @Field(() => Date, { description: "When it was written." })
+  @Field(() => Date, { description: "When the file was written." })
   archivedAt!: Date;
 }
 
-@ObjectType({ description: "The calls that began in one month of UTC.", simpleResolvers: true })
+@ObjectType({ description: "The calls that began in one month, in UTC.", simpleResolvers: true })
 export class LedgerMonth {
-  @Field(() => String, { description: "E.g. `2026-01`." })
+  @Field(() => String, { description: "The month, such as `2026-01`." })
   month!: string;
 
-  @Field(() => LedgerMonthState, { description: "Where they are." })
+  @Field(() => LedgerMonthState, { description: "Where the calls are kept." })
   state!: `${LedgerMonthState}`;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "What they take in the database, in bytes; null when dropped.",
+    description: "Size of the calls in the database in bytes, indexes included; null when dropped.",
   })
   storedBytes!: string | null;
 
-  @Field(() => LedgerArchive, { nullable: true, description: "Their file, if they were archived." })
+  @Field(() => LedgerArchive, { nullable: true, description: "The archive; null for a month that was not archived." })
   archive!: LedgerArchive | null;
 
-  @Field(() => Date, { nullable: true, description: "When they were dropped." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "When the calls were dropped from the database; null while they are stored.",
+  })
   droppedAt!: Date | null;
 }
 
-@ObjectType({ description: "How long calls are kept one by one.", simpleResolvers: true })
+@ObjectType({ description: "The retention policy for calls, and the state of each month.", simpleResolvers: true })
 export class RetentionStatus {
   @Field(() => Int, {
     nullable: true,
-    description: "Months kept beside the one that runs (`RETENTION_MONTHS`); null when nothing is dropped by itself.",
+    description:
+      "Number of months kept beside the current one (`RETENTION_MONTHS`); null when no month is dropped automatically.",
   })
   keepMonths!: number | null;
 

@@ -19,7 +19,7 @@ import {
 } from "./timeline/types.ts";
 import { toUsageReport, UsageReport } from "./types.ts";
 
-/** Percentiles take a second look at the ledger, which is spared who does not ask for them. */
+/** Percentiles need a second read, which is skipped unless they are selected. */
 const isTimed = (info: GraphQLResolveInfo): boolean => selects(info, "latencyMs", "timeToFirstTokenMs");
 
 @Resolver(() => Me)
@@ -33,7 +33,7 @@ export class UsageResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageReport, {
     description:
-      "Sums over the ledger, as it is at this moment. A key sees its own calls, a MEMBER those of one account. Fails with BAD_USER_INPUT.",
+      "Usage report: sums over the calls of the ledger, exact at the time of the request. A key with the scope `usage:read` sees its own calls, a MEMBER those of one account, an ANALYST all. Fails with BAD_USER_INPUT, and with UNAVAILABLE when it takes too long.",
   })
   usage(
     @Arg("input", () => UsageInput) input: UsageInput,
@@ -44,7 +44,12 @@ export class UsageResolver {
   }
 
   @Directive('@scope(requires: "usage:read")')
-  @FieldResolver(() => UsageReport, { name: "usage", nullable: true, description: "The caller's part of the ledger." })
+  @FieldResolver(() => UsageReport, {
+    name: "usage",
+    nullable: true,
+    description:
+      "Usage report of the caller: `usage` for the calls that the caller may see. Fails with BAD_USER_INPUT.",
+  })
   myUsage(
     @Arg("input", () => UsageInput) input: UsageInput,
     @Ctx() context: Context,
@@ -71,7 +76,7 @@ export class UsageViewsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageTimeline, {
     description:
-      "Usage over time, for charts: a point for every bucket. Sees what `usage` sees. Fails with BAD_USER_INPUT.",
+      "Usage over time, for charts: a point for every bucket, also those without calls. The caller sees what `usage` shows. Fails with BAD_USER_INPUT, and with UNAVAILABLE when it takes too long.",
   })
   async usageTimeline(
     @Arg("input", () => UsageTimelineInput) input: UsageTimelineInput,
@@ -82,7 +87,10 @@ export class UsageViewsResolver {
   }
 
   @Directive('@scope(requires: "usage:read")')
-  @Query(() => UsageReport, { description: "The keys that used the most. Fails with BAD_USER_INPUT." })
+  @Query(() => UsageReport, {
+    description:
+      "The API keys with the most usage by `orderBy`. The caller sees what `usage` shows. Fails with BAD_USER_INPUT.",
+  })
   async topKeys(
     @Arg("input", () => UsageTopInput) input: UsageTopInput,
     @Ctx() context: Context,
@@ -92,7 +100,10 @@ export class UsageViewsResolver {
   }
 
   @Directive('@scope(requires: "usage:read")')
-  @Query(() => UsageReport, { description: "The models that were used the most. Fails with BAD_USER_INPUT." })
+  @Query(() => UsageReport, {
+    description:
+      "The models with the most usage by `orderBy`. The caller sees what `usage` shows. Fails with BAD_USER_INPUT.",
+  })
   async topModels(
     @Arg("input", () => UsageTopInput) input: UsageTopInput,
     @Ctx() context: Context,
@@ -103,11 +114,13 @@ export class UsageViewsResolver {
 
   @Directive('@scope(requires: "usage:read")')
   @Query(() => WalletForecast, {
-    description: "When a wallet will be empty. A key sees its own wallet. Fails with NOT_FOUND and BAD_USER_INPUT.",
+    description:
+      "Forecast of when a wallet will be empty. A key sees its own wallet, a MEMBER those of one account. Fails with NOT_FOUND and BAD_USER_INPUT.",
   })
   async walletForecast(
-    @Arg("walletId", () => ID, { description: "`wal_…`" }) walletId: string,
-    @Arg("days", () => Int, { defaultValue: 7, description: "How many days to look back, 1 to 90." }) days: number,
+    @Arg("walletId", () => ID, { description: "Id of the wallet, `wal_…`." }) walletId: string,
+    @Arg("days", () => Int, { defaultValue: 7, description: "Days of spending to base the forecast on, 1 to 90." })
+    days: number,
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<WalletForecast> {

@@ -13,12 +13,12 @@ export enum UsageGrain {
 }
 registerEnumType(UsageGrain, {
   name: "UsageGrain",
-  description: "How long one bucket of a report is, by the calendar of the question's time zone.",
+  description: "The length of one bucket of a report, by the calendar of `timeZone`.",
   valuesConfig: {
-    NONE: { description: "The whole span is one." },
-    HOUR: { description: "An hour." },
-    DAY: { description: "A day." },
-    MONTH: { description: "A calendar month." },
+    NONE: { description: "One bucket for the whole span." },
+    HOUR: { description: "One hour." },
+    DAY: { description: "One day." },
+    MONTH: { description: "One calendar month." },
   },
 });
 
@@ -33,100 +33,125 @@ registerEnumType(UsageDimension, {
 
 @ObjectType({
   description:
-    "Three points of a distribution, in milliseconds, by nearest rank. Off by at most 4.8 %, because times are counted in buckets that grow by a tenth.",
+    "Three percentiles in milliseconds, by nearest rank. Off by at most 4.8 %, because times are counted in histogram buckets that grow by a tenth.",
   simpleResolvers: true,
 })
 export class Percentiles {
-  @Field(() => Float, { description: "Half were faster." })
+  @Field(() => Float, { description: "Median: half of the calls took at most this, in milliseconds." })
   p50!: number;
 
-  @Field(() => Float, { description: "95 of 100 were faster." })
+  @Field(() => Float, { description: "95th percentile, in milliseconds." })
   p95!: number;
 
-  @Field(() => Float, { description: "99 of 100 were faster." })
+  @Field(() => Float, { description: "99th percentile, in milliseconds." })
   p99!: number;
 }
 
-@ObjectType({ description: "What a set of calls came to.", simpleResolvers: true })
+@ObjectType({ description: "Sums over a set of calls.", simpleResolvers: true })
 export class UsageTotals {
   @Field(() => Int, {
-    description: "Calls that reached a provider or were about to; 2,147,483,647 also stands for more.",
+    description:
+      "Number of calls in the ledger: all that were not refused, whatever their end. Larger numbers appear as 2,147,483,647.",
   })
   requests!: number;
 
-  @Field(() => Int, { description: "Of those, FAILED or ABANDONED." })
+  @Field(() => Int, { description: "Of `requests`, how many ended FAILED or ABANDONED." })
   failures!: number;
 
-  @Field(() => GraphQLDecimal, { description: "Tokens read by models." })
+  @Field(() => GraphQLDecimal, { description: "Input tokens, as a whole number." })
   inputTokens!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Tokens written by models." })
+  @Field(() => GraphQLDecimal, { description: "Output tokens, as a whole number." })
   outputTokens!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Both together." })
+  @Field(() => GraphQLDecimal, { description: "Input and output tokens together, as a whole number." })
   totalTokens!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits charged." })
+  @Field(() => GraphQLDecimal, {
+    description: "Credits charged, with at most 6 decimals; by `basis`, with or without later corrections.",
+  })
   credits!: string;
 
-  @Field(() => GraphQLDecimal, { description: "What the providers take, in USD." })
+  @Field(() => GraphQLDecimal, {
+    description:
+      "Cost at the providers in USD, with at most 9 decimals; by `basis`, with or without later corrections.",
+  })
   costUsd!: string;
 
   @Field(() => Percentiles, { nullable: true, description: "Time to the last byte; null without calls." })
   latencyMs!: Percentiles | null;
 
-  @Field(() => Percentiles, { nullable: true, description: "Time to the first token of streams; null without any." })
+  @Field(() => Percentiles, {
+    nullable: true,
+    description: "Time to the first token of streamed calls; null without any.",
+  })
   timeToFirstTokenMs!: Percentiles | null;
 }
 
 @ObjectType({ description: "The value of one dimension.", simpleResolvers: true })
 export class UsageDimensionValue {
-  @Field(() => UsageDimension, { description: "Which one." })
+  @Field(() => UsageDimension, { description: "The dimension." })
   dimension!: Dimension;
 
   @Field(() => String, {
     nullable: true,
-    description: "The id for accounts and keys, the name for the rest; null for none.",
+    description:
+      "`acc_…` for ACCOUNT, `key_…` for API_KEY, the value itself for other dimensions; null for calls without one.",
   })
   id!: string | null;
 
-  @Field(() => String, { description: "For people." })
+  @Field(() => String, {
+    description: "The name for people: of an account or key its name, else the value; `(none)` for calls without one.",
+  })
   label!: string;
 }
 
 @ObjectType({ description: "One bucket and combination of dimensions.", simpleResolvers: true })
 export class UsageRow {
-  @Field(() => Date, { nullable: true, description: "When the bucket starts; null for the grain NONE." })
+  @Field(() => Date, { nullable: true, description: "Start of the bucket; null for the grain NONE." })
   bucket!: Date | null;
 
-  @Field(() => [UsageDimensionValue], { description: "In the order of `groupBy`." })
+  @Field(() => [UsageDimensionValue], {
+    description: "One value for each dimension of `groupBy`, in its order; empty for `others`.",
+  })
   dimensions!: UsageDimensionValue[];
 
-  @Field(() => UsageTotals, { description: "The figures." })
+  @Field(() => UsageTotals, { description: "Sums over the calls of the row." })
   metrics!: UsageTotals;
 
   @Field(() => UsageTotals, {
     nullable: true,
-    description: "The same of the span before, for `compare`; null where nothing was called then, and for `others`.",
+    description:
+      "With `compare`, the sums of the same group over the span before; null without calls then, and for `others`.",
   })
   previous!: UsageTotals | null;
 
-  @Field(() => Boolean, { description: "Whether this row is all that `top` left over, with no dimensions." })
+  @Field(() => Boolean, {
+    description: "Whether this row is all groups that `top` does not show. A call with several tags counts once in it.",
+  })
   others!: boolean;
 }
 
-@ObjectType({ description: "An answer of the ledger.", simpleResolvers: true })
+@ObjectType({ description: "A usage report.", simpleResolvers: true })
 export class UsageReport {
-  @Field(() => Date, { description: "Everything settled by this instant is in the report." })
+  @Field(() => Date, { description: "Time of the snapshot: every call settled by then is in the report." })
   asOf!: Date;
 
-  @Field(() => [UsageRow], { description: "By bucket, then by `orderBy`; what `top` left over comes last." })
+  @Field(() => [UsageRow], {
+    description: "By bucket, then by `orderBy`; within a bucket the row `others` comes last. At most `limit` rows.",
+  })
   rows!: UsageRow[];
 
-  @Field(() => UsageTotals, { description: "Over all calls that count, also those of rows that were cut off." })
+  @Field(() => UsageTotals, {
+    description:
+      "Sums over all calls that the filter selects, also those of rows beyond `limit`. Each call counts once.",
+  })
   totals!: UsageTotals;
 
-  @Field(() => UsageTotals, { nullable: true, description: "Of the span before, for `compare`; null otherwise." })
+  @Field(() => UsageTotals, {
+    nullable: true,
+    description: "With `compare`, the sums over the span before; null otherwise.",
+  })
   previous!: UsageTotals | null;
 
   @Field(() => Boolean, { description: "Whether there are more rows than `limit`." })

@@ -3,8 +3,8 @@ import { AppError } from "../../errors.ts";
 import { parseUsd } from "../../ledger/amount.ts";
 
 /**
- * A provider's invoice as CSV: day, model, tokens and cost, named in the first line in any order; other columns are
- * passed over. All that is wrong is told line by line, and then nothing of the file counts. Pure.
+ * Reads an invoice as CSV with the columns day, model, tokens and cost, named in the first line in any order; other
+ * columns are ignored. Faults are listed line by line, and a file with faults has no lines. Pure.
  */
 export interface InvoiceLine {
   /** YYYY-MM-DD, in UTC. */
@@ -34,7 +34,7 @@ const faultsMax = 100;
 const modelLengthMax = 200;
 const tokensMax = 10n ** 15n;
 
-/** Lines of one day and model are added up. */
+/** Adds up the lines of one day and model. */
 export function readInvoice(text: string): InvoiceFile {
   const { rows, faults } = parseCsv(text);
   const [head, ...body] = rows;
@@ -43,8 +43,8 @@ export function readInvoice(text: string): InvoiceFile {
   const places = columns.map((name) => head.record.findIndex((cell) => cell.toLowerCase() === name));
   const missing = columns.filter((_name, i) => places[i] === -1);
   if (missing.length > 0) return broken(head.info.lines, `The first line names no column ${missing.join(", ")}.`);
-  if (body.length === 0) return broken(head.info.lines, "The file has no line but the first.");
-  if (body.length > linesMax) return broken(linesMax + 2, `An invoice has at most ${linesMax} lines.`);
+  if (body.length === 0) return broken(head.info.lines, "The file must have a line after the first.");
+  if (body.length > linesMax) return broken(linesMax + 2, `An invoice must have at most ${linesMax} lines.`);
   const sums = new Map<string, InvoiceLine>();
   for (const { record, info } of body) {
     if (record.length !== head.record.length) {
@@ -73,7 +73,7 @@ function parseCsv(text: string): { rows: Row[]; faults: LineFault[] } {
     return { rows: parse(text, options) as unknown as Row[], faults: [] };
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
-    const message = "This is no CSV: a quote is not closed, or stands in the wrong place.";
+    const message = "The file must be CSV: a quote is not closed, or is in the wrong place.";
     return { rows: [], faults: [{ line: Number(error["lines"] ?? 1), message }] };
   }
 }

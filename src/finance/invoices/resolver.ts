@@ -23,7 +23,7 @@ export class InvoiceResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ProviderInvoice, {
     description:
-      "Imports a provider's invoice, whole or not at all; the same number again replaces it. Fails with BAD_USER_INPUT, whose `lines` say what is wrong with which line.",
+      "Imports an invoice of a provider, whole or not at all; importing the same number again replaces it. Needs ADMIN. Fails with BAD_USER_INPUT, whose `lines` list the errors of the file line by line.",
   })
   async importProviderInvoice(
     @Arg("input", () => ImportProviderInvoiceInput) input: ImportProviderInvoiceInput,
@@ -33,17 +33,20 @@ export class InvoiceResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => ProviderInvoiceConnection, { description: "Providers' invoices, the newest import first." })
+  @Query(() => ProviderInvoiceConnection, {
+    description: "Imported invoices of providers, the newest first. Needs ANALYST.",
+  })
   async providerInvoices(@Args(() => PageArgs) page: PageArgs): Promise<Connection<ProviderInvoice>> {
     return toConnection(await this.#invoices.list(readPage(page)), toProviderInvoice);
   }
 
   @Directive('@role(requires: "ANALYST")')
   @Query(() => InvoiceComparison, {
-    description: "An invoice beside the ledger, by day and model. Fails with NOT_FOUND.",
+    description:
+      "Compares an invoice with the ledger, by day and model. Needs ANALYST. Fails with NOT_FOUND, with BAD_USER_INPUT for more than 10,000 days and models.",
   })
   async compareProviderInvoice(
-    @Arg("id", () => ID, { description: "`inv_…`" }) id: string,
+    @Arg("id", () => ID, { description: "Id of the invoice, `inv_…`." }) id: string,
     @Ctx() context: Context,
   ): Promise<InvoiceComparison> {
     return toComparison(await this.#invoices.compare(viewerOf(context), fromWire("inv", id)));

@@ -11,9 +11,9 @@ import { type InvoiceLine, readInvoice } from "./csv.ts";
 import { type InvoiceRow, invoiceById, invoiceLines, listInvoices, providerModels, replaceInvoice } from "./store.ts";
 
 /**
- * What providers say we owe them, beside what the ledger says. A file is imported whole or not at all, and importing
- * the same invoice again replaces it. Ours are the corrected figures of the days in UTC, by the provider's names of the
- * models that answered.
+ * Invoices of providers, compared with the ledger. A file is imported whole or not at all, and importing the same
+ * invoice again replaces it. The figures of the ledger are the corrected ones of days in UTC, by the names that the
+ * provider gives to the models that answered.
  */
 export interface InvoiceImport {
   provider: string;
@@ -23,7 +23,7 @@ export interface InvoiceImport {
 
 export interface ComparedLine {
   day: string;
-  /** The provider's name of it. */
+  /** The name of the model at the provider. */
   model: string;
   invoiced: { tokens: bigint; costNanoUsd: bigint };
   ours: { tokens: bigint; costNanoUsd: bigint };
@@ -32,7 +32,7 @@ export interface ComparedLine {
 export interface ComparedInvoice {
   invoice: InvoiceRow;
   asOf: Date;
-  /** Before, calls were dropped, and nobody knows any more by which model they were answered. */
+  /** Calls before this were dropped, so the model that answered them is no longer known. */
   droppedBefore: Date | null;
   lines: ComparedLine[];
 }
@@ -52,10 +52,11 @@ export class Invoices {
     this.#record = record;
   }
 
-  /** @throws BAD_USER_INPUT with `lines`, what is wrong with each */
+  /** @throws BAD_USER_INPUT with `lines`, the faults of the file */
   async import(origin: Origin, { provider, number, csv }: InvoiceImport): Promise<InvoiceRow> {
     for (const [field, text] of Object.entries({ provider, number })) {
-      if (!nameForm.test(text)) throw badInput(`${field} has 1 to 100 letters, digits and . _ : / @ + # -`, { field });
+      if (!nameForm.test(text))
+        throw badInput(`${field} must be 1 to 100 letters, digits and . _ : / @ + # -`, { field });
     }
     const { lines, faults } = readInvoice(csv);
     const [first] = faults;
@@ -94,7 +95,7 @@ export class Invoices {
       viewer,
       questionFor(invoice),
     );
-    if (truncated) throw badInput(`The days of this invoice have more than ${rowsMax} days and models.`);
+    if (truncated) throw badInput(`An invoice must have at most ${rowsMax} days and models to be compared.`);
     for (const line of await invoiceLines(this.#db.orm, id)) addTo(lines.at(line.day, line.model).invoiced, line);
     for (const row of rows) addTo(lines.at(dayOf(row.bucket), row.ids?.[0] ?? "").ours, ourFigures(row));
     // The provider bills what ran there, by whatever name it was asked for here.
@@ -106,7 +107,7 @@ export class Invoices {
   }
 }
 
-/** Lines by day and the provider's name of a model; `names` has it by ours. */
+/** Lines by day and the name of the model at the provider; `names` has that name by ours. */
 class ComparedLines {
   readonly #names: ReadonlyMap<string, string>;
   readonly #lines = new Map<string, ComparedLine>();
@@ -123,7 +124,7 @@ class ComparedLines {
     return line;
   }
 
-  /** Without those that hold nothing, as of calls that failed or that another model answered. */
+  /** Without empty lines, as of calls that failed or that another model answered. */
   inOrder(): ComparedLine[] {
     const isEmpty = ({ tokens, costNanoUsd }: ComparedLine["ours"]) => tokens === 0n && costNanoUsd === 0n;
     return [...this.#lines.values()]
@@ -132,7 +133,7 @@ class ComparedLines {
   }
 }
 
-/** The days from the first line to the last; some of a model's days may be missing from the invoice. */
+/** All days from the first line to the last, because an invoice may lack days of a model. */
 function questionFor({ provider, firstDay, lastDay }: InvoiceRow): UsageQuestion {
   return {
     from: new Date(`${firstDay}T00:00:00Z`),

@@ -6,104 +6,113 @@ import { formatUsd } from "../../ledger/amount.ts";
 import type { ComparedInvoice, ComparedLine } from "./service.ts";
 import type { InvoiceRow } from "./store.ts";
 
-@InputType({ description: "A provider's invoice as a CSV file." })
+@InputType({ description: "An invoice of a provider, as a CSV file." })
 export class ImportProviderInvoiceInput {
-  @Field(() => String, { description: "Who sent it: the provider's name here, as `models` lists it." })
+  @Field(() => String, {
+    description: "Name of the provider, as `models` lists it: 1 to 100 letters, digits and . _ : / @ + # -",
+  })
   provider!: string;
 
-  @Field(() => String, { description: "The provider's number of it, 1 to 100 characters. The same again replaces it." })
+  @Field(() => String, {
+    description:
+      "Invoice number of the provider: 1 to 100 letters, digits and . _ : / @ + # -. Importing the same number again replaces the invoice.",
+  })
   number!: string;
 
   @Field(() => String, {
     description:
-      "Columns `day` (2030-01-31, UTC), `model`, `tokens` and `cost` (USD), named in the first line; others are passed over. At most 20,000 lines.",
+      "The file. Its first line must name the columns `day` (such as 2030-01-31, in UTC), `model`, `tokens` and `cost` (USD); other columns are ignored. At most 20,000 lines.",
   })
   csv!: string;
 }
 
-@ObjectType({ description: "A provider's invoice, as it was imported last.", simpleResolvers: true })
+@ObjectType({ description: "An invoice of a provider, as imported last.", simpleResolvers: true })
 export class ProviderInvoice {
-  @Field(() => ID, { description: "`inv_…`" })
+  @Field(() => ID, { description: "Id of the invoice, `inv_…`." })
   id!: string;
 
-  @Field(() => String, { description: "Who sent it." })
+  @Field(() => String, { description: "Name of the provider." })
   provider!: string;
 
-  @Field(() => String, { description: "The provider's number of it." })
+  @Field(() => String, { description: "Invoice number of the provider." })
   number!: string;
 
-  @Field(() => Int, { description: "How many days and models it has." })
+  @Field(() => Int, { description: "Number of lines: one for each day and model." })
   lines!: number;
 
-  @Field(() => String, { description: "Its first day, e.g. 2030-01-01, in UTC." })
+  @Field(() => String, { description: "First day of the invoice in UTC, such as 2030-01-01." })
   firstDay!: string;
 
-  @Field(() => String, { description: "Its last day." })
+  @Field(() => String, { description: "Last day of the invoice in UTC, inclusive." })
   lastDay!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Tokens of all lines." })
+  @Field(() => GraphQLDecimal, { description: "Tokens of all lines, as a whole number." })
   tokens!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD of all lines." })
+  @Field(() => GraphQLDecimal, { description: "Cost of all lines, in USD." })
   costUsd!: string;
 
-  @Field(() => String, { description: "Who imported it, e.g. `user:…`." })
+  @Field(() => String, { description: "Who imported the invoice, such as `user:…`." })
   importedBy!: string;
 
-  @Field(() => Date, { description: "When it was imported last." })
+  @Field(() => Date, { description: "When the invoice was last imported." })
   importedAt!: Date;
 }
 
 export const ProviderInvoiceConnection = connectionOf(ProviderInvoice, "ProviderInvoice");
 
-@ObjectType({ description: "One day and model of an invoice, beside the ledger's.", simpleResolvers: true })
+@ObjectType({ description: "One day and model: the invoice compared with the ledger.", simpleResolvers: true })
 export class InvoiceDifference {
-  @Field(() => String, { nullable: true, description: "In UTC; null for the sum of all." })
+  @Field(() => String, { nullable: true, description: "The day in UTC; null for the total." })
   day!: string | null;
 
-  @Field(() => String, { nullable: true, description: "The provider's name of the model; null for the sum of all." })
+  @Field(() => String, { nullable: true, description: "The name of the model at the provider; null for the total." })
   model!: string | null;
 
-  @Field(() => GraphQLDecimal, { description: "By the invoice; 0 where it has no such line." })
+  @Field(() => GraphQLDecimal, { description: "Tokens by the invoice; 0 without such a line." })
   invoicedTokens!: string;
 
-  @Field(() => GraphQLDecimal, { description: "By the ledger: tokens read and written." })
+  @Field(() => GraphQLDecimal, { description: "Input and output tokens by the ledger." })
   ourTokens!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Invoiced less ours." })
+  @Field(() => GraphQLDecimal, { description: "Invoiced tokens less those of the ledger." })
   tokensDifference!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD by the invoice." })
+  @Field(() => GraphQLDecimal, { description: "Cost by the invoice, in USD." })
   invoicedCostUsd!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD by the ledger, corrections of prices included." })
+  @Field(() => GraphQLDecimal, { description: "Cost by the ledger in USD, corrections of restatements included." })
   ourCostUsd!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD invoiced less ours: above 0 where the provider asks for more." })
+  @Field(() => GraphQLDecimal, {
+    description: "Invoiced cost less that of the ledger, in USD: above 0 where the provider asks for more.",
+  })
   costUsdDifference!: string;
 }
 
-@ObjectType({ description: "An invoice beside the ledger.", simpleResolvers: true })
+@ObjectType({ description: "An invoice compared with the ledger.", simpleResolvers: true })
 export class InvoiceComparison {
   @Field(() => ProviderInvoice, { description: "The invoice." })
   invoice!: ProviderInvoice;
 
-  @Field(() => Date, { description: "Everything settled by this instant is in our figures." })
+  @Field(() => Date, {
+    description: "Time of the snapshot: every call settled by then is in the figures of the ledger.",
+  })
   asOf!: Date;
 
   @Field(() => Date, {
     nullable: true,
     description:
-      "Calls of the invoice's days before this were archived and dropped: ours are then by the model that was asked for, or the base of a preset. Null when all are there.",
+      "Calls before this were archived and dropped: the ledger then has them by the model asked for (of a preset, by its base model) in place of the model that answered. Null when all calls are kept.",
   })
   droppedBefore!: Date | null;
 
-  @Field(() => InvoiceDifference, { description: "Over all days and models." })
+  @Field(() => InvoiceDifference, { description: "The total over all days and models." })
   total!: InvoiceDifference;
 
   @Field(() => [InvoiceDifference], {
     description:
-      "By day and model, of the days from the invoice's first to its last; what both agree on is in it, too. A call counts for the model that answered it, also where a preset or another model was asked for.",
+      "One row for each day and model from the first day of the invoice to the last, also where both agree. A call counts for the model that answered it, also where a preset or another model was asked for.",
   })
   rows!: InvoiceDifference[];
 }

@@ -3,34 +3,34 @@ import type { CallChange } from "../../ledger/wallets/adjustments.ts";
 import { costOf, creditsOf, type Price, type Tariff, type Tokens } from "../../models/prices/price.ts";
 
 /**
- * What a call should have been charged and have cost at another price, by the rules it was settled by. All is reckoned
- * against what stands now, earlier corrections included: to correct twice changes nothing the second time.
+ * The charge and cost of a settled call at another price, by the rules of its settlement. Differences are against the
+ * present charge, earlier corrections included, so that a second correction changes nothing. Pure.
  */
 export interface PricedCall extends Tokens, Omit<CallChange, "owed" | "status"> {
   status: RequestStatus;
   priceId: string;
   reserved: bigint;
-  /** Answered out of the cache: no provider was asked, and no tokens stand in the ledger to price anew. */
+  /** Answered from the cache: no provider was asked, and the ledger has no tokens to price. */
   cached: boolean;
   charged: bigint;
   /** Of earlier restatements. */
   chargedCorrection: bigint;
   costCorrection: bigint;
-  /** What was given back of the charge by hand. */
+  /** Refunds of the charge by people. */
   refunded: bigint;
 }
 
 /** What every paid field of the schema declares. */
 export const callTariff: Tariff = { baseMicro: 1_000_000n, metered: true };
 
-/** `paidPrice` is the version that the call was settled with, if it is still known. */
+/** `paidPrice` is the version that the call was settled with, if it is known. */
 export function repriced(call: PricedCall, price: Price, paidPrice: Price | undefined): CallChange {
   const { accountId, walletId, requestId, createdAt, apiKeyId, model, provider, status, tags, endUser, refunded } =
     call;
   const standing = call.charged + call.chargedCorrection;
   const owed = call.cached || isGivenBack(call) ? 0n : chargeAt(call, price, paidPrice) - standing;
   const cost = call.cached ? 0n : costOf(price, call);
-  // What was given back by hand cannot come back again.
+  // A refund by a person cannot be given back a second time.
   const most = refunded - standing;
   const facts = { accountId, walletId, requestId, createdAt, apiKeyId, model, provider, status, tags, endUser };
   return { ...facts, owed: owed < most ? most : owed, costNanoUsd: cost - call.costNanoUsd - call.costCorrection };
@@ -49,7 +49,7 @@ function chargeAt(call: PricedCall, price: Price, paidPrice: Price | undefined):
   return wasCapped && due > call.reserved ? call.reserved : due;
 }
 
-/** As the settlement table says: nothing for what failed or was given up, and for what broke off before it began. */
+/** By the settlement table: failed and abandoned calls are free, and so are calls that broke off before any token. */
 function isPaid({ status, inputTokens, outputTokens }: PricedCall): boolean {
   if (status === "COMPLETED") return true;
   return status !== "FAILED" && status !== "ABANDONED" && inputTokens + outputTokens > 0;

@@ -16,7 +16,7 @@ export class RestatementResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Restatement, {
     description:
-      "Corrects the price of past calls by adjustments, or previews it with `dryRun`. Answers when it is done, or after three seconds as RUNNING: it goes on by itself. Fails with NOT_FOUND, BAD_USER_INPUT, IDEMPOTENCY_MISMATCH.",
+      "Corrects the price of past calls by adjustments of wallets, or previews that with `dryRun`. Answers when it is done, or after three seconds as RUNNING; the server then continues in the background. Needs ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT, IDEMPOTENCY_MISMATCH.",
   })
   async restateUsage(
     @Arg("input", () => RestateUsageInput) input: RestateUsageInput,
@@ -26,13 +26,17 @@ export class RestatementResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => Restatement, { description: "One restatement. Fails with NOT_FOUND." })
-  async restatement(@Arg("id", () => ID, { description: "`rst_…`" }) id: string): Promise<Restatement> {
+  @Query(() => Restatement, { description: "One restatement by id. Needs ANALYST. Fails with NOT_FOUND." })
+  async restatement(
+    @Arg("id", () => ID, { description: "Id of the restatement, `rst_…`." }) id: string,
+  ): Promise<Restatement> {
     return toRestatement(await this.#restatements.find(fromWire("rst", id)));
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => RestatementConnection, { description: "All restatements and previews, newest first." })
+  @Query(() => RestatementConnection, {
+    description: "All restatements and previews, the newest first. Needs ANALYST.",
+  })
   async restatements(@Args(() => PageArgs) page: PageArgs): Promise<Connection<Restatement>> {
     return toConnection(await this.#restatements.list(readPage(page)), toRestatement);
   }

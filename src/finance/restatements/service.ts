@@ -31,7 +31,7 @@ import {
 /**
  * Corrections of a model's price for calls of the past. Nothing is edited: what a call was charged too much or too
  * little is an adjustment of its own. The calls are corrected in batches, each of which commits with the place that was
- * reached, so a restatement goes on where it was cut, on any replica, and no call is corrected twice.
+ * reached, so an interrupted restatement continues on any replica, and no call is corrected twice.
  */
 export interface RestatementOrder {
   model: string;
@@ -72,7 +72,7 @@ export class Restatements {
     checkNotes(order);
     const price = (await priceVersions(db.orm, order.model)).find(({ version }) => version === order.priceVersion);
     if (!price) throw new AppError("NOT_FOUND", { message: "No such model, or no such version of its price." });
-    if (order.to > (await databaseNow(db.orm))) throw badInput("to lies in the future.", { field: "to" });
+    if (order.to > (await databaseNow(db.orm))) throw badInput("to must not be in the future.", { field: "to" });
     const id = (await this.#earlier(order)) ?? (await this.#begin(origin, order, price));
     await this.#advance(performance.now() + patienceMs, id);
     return this.find(id);

@@ -13,123 +13,126 @@ export enum RestatementState {
 }
 registerEnumType(RestatementState, {
   name: "RestatementState",
-  description: "How far a restatement is.",
+  description: "The progress of a restatement.",
   valuesConfig: {
     RUNNING: {
       description:
-        "Calls are being corrected, batch by batch; the figures are of those looked at so far. It waits for earlier restatements of the same calls.",
+        "Calls are being corrected in batches; the figures are those of the calls processed so far. Waits for earlier restatements of the same calls.",
     },
     SETTLING: {
       description:
-        "All calls that had ended are corrected. Those of the period that were still running then will be: an hour after `to` at the earliest, and when the last has ended.",
+        "All calls that had ended are corrected. Calls of the span that were still running will be corrected when the last of them has ended, and an hour after `to` at the earliest.",
     },
-    DONE: { description: "Every call of the period is corrected." },
+    DONE: { description: "Every call of the span is corrected." },
   },
 });
 
-@InputType({ description: "A correction of a model's price for calls of the past." })
+@InputType({ description: "A correction of the price of a model for past calls." })
 export class RestateUsageInput {
   @Field(() => String, {
     description:
-      "Whose price it is: a model, or a preset with prices of its own. It is that of every call that was charged by it, under whatever name it was asked for.",
+      "Name of the model, or of a preset with prices of its own. All calls that were charged by its price are corrected, whatever name was asked for.",
   })
   model!: string;
 
-  @Field(() => Date, { description: "Calls that began at or after this instant, from 2000 on." })
+  @Field(() => Date, { description: "Start of the span, inclusive, by when calls began. Must be 2000-01-01 or later." })
   from!: Date;
 
-  @Field(() => Date, { description: "Calls that began before this instant; after `from`, not in the future." })
+  @Field(() => Date, {
+    description: "End of the span, exclusive. Must be after `from`, by at most ten years, and not in the future.",
+  })
   to!: Date;
 
   @Field(() => Int, {
-    description: "Which version of the model's price the calls should have had; see `setModelPrice`.",
+    description: "Version of the price that the calls should have had; see `setModelPrice`.",
   })
   priceVersion!: number;
 
   @Field(() => Boolean, {
     nullable: true,
     defaultValue: false,
-    description: "Works out the difference and changes nothing, as if every wallet could pay.",
+    description: "Computes the difference and changes nothing, as if every wallet could pay.",
   })
   dryRun?: boolean | null;
 
-  @Field(() => String, { nullable: true, description: "A note for the entries, at most 500 characters." })
+  @Field(() => String, { nullable: true, description: "A note for the credit entries, at most 500 characters." })
   reason?: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: "1 to 200 characters; the same again answers the same restatement.",
+    description: "Makes a retry safe: the same key answers the same restatement. 1 to 200 characters.",
   })
   idempotencyKey?: string | null;
 }
 
 @ObjectType({
   description:
-    "A correction of a model's price for calls of the past. Calls and charges stay as they are: what differs is an entry of the kind ADJUSTMENT for each call, and `usage` shows both with `basis`.",
+    "A correction of a model's price for past calls. Calls and charges stay unchanged: the difference of each call is a credit entry of the kind ADJUSTMENT, and `usage` shows both figures by `basis`.",
   simpleResolvers: true,
 })
 export class Restatement {
-  @Field(() => ID, { description: "`rst_…`" })
+  @Field(() => ID, { description: "Id of the restatement, `rst_…`." })
   id!: string;
 
-  @Field(() => RestatementState, { description: "How far it is." })
+  @Field(() => RestatementState, { description: "The progress." })
   state!: `${RestatementState}`;
 
-  @Field(() => Boolean, { description: "Whether it only works the difference out." })
+  @Field(() => Boolean, { description: "Whether it only computes the difference." })
   dryRun!: boolean;
 
   @Field(() => String, { description: "The name of the model." })
   model!: string;
 
-  @Field(() => Int, { description: "The version of its price that the calls should have had." })
+  @Field(() => Int, { description: "Version of the price that the calls should have had." })
   priceVersion!: number;
 
-  @Field(() => Date, { description: "The first instant of the calls." })
+  @Field(() => Date, { description: "Start of the span, inclusive." })
   from!: Date;
 
-  @Field(() => Date, { description: "The first instant that is not in it." })
+  @Field(() => Date, { description: "End of the span, exclusive." })
   to!: Date;
 
-  @Field(() => String, { nullable: true, description: "What was noted." })
+  @Field(() => String, { nullable: true, description: "The note given with the request." })
   reason!: string | null;
 
-  @Field(() => String, { description: "Who ordered it, e.g. `user:…`." })
+  @Field(() => String, { description: "Who requested it, such as `user:…`." })
   actor!: string;
 
-  @Field(() => GraphQLDecimal, { description: "How many calls were looked at." })
+  @Field(() => GraphQLDecimal, { description: "Number of calls processed." })
   calls!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Of these, how many changed." })
+  @Field(() => GraphQLDecimal, { description: "Of `calls`, how many changed." })
   callsChanged!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits that the calls stood at before, earlier corrections included." })
+  @Field(() => GraphQLDecimal, { description: "Credits charged for the calls before, earlier corrections included." })
   creditsBefore!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits by which that changes: below 0 when customers get some back." })
+  @Field(() => GraphQLDecimal, { description: "Change in credits: below 0 when customers get credits back." })
   creditsDifference!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits that came back to wallets." })
+  @Field(() => GraphQLDecimal, { description: "Credits given back to wallets." })
   creditsGivenBack!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits that were taken from wallets." })
+  @Field(() => GraphQLDecimal, { description: "Credits taken from wallets." })
   creditsTaken!: string;
 
   @Field(() => GraphQLDecimal, {
-    description:
-      "Credits that are owed and that wallets did not have free: they stay uncollected, and outside of reports.",
+    description: "Credits owed that wallets did not have available: they stay uncollected and are in no report.",
   })
   creditsUncollected!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD that the calls stood at before." })
+  @Field(() => GraphQLDecimal, {
+    description: "Cost of the calls at the providers before, in USD, earlier corrections included.",
+  })
   costUsdBefore!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD by which that changes." })
+  @Field(() => GraphQLDecimal, { description: "Change of that cost, in USD." })
   costUsdDifference!: string;
 
-  @Field(() => Date, { description: "When it was ordered." })
+  @Field(() => Date, { description: "When it was requested." })
   createdAt!: Date;
 
-  @Field(() => Date, { nullable: true, description: "When it was done; null before." })
+  @Field(() => Date, { nullable: true, description: "When it was done; null until then." })
   finishedAt!: Date | null;
 }
 

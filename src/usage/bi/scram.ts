@@ -1,6 +1,6 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 
-/** What PostgreSQL keeps of a password (RFC 5802, RFC 7677): from it nobody can sign in, nor learn the password. */
+/** The verifier that PostgreSQL stores for a password (RFC 5802, RFC 7677). It neither signs in nor reveals the password. */
 export function scramVerifier(password: string, salt: Buffer = randomBytes(16), iterations = 4096): string {
   const salted = pbkdf2Sync(password, salt, iterations, 32, "sha256");
   const keyOf = (name: string) => createHmac("sha256", salted).update(name).digest();

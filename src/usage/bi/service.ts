@@ -8,8 +8,8 @@ import { scramVerifier } from "./scram.ts";
 import { type BiLimits, biRole, grantBiRole } from "./store.ts";
 
 /**
- * The door for BI tools: a role of the database that reads the views of the schema `bi` and nothing else, for a
- * limited time and over few connections. Needs a database user that may create roles.
+ * Access for BI tools: a database role that can only read the views of the schema `bi`, with limits on connections and
+ * on the time of a statement. The database user of the server must be able to create roles.
  */
 export interface BiGrant {
   role: string;
@@ -59,5 +59,6 @@ function mayNotMakeRoles(cause: unknown): AppError {
 }
 
 function checkWhole(field: string, value: number, most: number): void {
-  if (!Number.isInteger(value) || value < 1 || value > most) throw badInput(`${field} is 1 to ${most}.`, { field });
+  if (!Number.isInteger(value) || value < 1 || value > most)
+    throw badInput(`${field} must be 1 to ${most}.`, { field });
 }

@@ -26,7 +26,7 @@ export async function grantBiRole(tx: Executor, verifier: string, limits: BiLimi
     sql`alter role ${role} in database ${database} set idle_in_transaction_session_timeout = ${timeout}`,
     sql`alter role ${role} in database ${database} set default_transaction_read_only = on`,
     sql`alter role ${role} in database ${database} set search_path = bi`,
-    // What PostgreSQL 15 does by itself: before, everybody may make tables in `public`.
+    // The default since PostgreSQL 15; before, every role may create tables in `public`.
     sql`revoke create on schema public from public`,
     // Temporary tables would be a way to fill the disk.
     sql`revoke temporary on database ${database} from public`,
@@ -42,8 +42,8 @@ export async function grantBiRole(tx: Executor, verifier: string, limits: BiLimi
 }
 
 /**
- * What the role can do that it should not; undefined when there is no role yet. Only this is named and taken away,
- * because PostgreSQL lets nobody name an attribute who does not have it.
+ * Attributes that the role must not have; undefined when there is no role yet. Only these are revoked, because PostgreSQL
+ * refuses a statement that names an attribute which the current user lacks.
  */
 async function excessOf(tx: Executor): Promise<string[] | undefined> {
   const [role] = await tx.execute<Record<string, boolean>>(sql`

@@ -15,7 +15,7 @@ export class DenialReportsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => DenialReport, {
     description:
-      "What keys were refused, and why. A key sees its own refusals, a MEMBER those of one account. Fails with BAD_USER_INPUT.",
+      "Report of refused requests by code, key, account and time. A key with the scope `usage:read` sees its own refusals, a MEMBER those of one account, an ANALYST all. Fails with BAD_USER_INPUT.",
   })
   async denials(@Arg("input", () => DenialsInput) input: DenialsInput, @Ctx() context: Context): Promise<DenialReport> {
     return toDenialReport(await this.#denials.report(viewerOf(context), toDenialQuestion(input)));
@@ -25,7 +25,8 @@ export class DenialReportsResolver {
   @FieldResolver(() => DenialReport, {
     name: "denials",
     nullable: true,
-    description: "What the caller's key, or account, was refused.",
+    description:
+      "Report of refused requests of the caller: `denials` for what the caller may see. Fails with BAD_USER_INPUT.",
   })
   myDenials(@Arg("input", () => DenialsInput) input: DenialsInput, @Ctx() context: Context): Promise<DenialReport> {
     return this.denials(input, context);

@@ -15,7 +15,7 @@ export const DenialDimension = Object.fromEntries(denialGroupNames.map((name) =>
 };
 registerEnumType(DenialDimension, {
   name: "DenialDimension",
-  description: "What refusals are split by.",
+  description: "What a report of refusals is split by.",
   valuesConfig: Object.fromEntries(
     denialGroupNames.map((name) => [name, { description: denialGroups[name].description }]),
   ),
@@ -23,105 +23,118 @@ registerEnumType(DenialDimension, {
 
 @InputType({
   description:
-    "Which refusals count. Lists are joined by OR within, by AND between; each has at most 1,000 items. An empty list selects nothing.",
+    "Which refusals count. A refusal must match every list that is given, and one item of each; an empty list selects nothing. A list must have at most 1,000 items of at most 256 characters.",
 })
 export class DenialFilter {
-  @Field(() => [ID], { nullable: true, description: "Of these accounts." })
+  @Field(() => [ID], { nullable: true, description: "Refusals of these accounts, `acc_…`." })
   accountIds?: string[] | null;
 
-  @Field(() => [ID], { nullable: true, description: "Of these keys." })
+  @Field(() => [ID], { nullable: true, description: "Refusals of these API keys, `key_…`." })
   apiKeyIds?: string[] | null;
 
-  @Field(() => [String], { nullable: true, description: "With one of these codes of the error catalogue." })
+  @Field(() => [String], { nullable: true, description: "Refusals with one of these error codes." })
   codes?: string[] | null;
 }
 
-@InputType({ description: "A question about what keys were refused." })
+@InputType({ description: "A question about refused requests." })
 export class DenialsInput {
-  @Field(() => Date, { description: "The first instant that counts, from 2000 on. Refusals are counted by minute." })
+  @Field(() => Date, {
+    description: "Start of the span, inclusive; refusals are counted by minute. Must be 2000-01-01 or later.",
+  })
   from!: Date;
 
-  @Field(() => Date, { description: "Minutes that begin here or later do not count; after `from`, at most ten years." })
+  @Field(() => Date, {
+    description:
+      "End of the span: minutes that begin here or later do not count. Must be after `from`, by at most ten years.",
+  })
   to!: Date;
 
   @Field(() => [DenialDimension], {
     nullable: true,
     defaultValue: [DenialDimension.CODE],
-    description: "What to split by.",
+    description: "What to split by: at most 3, each once.",
   })
   groupBy?: DenialGroup[] | null;
 
-  @Field(() => UsageGrain, { nullable: true, defaultValue: UsageGrain.NONE, description: "How long a bucket is." })
+  @Field(() => UsageGrain, { nullable: true, defaultValue: UsageGrain.NONE, description: "Length of a bucket." })
   grain?: `${UsageGrain}` | null;
 
   @Field(() => String, {
     nullable: true,
     defaultValue: "UTC",
-    description: "Whose hours, days and months the buckets are: a name of the IANA database.",
+    description: "Time zone of the buckets: a name of the IANA database, such as `Asia/Kolkata`.",
   })
   timeZone?: string | null;
 
   @Field(() => DenialFilter, {
     nullable: true,
-    description: "Which refusals count; all that the caller may see when absent.",
+    description: "Which refusals count. When absent, all refusals that the caller may see.",
   })
   filter?: DenialFilter | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "Shows the 1 to 100 groups that were refused the most over the whole span, and all others as one row a bucket.",
+      "Shows the 1 to 100 groups with the most refusals over the whole span, and all other groups as one row per bucket. Needs `groupBy`.",
   })
   top?: number | null;
 
-  @Field(() => Int, { nullable: true, defaultValue: 1000, description: "The most rows, 1 to 10,000." })
+  @Field(() => Int, { nullable: true, defaultValue: 1000, description: "Maximum number of rows, 1 to 10,000." })
   limit?: number | null;
 }
 
-@ObjectType({ description: "How often something was refused.", simpleResolvers: true })
+@ObjectType({ description: "Numbers of refused requests.", simpleResolvers: true })
 export class DenialTotals {
-  @Field(() => Int, { description: "Calls that were refused; 2,147,483,647 also stands for more." })
+  @Field(() => Int, { description: "Number of refused requests. Larger numbers appear as 2,147,483,647." })
   refused!: number;
 
   @Field(() => Int, {
-    description: "Calls that went through, because the key's `limitMode` is SHADOW; not in `refused`.",
+    description:
+      "Number of requests that a limit would have refused, had the `limitMode` of the key not been SHADOW. Not part of `refused`.",
   })
   shadowed!: number;
 }
 
 @ObjectType({ description: "The value of one dimension of refusals.", simpleResolvers: true })
 export class DenialDimensionValue {
-  @Field(() => DenialDimension, { description: "Which one." })
+  @Field(() => DenialDimension, { description: "The dimension." })
   dimension!: DenialGroup;
 
-  @Field(() => String, { description: "`acc_…`, `key_…`, or the code." })
+  @Field(() => String, { description: "`acc_…`, `key_…`, or the error code." })
   id!: string;
 
-  @Field(() => String, { description: "For people." })
+  @Field(() => String, { description: "The name for people: of an account or key its name, else the error code." })
   label!: string;
 }
 
 @ObjectType({ description: "One bucket and combination of dimensions.", simpleResolvers: true })
 export class DenialRow extends DenialTotals {
-  @Field(() => Date, { nullable: true, description: "When the bucket starts; null for the grain NONE." })
+  @Field(() => Date, { nullable: true, description: "Start of the bucket; null for the grain NONE." })
   bucket!: Date | null;
 
-  @Field(() => [DenialDimensionValue], { description: "In the order of `groupBy`." })
+  @Field(() => [DenialDimensionValue], {
+    description: "One value for each dimension of `groupBy`, in its order; empty for `others`.",
+  })
   dimensions!: DenialDimensionValue[];
 
-  @Field(() => Boolean, { description: "Whether this row is all that `top` left over, with no dimensions." })
+  @Field(() => Boolean, { description: "Whether this row is all groups that `top` does not show." })
   others!: boolean;
 }
 
-@ObjectType({ description: "What keys were refused.", simpleResolvers: true })
+@ObjectType({ description: "A report of refused requests.", simpleResolvers: true })
 export class DenialReport {
-  @Field(() => Date, { description: "When it was read. Refusals are written within 2 seconds." })
+  @Field(() => Date, { description: "Time of the snapshot. Refusals are written within 2 seconds." })
   asOf!: Date;
 
-  @Field(() => [DenialRow], { description: "By bucket, the most refused first; what `top` left over comes last." })
+  @Field(() => [DenialRow], {
+    description:
+      "By bucket, the most refused first; within a bucket the row `others` comes last. At most `limit` rows.",
+  })
   rows!: DenialRow[];
 
-  @Field(() => DenialTotals, { description: "Over all that count, also those of rows that were cut off." })
+  @Field(() => DenialTotals, {
+    description: "Over all refusals that the filter selects, also those of rows beyond `limit`.",
+  })
   totals!: DenialTotals;
 
   @Field(() => Boolean, { description: "Whether there are more rows than `limit`." })

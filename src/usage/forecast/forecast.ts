@@ -1,8 +1,8 @@
 import type { BurnDownDay } from "./store.ts";
 
 /**
- * When a wallet runs dry: what is available, divided by the mean spending of the time looked at. It knows no seasons
- * and no trend, on purpose: everyone can check it.
+ * When a wallet will be empty: its available credits divided by its mean spending. There is no trend and no season, so
+ * that everyone can check the result. Pure.
  */
 export interface Forecast {
   walletId: string;
@@ -12,7 +12,7 @@ export interface Forecast {
   basedOnFrom: Date;
   asOf: Date;
   method: string;
-  /** How it came to what is left; empty unless it is asked for. */
+  /** The balance of each day; empty unless asked for. */
   burnDown: BurnDownDay[];
 }
 
@@ -40,6 +40,6 @@ export function forecast({ walletId, available, spent, since, asOf }: Spending):
     basedOnFrom: since,
     asOf,
     method:
-      "Available credits divided by the mean charges of the keys that draw on the wallet, over the time looked at; shorter if the wallet is younger.",
+      "Available credits divided by the mean charges of the keys that draw on the wallet, over the days asked for, or since the wallet was opened.",
   };
 }

@@ -4,7 +4,7 @@ import { AppError, badInput } from "../../errors.ts";
 import { type Forecast, forecast } from "./forecast.ts";
 import { spendingOf, walletDays } from "./store.ts";
 
-/** How long a wallet will last. A wallet of somebody else answers as one that does not exist. */
+/** Forecasts of wallets. A wallet of another account answers as one that does not exist. */
 const daysMax = 90;
 
 export class ForecastService {
@@ -16,7 +16,7 @@ export class ForecastService {
 
   /** @throws NOT_FOUND, BAD_USER_INPUT */
   async ofWallet(viewer: Viewer, walletId: string, { days, byDay }: LookingBack): Promise<Forecast> {
-    if (days < 1 || days > daysMax) throw badInput(`days is 1 to ${daysMax}.`, { field: "days" });
+    if (days < 1 || days > daysMax) throw badInput(`days must be 1 to ${daysMax}.`, { field: "days" });
     const mine = viewer.kind === "USER" || viewer.walletId === walletId;
     return this.#db.snapshot(async (tx) => {
       const spending = mine ? await spendingOf(tx, { walletId, accountId: boundAccount(viewer), days }) : undefined;
@@ -28,6 +28,6 @@ export class ForecastService {
 
 interface LookingBack {
   days: number;
-  /** Whether every day is wanted by itself. */
+  /** Whether the balance of each day is wanted. */
   byDay: boolean;
 }

@@ -24,15 +24,15 @@ export enum UsageMeasure {
 }
 registerEnumType(UsageMeasure, {
   name: "UsageMeasure",
-  description: "What rows are ordered and chosen by.",
+  description: "The figure that rows are ordered by, and that `top` chooses by.",
   valuesConfig: {
     CREDITS: { description: "Credits charged." },
-    COST_USD: { description: "What the providers take." },
-    REQUESTS: { description: "Calls." },
-    FAILURES: { description: "Calls that ended FAILED or ABANDONED." },
-    INPUT_TOKENS: { description: "Tokens read." },
-    OUTPUT_TOKENS: { description: "Tokens written." },
-    TOTAL_TOKENS: { description: "Both together." },
+    COST_USD: { description: "Cost at the providers in USD." },
+    REQUESTS: { description: "Number of calls." },
+    FAILURES: { description: "Number of calls that ended FAILED or ABANDONED." },
+    INPUT_TOKENS: { description: "Input tokens." },
+    OUTPUT_TOKENS: { description: "Output tokens." },
+    TOTAL_TOKENS: { description: "Input and output tokens together." },
   },
 });
 
@@ -42,10 +42,12 @@ export enum UsageBasis {
 }
 registerEnumType(UsageBasis, {
   name: "UsageBasis",
-  description: "Which credits and costs a report shows; both are exact at any time.",
+  description: "Which credits and costs a report shows. Both are exact at any time.",
   valuesConfig: {
-    AS_CHARGED: { description: "What was charged and reckoned when each call was settled." },
-    AS_CORRECTED: { description: "The same with what restatements have changed since, in the time of the calls." },
+    AS_CHARGED: { description: "Charges and costs as they were when each call was settled." },
+    AS_CORRECTED: {
+      description: "Charges and costs with the corrections of later restatements, at the time of the calls.",
+    },
   },
 });
 
@@ -62,68 +64,74 @@ for (const { filter, values } of Object.values(dimensions)) {
   Field(() => [item], { nullable: true, description: filter.description })(UsageFilter.prototype, filter.name);
 }
 
-@InputType({ description: "What every question to the ledger says." })
+@InputType({ description: "The span and the calls of a usage question." })
 export abstract class UsageSelectionInput {
-  @Field(() => Date, { description: "The first instant that counts, from 2000 on." })
+  @Field(() => Date, { description: "Start of the span, inclusive. Must be 2000-01-01 or later." })
   from!: Date;
 
-  @Field(() => Date, { description: "The first instant that counts no more; after `from`, at most ten years." })
+  @Field(() => Date, {
+    description: "End of the span, exclusive. Must be after `from`, by at most ten years, and 2200-01-01 or earlier.",
+  })
   to!: Date;
 
   @Field(() => UsageFilter, {
     nullable: true,
-    description: "Which calls count; all that the caller may see when absent.",
+    description: "Which calls count. When absent, all calls that the caller may see.",
   })
   filter?: UsageFilterInput | null;
 
   @Field(() => UsageMeasure, {
     nullable: true,
     defaultValue: UsageMeasure.CREDITS,
-    description: "What is first: the most of this.",
+    description: "The figure that rows are ordered by, the largest first.",
   })
   orderBy?: `${UsageMeasure}` | null;
 
   @Field(() => UsageBasis, {
     nullable: true,
     defaultValue: UsageBasis.AS_CHARGED,
-    description: "Whether corrections of prices count, in the figures and in their order.",
+    description: "Whether later corrections of prices count, in the figures and in their order.",
   })
   basis?: `${UsageBasis}` | null;
 }
 
-@InputType({ description: "A question to the ledger." })
+@InputType({ description: "A usage question." })
 export class UsageInput extends UsageSelectionInput {
-  @Field(() => UsageGrain, { nullable: true, defaultValue: UsageGrain.NONE, description: "How long a bucket is." })
+  @Field(() => UsageGrain, { nullable: true, defaultValue: UsageGrain.NONE, description: "Length of a bucket." })
   grain?: `${UsageGrain}` | null;
 
   @Field(() => String, {
     nullable: true,
     defaultValue: "UTC",
-    description: "Whose hours, days and months the buckets are: a name of the IANA database, such as `Asia/Kolkata`.",
+    description: "Time zone of the buckets: a name of the IANA database, such as `Asia/Kolkata`.",
   })
   timeZone?: string | null;
 
-  @Field(() => [UsageDimension], { nullable: true, defaultValue: [], description: "What to split by: at most 4." })
+  @Field(() => [UsageDimension], {
+    nullable: true,
+    defaultValue: [],
+    description: "Dimensions to split by: at most 4, each once.",
+  })
   groupBy?: Dimension[] | null;
 
-  @Field(() => Boolean, { nullable: true, defaultValue: false, description: "The least first instead of the most." })
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: "Puts the smallest first." })
   ascending?: boolean | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "Shows the first 1 to 100 groups by `orderBy` over the whole span, and all others as one row a bucket. Needs `groupBy`.",
+      "Shows the first 1 to 100 groups by `orderBy` over the whole span, and all other groups as one row per bucket. Needs `groupBy`. By TAG, it cannot reach back to dropped months whose calls have several tags.",
   })
   top?: number | null;
 
   @Field(() => Boolean, {
     nullable: true,
     defaultValue: false,
-    description: "Also answers the span of the same length before this one. Only with the grain NONE.",
+    description: "Whether to answer the span of the same length before this one, too. Needs the grain NONE.",
   })
   compare?: boolean | null;
 
-  @Field(() => Int, { nullable: true, defaultValue: 1000, description: "The most rows, 1 to 10,000." })
+  @Field(() => Int, { nullable: true, defaultValue: 1000, description: "Maximum number of rows, 1 to 10,000." })
   limit?: number | null;
 }
 
@@ -154,7 +162,7 @@ function toFilter(filter: UsageFilterInput | null | undefined): Filter {
   return Object.fromEntries(lists);
 }
 
-/** An id of the wrong form is one that nothing has. */
+/** An id of the wrong form selects nothing. */
 export function toIds(prefix: "acc" | "key", ids: string[] | null | undefined): string[] | undefined {
   return ids?.flatMap((id) => readWire(prefix, id) ?? []);
 }

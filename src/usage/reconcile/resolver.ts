@@ -12,9 +12,11 @@ export class ReconcileResolver {
 
   @Directive('@role(requires: "ANALYST")')
   @Query(() => Reconciliation, {
-    description: "Compares the ledger, the rollups and the wallets for the UTC day of an instant.",
+    description: "Reconciles one UTC day: compares the ledger rows with the rollups and the wallets. Needs ANALYST.",
   })
-  async reconcile(@Arg("day", () => Date) day: Date): Promise<Reconciliation> {
+  async reconcile(
+    @Arg("day", () => Date, { description: "Any time of the day, which is that of UTC." }) day: Date,
+  ): Promise<Reconciliation> {
     return toReconciliation(await this.#reconciler.reconcile(day));
   }
 }

@@ -12,79 +12,85 @@ export enum DifferenceKind {
 }
 registerEnumType(DifferenceKind, {
   name: "DifferenceKind",
-  description: "What does not agree with the ledger's rows.",
+  description: "What disagrees with the ledger rows.",
   valuesConfig: {
-    ROLLUP: { description: "An hour of an account, as reports see it." },
-    WALLET: { description: "What a call took from its wallet." },
-    CORRECTION: { description: "What restatements took from the wallet of a call since, or gave back." },
+    ROLLUP: { description: "The hourly rollup of an account, from which reports are made." },
+    WALLET: { description: "The credits that a call took from its wallet." },
+    CORRECTION: { description: "The credits that later restatements of a call took from its wallet or gave back." },
   },
 });
 
 @ObjectType({ description: "Sums over the calls that began in a day.", simpleResolvers: true })
 export class ReconciledSums {
-  @Field(() => GraphQLDecimal, { description: "How many calls." })
+  @Field(() => GraphQLDecimal, { description: "Number of calls." })
   requests!: string;
 
   @Field(() => GraphQLDecimal, { description: "Credits charged." })
   credits!: string;
 
-  @Field(() => GraphQLDecimal, { description: "What the providers take, in USD." })
+  @Field(() => GraphQLDecimal, { description: "Cost at the providers, in USD." })
   costUsd!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits with what restatements have changed since." })
+  @Field(() => GraphQLDecimal, { description: "Credits with the corrections of later restatements." })
   creditsCorrected!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD with what restatements have changed since." })
+  @Field(() => GraphQLDecimal, { description: "Cost in USD with the corrections of later restatements." })
   costUsdCorrected!: string;
 }
 
-@ObjectType({ description: "One place where two accounts of the same thing disagree.", simpleResolvers: true })
+@ObjectType({
+  description: "One disagreement between the ledger rows and the rollups or wallets.",
+  simpleResolvers: true,
+})
 export class ReconciliationDifference {
-  @Field(() => DifferenceKind, { description: "What disagrees." })
+  @Field(() => DifferenceKind, { description: "What disagrees with the ledger rows." })
   kind!: `${DifferenceKind}`;
 
-  @Field(() => ID, { description: "Of which account, `acc_…`." })
+  @Field(() => ID, { description: "Id of the account, `acc_…`." })
   accountId!: string;
 
-  @Field(() => String, { description: "The hour, or the generation `gen_…`; of archived rows the day." })
+  @Field(() => String, {
+    description: "The start of the hour, or the generation `gen_…`; for an archived day, the start of the day.",
+  })
   subject!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits by the ledger's rows." })
+  @Field(() => GraphQLDecimal, { description: "Credits by the ledger rows." })
   ledger!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits by what disagrees." })
+  @Field(() => GraphQLDecimal, { description: "Credits by the rollup or the wallet." })
   other!: string;
 }
 
-@ObjectType({ description: "Whether a day's figures agree with each other.", simpleResolvers: true })
+@ObjectType({ description: "The result of reconciling one day.", simpleResolvers: true })
 export class Reconciliation {
-  @Field(() => Date, { description: "The start of the day, in UTC." })
+  @Field(() => Date, { description: "Start of the day, in UTC." })
   day!: Date;
 
-  @Field(() => Date, { description: "Everything settled by this instant is in it." })
+  @Field(() => Date, { description: "Time of the snapshot: every call settled by then is in the figures." })
   asOf!: Date;
 
-  @Field(() => Boolean, { description: "Whether everything agrees to the micro-credit." })
+  @Field(() => Boolean, { description: "Whether ledger rows, rollups and wallets agree to the micro-credit." })
   balanced!: boolean;
 
   @Field(() => Boolean, {
-    description: "Whether the day's rows were archived and dropped; `ledger` is then what they came to before.",
+    description:
+      "Whether the ledger rows of the day were archived and dropped. `ledger` then has their sums as archived.",
   })
   archived!: boolean;
 
-  @Field(() => ReconciledSums, { description: "By the ledger's rows." })
+  @Field(() => ReconciledSums, { description: "Sums by the ledger rows." })
   ledger!: ReconciledSums;
 
-  @Field(() => ReconciledSums, { description: "By the rollups that reports are made from." })
+  @Field(() => ReconciledSums, { description: "Sums by the hourly rollups, from which reports are made." })
   rollup!: ReconciledSums;
 
-  @Field(() => GraphQLDecimal, { description: "Credits that the day's calls took from wallets." })
+  @Field(() => GraphQLDecimal, { description: "Credits that the calls of the day took from wallets." })
   walletsCharged!: string;
 
-  @Field(() => GraphQLDecimal, { description: "The same with the adjustments that restatements have made since." })
+  @Field(() => GraphQLDecimal, { description: "The same with the adjustments of later restatements." })
   walletsCorrected!: string;
 
-  @Field(() => [ReconciliationDifference], { description: "Where they disagree; at most 1,000." })
+  @Field(() => [ReconciliationDifference], { description: "The disagreements, at most 1,000." })
   differences!: ReconciliationDifference[];
 }
 

@@ -1,7 +1,7 @@
 import type { Dimension } from "../question/dimensions.ts";
 import { type MetricsRow, noUsage, type Report, type ReportRow } from "../question/question.ts";
 
-/** A report as lines of a chart: every line has a point for every bucket, so that nobody draws across a gap. */
+/** A report as lines of a chart. Every line has a point for every bucket, so that a chart shows gaps as zeros. Pure. */
 export interface Timeline {
   asOf: Date;
   groupBy: Dimension[];
@@ -15,7 +15,7 @@ interface Series {
 
 const wholeSpan: Series["group"] = { ids: [], labels: [], key: "{}" };
 
-/** `order` holds the groups' keys in the order of their lines; what it does not hold comes last. */
+/** `order` has the keys of the groups in the order of their lines; other lines come last. */
 export function toTimeline({ asOf, groupBy, rows }: Report, buckets: Date[], order: (string | null)[]): Timeline {
   const byKey = new Map<string | null, ReportRow[]>();
   for (const row of rows) byKey.set(row.key, [...(byKey.get(row.key) ?? []), row]);

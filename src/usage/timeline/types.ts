@@ -9,110 +9,126 @@ import { toSelection, UsageSelectionInput } from "../question/types.ts";
 import { toDimensionValues, toTotals, UsageDimension, UsageDimensionValue, UsageGrain, UsageTotals } from "../types.ts";
 import type { Timeline } from "./timeline.ts";
 
-@InputType({ description: "What a chart shows. Its lines are in the order of `orderBy`." })
+@InputType({ description: "A question for a chart. Its lines are in the order of `orderBy`." })
 export class UsageTimelineInput extends UsageSelectionInput {
-  @Field(() => UsageGrain, { description: "How far apart the points are; not NONE. At most 10,000 points in all." })
+  @Field(() => UsageGrain, {
+    description: "Distance between points: HOUR, DAY or MONTH. All lines together must have at most 10,000 points.",
+  })
   grain!: `${UsageGrain}`;
 
-  @Field(() => String, { nullable: true, defaultValue: "UTC", description: "Whose hours, days and months they are." })
+  @Field(() => String, {
+    nullable: true,
+    defaultValue: "UTC",
+    description: "Time zone of the points: a name of the IANA database, such as `Asia/Kolkata`.",
+  })
   timeZone?: string | null;
 
-  @Field(() => UsageDimension, { nullable: true, description: "Draws one line for each value; one line when absent." })
+  @Field(() => UsageDimension, {
+    nullable: true,
+    description: "Draws one line for each value of this dimension. When absent, one line for all calls.",
+  })
   splitBy?: Dimension | null;
 
   @Field(() => Int, {
     nullable: true,
     defaultValue: 5,
-    description: "The most lines, 1 to 20; all others are one more.",
+    description: "Maximum number of lines, 1 to 20; all other values are one more line. Counts only with `splitBy`.",
   })
   top?: number | null;
 }
 
 @ObjectType({ description: "One point of a line.", simpleResolvers: true })
 export class UsagePoint {
-  @Field(() => Date, { description: "When the bucket starts. The first bucket may begin before `from`." })
+  @Field(() => Date, { description: "Start of the bucket. The first bucket may start before `from`." })
   bucket!: Date;
 
-  @Field(() => UsageTotals, { description: "The figures; zeros where nothing was called." })
+  @Field(() => UsageTotals, { description: "Sums over the calls of the bucket; zeros without calls." })
   metrics!: UsageTotals;
 }
 
 @ObjectType({ description: "One line of a chart.", simpleResolvers: true })
 export class UsageSeries {
-  @Field(() => [UsageDimensionValue], { description: "What the line is of; empty without `splitBy` and for `others`." })
+  @Field(() => [UsageDimensionValue], {
+    description: "The value of `splitBy` that the line shows; empty without `splitBy` and for `others`.",
+  })
   dimensions!: UsageDimensionValue[];
 
-  @Field(() => Boolean, { description: "Whether this line is all that `top` left over." })
+  @Field(() => Boolean, {
+    description:
+      "Whether this line is all values that `top` does not show. A call with several tags counts once in it.",
+  })
   others!: boolean;
 
-  @Field(() => [UsagePoint], { description: "One for every bucket of the span, in order." })
+  @Field(() => [UsagePoint], { description: "One point for every bucket of the span, in order of time." })
   points!: UsagePoint[];
 }
 
-@ObjectType({ description: "A chart.", simpleResolvers: true })
+@ObjectType({ description: "Usage over time, as lines of a chart.", simpleResolvers: true })
 export class UsageTimeline {
-  @Field(() => Date, { description: "Everything settled by this instant is in it." })
+  @Field(() => Date, { description: "Time of the snapshot: every call settled by then is in the chart." })
   asOf!: Date;
 
-  @Field(() => [UsageSeries], { description: "By `orderBy` over the whole span, all others last." })
+  @Field(() => [UsageSeries], { description: "The lines, by `orderBy` over the whole span; `others` last." })
   series!: UsageSeries[];
 }
 
-@InputType({ description: "What a list of the first ones is about." })
+@InputType({ description: "A question for the largest keys or models." })
 export class UsageTopInput extends UsageSelectionInput {
   @Field(() => Int, {
     nullable: true,
     defaultValue: 10,
-    description: "How many, 1 to 100; all others are one more row.",
+    description: "Number of rows, 1 to 100; all others are one more row.",
   })
   top?: number | null;
 }
 
-@ObjectType({ description: "What a wallet took in and gave out in a day.", simpleResolvers: true })
+@ObjectType({ description: "What one day added to a wallet and took from it.", simpleResolvers: true })
 export class WalletDay {
-  @Field(() => Date, { description: "When the day starts, in UTC." })
+  @Field(() => Date, { description: "Start of the day, in UTC." })
   day!: Date;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: charges of the calls that began in it." })
+  @Field(() => GraphQLDecimal, { description: "Credits charged for the calls that began on this day." })
   spent!: string;
 
   @Field(() => GraphQLDecimal, {
-    description: "In credits: grants, refills and refunds, less what was taken back, corrected or expired.",
+    description: "Credits granted, refilled and refunded, less those taken back, corrected or expired. May be below 0.",
   })
   added!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: the balance at its end; of the last day, the balance now." })
+  @Field(() => GraphQLDecimal, {
+    description: "Balance in credits at the end of the day; for the last day, the balance now.",
+  })
   balance!: string;
 }
 
-@ObjectType({ description: "When a wallet will be empty if it is drawn on as before.", simpleResolvers: true })
+@ObjectType({ description: "When a wallet will be empty if spending goes on at the same rate.", simpleResolvers: true })
 export class WalletForecast {
-  @Field(() => ID, { description: "`wal_…`" })
+  @Field(() => ID, { description: "Id of the wallet, `wal_…`." })
   walletId!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: what is available now." })
+  @Field(() => GraphQLDecimal, { description: "Credits available now: the balance less open reservations." })
   available!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: the mean spending of a day over the time looked at." })
+  @Field(() => GraphQLDecimal, { description: "Mean credits spent per day since `basedOnFrom`." })
   spentPerDay!: string;
 
   @Field(() => Date, {
     nullable: true,
-    description: "When nothing is left; null if nothing is spent, or not in 10 years.",
+    description: "When no credits will be left; null without spending, or if that is more than 10 years away.",
   })
   emptyAt!: Date | null;
 
-  @Field(() => Date, { description: "The first instant of the time looked at." })
+  @Field(() => Date, { description: "Start of the spending that the forecast is based on." })
   basedOnFrom!: Date;
 
-  @Field(() => Date, { description: "Now, the end of the time looked at." })
+  @Field(() => Date, { description: "Time of the forecast, and end of that spending." })
   asOf!: Date;
 
-  @Field(() => String, { description: "How it was worked out, for people." })
+  @Field(() => String, { description: "How the forecast was computed, for people." })
   method!: string;
 
   @Field(() => [WalletDay], {
-    description: "How the balance came down: a row for each day looked at, from the day of `basedOnFrom` to today.",
+    description: "The balance day by day: one row for each UTC day from that of `basedOnFrom` to today.",
   })
   burnDown!: WalletDay[];
 }
