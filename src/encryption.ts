@@ -4,11 +4,11 @@ const algorithm = "aes-256-gcm";
 const nonceBytes = 12;
 const tagBytes = 16;
 
-/** Encrypts what must be kept but may be read by this server alone: AES-256-GCM, with a nonce for each text. */
+/** Encrypts stored text that only this server may read: AES-256-GCM, with a new nonce for each text. */
 export class Sealer {
   readonly #key: Buffer;
 
-  /** `key` has 32 bytes. */
+  /** `key` must have 32 bytes. */
   constructor(key: Buffer) {
     this.#key = key;
   }
@@ -20,7 +20,7 @@ export class Sealer {
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]);
   }
 
-  /** @throws Error when the text was sealed with another key, or changed since */
+  /** @throws Error when the text was encrypted with another key or has been changed */
   open(sealed: Buffer): string {
     const decipher = createDecipheriv(algorithm, this.#key, sealed.subarray(0, nonceBytes));
     decipher.setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes));

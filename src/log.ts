@@ -10,8 +10,8 @@ export interface LogOptions {
 }
 
 /**
- * JSON lines in production, for people on a terminal. No prompt, answer or secret is ever given to it; the
- * redaction is the second wall, for what a library may attach to an error.
+ * Logs JSON lines in production and readable text on a terminal. The code never logs a prompt, an answer or a secret.
+ * Redaction is the second line of defence, for data that a library attaches to an error.
  */
 export function createLogger({ level, production, destination }: LogOptions) {
   const pretty = !production && process.stdout.isTTY;
@@ -45,19 +45,19 @@ export function createLogger({ level, production, destination }: LogOptions) {
   return destination ? pino(options, destination) : pino(options);
 }
 
-/** Without its URL, in which people put what should not be there. */
+/** Without the URL, in which clients put secrets by mistake. */
 function describeRequest(request: { id?: unknown; method?: unknown } | undefined): unknown {
   return request && { id: request.id, method: request.method };
 }
 
-/** A key that came in whatever a library says is cut down to how such keys start. */
+/** Cuts a plaintext key, wherever it stands in a line, down to its prefix. */
 function withoutKeys(line: string): string {
   return line.includes("tg_") ? line.replace(/(tg_(?:live|test)_)[0-9A-Za-z]{49}/g, "$1[redacted]") : line;
 }
 
 /**
- * What is named here and nothing else that a library hangs on an error. A failed query is told by its cause alone:
- * its own words hold the parameters.
+ * Logs these fields of an error and no others that a library attaches. A failed query is logged by its cause alone,
+ * because its own message contains the parameters.
  */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error === undefined ? undefined : { type: typeof error };

@@ -15,9 +15,11 @@ export class AccountsResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Mutation(() => Account, { description: "Creates a customer with an empty shared wallet." })
+  @Mutation(() => Account, {
+    description: "Creates an account with an empty shared wallet. Requires ADMIN. Fails with BAD_USER_INPUT.",
+  })
   async createAccount(
-    @Arg("input", () => CreateAccountInput) { name }: CreateAccountInput,
+    @Arg("input", () => CreateAccountInput, { description: "The account to create." }) { name }: CreateAccountInput,
     @Ctx() context: Context,
   ): Promise<Account> {
     return toAccount(await this.#accounts.create(originOf(context), name));
@@ -26,11 +28,11 @@ export class AccountsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Account, {
     description:
-      "Changes a customer, which its keys feel within a second. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT once closed.",
+      "Updates an account. Its API keys follow the change within a second. Requires ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a closed account.",
   })
   async updateAccount(
-    @Arg("id", () => ID) id: string,
-    @Arg("input", () => UpdateAccountInput) input: UpdateAccountInput,
+    @Arg("id", () => ID, { description: "The account to update, `acc_…`." }) id: string,
+    @Arg("input", () => UpdateAccountInput, { description: "The fields to change." }) input: UpdateAccountInput,
     @Ctx() context: Context,
   ): Promise<Account> {
     const { planId } = input;
@@ -39,9 +41,15 @@ export class AccountsResolver {
   }
 
   @Directive('@role(requires: "MEMBER")')
-  @Query(() => AccountConnection, { description: "Customers, newest first. A MEMBER sees its own." })
+  @Query(() => AccountConnection, {
+    description: "Accounts, newest first. Requires MEMBER. A MEMBER sees its own account only.",
+  })
   async accounts(
-    @Arg("name", () => String, { nullable: true, description: "Part of the name, in any case." }) name: string | null,
+    @Arg("name", () => String, {
+      nullable: true,
+      description: "Only accounts whose name contains this text; upper and lower case are the same.",
+    })
+    name: string | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<Account>> {
@@ -58,7 +66,7 @@ export class UserAccountResolver {
     this.#accounts = accounts;
   }
 
-  @FieldResolver(() => Account, { nullable: true, description: "The account that a MEMBER belongs to." })
+  @FieldResolver(() => Account, { nullable: true, description: "The account of a MEMBER; null for other roles." })
   async account(@Root() { accountId }: User, @Ctx() { loaders }: Context): Promise<Account | null> {
     const account = accountId && (await loaders.load(this.#accounts.byId, accountId));
     return account ? toAccount(account) : null;

@@ -21,12 +21,12 @@ import {
 } from "./store.ts";
 
 /**
- * Customers. Each has one shared wallet from its first moment, made in the same transaction; the ledger, which lies
- * above this feature, lends the function that makes it.
+ * Accounts of customers. Each account is created with one shared wallet in the same transaction. The ledger depends on
+ * this feature, so it passes in the function that creates the wallet.
  */
 export type OpenSharedWallet = (tx: Executor, accountId: string) => Promise<void>;
 
-/** What a change of an account may say; null takes a setting back to its default. */
+/** The fields of an account to change. Null resets a setting to its default. */
 export interface AccountOrder {
   name?: string | null | undefined;
   planId?: string | null | undefined;
@@ -43,7 +43,7 @@ export interface AccountsOptions {
   db: Database;
   openSharedWallet: OpenSharedWallet;
   record: RecordChange;
-  /** Told of what other replicas hear from the database, so that this one knows at once. */
+  /** Called after a change. Other replicas hear of it from the database; this one must know at once. */
   onChange: (accountId: string) => void;
 }
 
@@ -99,14 +99,14 @@ export class AccountsService {
   }
 
   /**
-   * The account, which stays open as long as the transaction runs; `alone` for whoever counts what is in it.
+   * Locks the account, so that it stays open until the transaction ends. `alone` locks out other callers, for counting.
    * @throws NOT_FOUND, or CONFLICT once it is closed
    */
   async holdOpen(tx: Executor, id: string, { alone = false } = {}): Promise<AccountRow> {
     return stillOpen(await (alone ? lockAccount(tx, id) : shareAccount(tx, id)));
   }
 
-  /** Closes it for ever, in the transaction of whoever ends what belongs to it. @throws NOT_FOUND or CONFLICT */
+  /** Closes the account for good, in the transaction that ends its keys and users. @throws NOT_FOUND or CONFLICT */
   async close(tx: Executor, id: string): Promise<AccountRow> {
     const { isDefault } = stillOpen(await lockAccount(tx, id));
     if (isDefault) throw new AppError("CONFLICT", { message: "The default account cannot be closed." });
@@ -123,7 +123,7 @@ export class AccountsService {
     return cutPage(rows, page.limit);
   }
 
-  /** The account of that id, or the default one when none is named. */
+  /** The account with this id, or the default account when there is no id. */
   async find(id: string | undefined): Promise<AccountRow> {
     const account = id ? (await accountsById(this.#db.orm, [id])).get(id) : await defaultAccount(this.#db.orm);
     if (!account) throw new AppError("NOT_FOUND", { message: "No such account." });
@@ -141,17 +141,18 @@ export class AccountsService {
 
 function readName(text: string | null): string {
   const name = text?.trim() ?? "";
-  if (name.length === 0 || name.length > nameLengthMax) throw badInput(`name has 1 to ${nameLengthMax} characters.`);
+  if (name.length === 0 || name.length > nameLengthMax)
+    throw badInput(`name must have 1 to ${nameLengthMax} characters.`);
   return name;
 }
 
 function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountOrder): AccountChange {
   if (rotateKeysAfterDays != null && (rotateKeysAfterDays < 1 || rotateKeysAfterDays > rotateDaysMax)) {
-    throw badInput(`rotateKeysAfterDays is 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
+    throw badInput(`rotateKeysAfterDays must be 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
   }
   const keysMax = memberKeysMax ?? memberKeysMaxDefault;
   if (keysMax < 0 || keysMax > memberKeysMaxMax) {
-    throw badInput(`memberKeysMax is 0 to ${memberKeysMaxMax}.`, { field: "memberKeysMax" });
+    throw badInput(`memberKeysMax must be 0 to ${memberKeysMaxMax}.`, { field: "memberKeysMax" });
   }
   return {
     ...(name !== undefined && { name: readName(name) }),

@@ -3,62 +3,71 @@ import { connectionOf } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
 import type { AccountRow } from "./store.ts";
 
-@ObjectType({ description: "A customer: owns keys and wallets.", simpleResolvers: true })
+@ObjectType({ description: "An account: a customer that owns API keys, wallets and MEMBERs.", simpleResolvers: true })
 export class Account {
-  @Field(() => ID, { description: "`acc_…`" })
+  @Field(() => ID, { description: "The account's id, `acc_…`." })
   id!: string;
 
-  @Field(() => String, { description: "A label for people; not unique." })
+  @Field(() => String, { description: "The account's display name; not unique." })
   name!: string;
 
   @Field(() => Int, {
     nullable: true,
-    description: "After how many days a key's newest secret is due for rotation; null means that nobody is reminded.",
+    description:
+      "Rotation interval in days: a key is due for rotation when its newest secret is older. Null means that rotation is never due.",
   })
   rotateKeysAfterDays!: number | null;
 
-  @Field(() => Int, { description: "How many keys that work each of its MEMBERs may have made; 0 means none." })
+  @Field(() => Int, {
+    description: "The most active API keys that each MEMBER of the account may have created; 0 means none.",
+  })
   memberKeysMax!: number;
 
-  @Field(() => Date, { nullable: true, description: "Since when it is closed for ever; null while it is not." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "When the account was closed, which is final; null for an open account.",
+  })
   closedAt!: Date | null;
 
   @Field(() => Date, { description: "When the account was created." })
   createdAt!: Date;
 
-  /** For the edge: an id as the database has it. */
+  /** For the field `plan`: the id as the database stores it. */
   planId!: string | null;
 }
 
 export const AccountConnection = connectionOf(Account, "Account");
 
-@InputType({ description: "A new customer." })
+@InputType({ description: "An account to create." })
 export class CreateAccountInput {
-  @Field(() => String, { description: "1 to 200 characters." })
+  @Field(() => String, { description: "The account's display name: 1 to 200 characters." })
   name!: string;
 }
 
-@InputType({ description: "A change of a customer: what is absent stays as it is." })
+@InputType({ description: "The fields of an account to change. A field that is absent stays as it is." })
 export class UpdateAccountInput {
-  @Field(() => String, { nullable: true, description: "1 to 200 characters; not null." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The account's display name: 1 to 200 characters. Must not be null.",
+  })
   name?: string | null;
 
   @Field(() => ID, {
     nullable: true,
     description:
-      "The plan of its keys that have none of their own, and the most that its MEMBERs may give a key; null takes it away. Fails with NOT_FOUND.",
+      "The account's plan, `pln_…`: for keys without a plan of their own, and the upper bound for keys that MEMBERs create. Null removes it. Fails with NOT_FOUND.",
   })
   planId?: string | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "After how many days a key is due for rotation, 1 to 3650; null means that nobody is reminded.",
+    description: "Rotation interval in days, 1 to 3650. Null means that rotation is never due.",
   })
   rotateKeysAfterDays?: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "How many keys that work each of its MEMBERs may have made, 0 to 1000; null means 10.",
+    description: "The most active API keys that each MEMBER of the account may have created: 0 to 1000. Null means 10.",
   })
   memberKeysMax?: number | null;
 }

@@ -14,10 +14,11 @@ export class AlertsResolver {
 
   @Directive('@role(requires: "MEMBER")')
   @Query(() => AlertConnection, {
-    description: "What somebody should look at, newest first. A MEMBER sees what is about its account.",
+    description: "Alerts, newest first. Requires MEMBER. A MEMBER sees the alerts of its own account only.",
   })
   async alerts(
-    @Arg("filter", () => AlertFilter, { nullable: true }) filter: AlertFilter | null,
+    @Arg("filter", () => AlertFilter, { nullable: true, description: "Which alerts to list; all when absent." })
+    filter: AlertFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<Alert>> {

@@ -4,8 +4,8 @@ import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { type AlertRow, type AlertSearch, listAlerts } from "./store.ts";
 
 /**
- * What somebody should look at. Features raise alerts in the transaction of what gives rise to them; here they are read:
- * by a MEMBER those of its account, by the others all.
+ * Reads alerts. Features raise an alert in the transaction of its cause. A MEMBER reads the alerts of its account, and
+ * every other role reads all of them.
  */
 export class AlertsService {
   readonly #db: Database;
@@ -17,7 +17,7 @@ export class AlertsService {
   async list(viewer: UserViewer, search: AlertSearch, page: PageRequest): Promise<Page<AlertRow>> {
     const bound = boundAccount(viewer);
     const accountId = search.accountId ?? bound;
-    // Whoever is bound to one account finds nothing in another.
+    // A viewer of one account must find nothing in another.
     if (bound !== undefined && accountId !== bound) return { rows: [], hasNextPage: false };
     return cutPage(await listAlerts(this.#db.orm, { ...search, accountId }, page), page.limit);
   }

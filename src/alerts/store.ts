@@ -19,7 +19,7 @@ export function listAlerts(tx: Executor, { accountId, kind }: AlertSearch, page:
       and(
         accountId === undefined ? undefined : eq(alerts.accountId, accountId),
         kind === undefined ? undefined : eq(alerts.kind, kind),
-        // Some are raised by a statement, whose ids are of no order.
+        // Some alerts are raised by SQL, with ids that are not in order of time.
         page.beforeId === undefined
           ? undefined
           : sql`(${createdAt}, ${id}) < (select a.created_at, a.id from ${alerts} a where a.id = ${page.beforeId})`,

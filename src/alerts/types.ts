@@ -4,35 +4,38 @@ import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire, type IdPrefix, toWire } from "../ids.ts";
 import type { AlertRow, AlertSearch } from "./store.ts";
 
-@ObjectType({ description: "Something that somebody should look at.", simpleResolvers: true })
+@ObjectType({
+  description: "An alert: an event that needs attention, such as a leaked key or a low balance.",
+  simpleResolvers: true,
+})
 export class Alert {
-  @Field(() => ID, { description: "`alr_…`" })
+  @Field(() => ID, { description: "The alert's id, `alr_…`." })
   id!: string;
 
   @Field(() => String, {
     description:
-      "`key.leaked`, `key.exposed`, `key.rotation_due`, `wallet.low_balance`, `ledger.broken` or `retention.failed`.",
+      "The kind of alert: `key.leaked`, `key.exposed`, `key.rotation_due`, `wallet.low_balance`, `ledger.broken` or `retention.failed`.",
   })
   kind!: string;
 
-  @Field(() => String, { description: "What it is about: an id such as `key_…` or `wal_…`, or a name." })
+  @Field(() => String, { description: "The object of the alert: an id such as `key_…` or `wal_…`, or a name." })
   subject!: string;
 
-  @Field(() => GraphQLAnyJson, { description: "What there is to know about it. Never a secret." })
+  @Field(() => GraphQLAnyJson, { description: "Facts about the alert, by kind. Never contains a secret." })
   details!: unknown;
 
-  @Field(() => Date, { description: "When it was raised, by the database's clock." })
+  @Field(() => Date, { description: "When the alert was raised, by the database's clock." })
   createdAt!: Date;
 }
 
 export const AlertConnection = connectionOf(Alert, "Alert");
 
-@InputType({ description: "Which alerts to list." })
+@InputType({ description: "Filters alerts." })
 export class AlertFilter {
-  @Field(() => ID, { nullable: true, description: "Of this account only. Fails with NOT_FOUND." })
+  @Field(() => ID, { nullable: true, description: "Only alerts of this account, `acc_…`. Fails with NOT_FOUND." })
   accountId?: string | null;
 
-  @Field(() => String, { nullable: true, description: "Of this kind only, e.g. `key.leaked`." })
+  @Field(() => String, { nullable: true, description: "Only alerts of this kind, e.g. `key.leaked`." })
   kind?: string | null;
 }
 

@@ -1,8 +1,8 @@
 import { createHash, createHmac } from "node:crypto";
 
 /**
- * The chain: each event's hash is SHA-256 over a JSON array of the hash before it and its own fields, in this order,
- * so that anyone can check an export with a JSON library and nothing else.
+ * The hash chain: each event's hash is SHA-256 over a JSON array of the previous hash and the event's fields, in this
+ * order. So anyone can check an export with SHA-256 and a JSON library.
  */
 export interface ChainedFields {
   seq: bigint;
@@ -39,12 +39,12 @@ export interface ChainEnd {
 
 export const chainStart: ChainEnd = { seq: 0n, hash: firstHash };
 
-/** Whoever has the database alone can compute every hash anew, but not this. */
+/** An attacker with the database can recompute every hash, but not this seal: its key is not in the database. */
 export function sealOf(key: Buffer, { seq, hash }: ChainEnd): string {
   return createHmac("sha256", key).update(`${seq}:${hash}`).digest("hex");
 }
 
-/** Where a chain ended, as `seq:hash`: whoever keeps it elsewhere can tell later that nothing before it was changed. */
+/** The end of a chain, as `seq:hash`. A copy kept elsewhere proves later that no earlier event was changed. */
 export function writeAnchor({ seq, hash }: ChainEnd): string {
   return `${seq}:${hash}`;
 }
@@ -54,10 +54,10 @@ export function readAnchor(text: string): ChainEnd | undefined {
   return seq === undefined ? undefined : { seq: BigInt(seq), hash };
 }
 
-/** The event that is written when the end of the chain was not as it had been left. */
+/** The action of the event that records a broken end of the chain. */
 export const brokenAction = "audit.broken";
 
-/** What is wrong with a link that should follow `end`; undefined when it does. */
+/** The fault of a link that should follow `end`; undefined when there is none. */
 export function brokenAt(end: ChainEnd, link: Link): string | undefined {
   if (link.seq !== end.seq + 1n) return `event ${end.seq + 1n} is missing`;
   if (link.previousHash !== end.hash) return `event ${link.seq} does not follow event ${end.seq}`;

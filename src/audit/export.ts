@@ -1,8 +1,8 @@
 import { brokenAt, type ChainEnd, type Link } from "./chain.ts";
 
 /**
- * The chain as JSON lines, with each field as its hash covers it, so that a file can be checked without the database:
- * by `checkLines` here, or by anyone with SHA-256 and a JSON library.
+ * The chain as JSON lines. Each field has the form that its hash covers, so a file can be checked without the database:
+ * by `checkLines` here, or by any program with SHA-256 and a JSON library.
  */
 export function toLine({ seq, id, createdAt, actor, ip, httpRequestId, action, object, ...rest }: Link): string {
   const { accountId, before, after, previousHash, hash } = rest;
@@ -15,15 +15,15 @@ export async function* formatLines(pages: AsyncIterable<Link[]>): AsyncGenerator
 }
 
 export interface CheckedLines {
-  /** How many events are as they were written. */
+  /** The number of intact events. */
   verified: number;
-  /** What is wrong with the first one that is not; null when all are. */
+  /** The fault of the first event that is not intact; null when all are. */
   fault: string | null;
   /** Undefined for a file without events. */
   end: ChainEnd | undefined;
 }
 
-/** Checks the events of a file, which may begin anywhere in the chain. */
+/** Checks the events of a file. The file may begin at any event of the chain. */
 export async function checkLines(lines: AsyncIterable<string>): Promise<CheckedLines> {
   let end: ChainEnd | undefined;
   let verified = 0;

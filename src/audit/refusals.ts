@@ -6,8 +6,8 @@ import type { FailedMutation } from "../graphql/refusals.ts";
 import { toWire } from "../ids.ts";
 
 /**
- * Who reached for what is not theirs: a person whom a right or a rule refused a change. Nothing was changed, so the
- * event has a transaction of its own; that it could not be written does not hold up the refusal.
+ * Records each change that a user was not allowed to make. Nothing was changed, so the event has a transaction of its
+ * own. If the event cannot be written, the caller is refused all the same.
  */
 export interface RefusalsOptions {
   db: Database;
@@ -34,7 +34,7 @@ export class Refusals {
   }
 }
 
-/** Of the arguments only what cannot be anything but an id: the rest may be a secret. */
+/** The id among the arguments. Other arguments are not recorded, because they may be secrets. */
 function idIn({ userId, id }: Record<string, unknown>): string | undefined {
   return [userId, id].find((text): text is string => typeof text === "string" && /^[a-z]{3}_[0-9a-f]{32}$/.test(text));
 }

@@ -19,9 +19,10 @@ export class AuditResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => AuditEventConnection, { description: "Changes that were made, newest first." })
+  @Query(() => AuditEventConnection, { description: "Audit events, newest first. Requires ANALYST." })
   async auditEvents(
-    @Arg("filter", () => AuditFilter, { nullable: true }) filter: AuditFilter | null,
+    @Arg("filter", () => AuditFilter, { nullable: true, description: "Which events to list; all when absent." })
+    filter: AuditFilter | null,
     @Args(() => PageArgs) page: PageArgs,
   ): Promise<Connection<AuditEvent>> {
     return toConnection(await this.#audit.list(toAuditSearch(filter ?? {}), readPage(page)), toAuditEvent);
@@ -31,12 +32,13 @@ export class AuditResolver {
   @Directive("@rateLimit(limit: 60, duration: 60)")
   @Query(() => AuditVerification, {
     description:
-      "Recomputes the chain and finds the first event that was altered, removed or moved, and whether events are missing at its end. Fails with BAD_USER_INPUT.",
+      "Verifies the audit's hash chain: finds the first event that was altered, removed or moved, and missing events at the end. Requires ANALYST. Fails with BAD_USER_INPUT for an invalid anchor.",
   })
   async verifyAudit(
     @Arg("anchor", () => String, {
       nullable: true,
-      description: "An earlier answer's `anchor`: checks that the chain goes on from there, and only what came after.",
+      description:
+        "The `anchor` of an earlier answer. Verifies that the chain continues from it, and checks later events only.",
     })
     anchor: string | null,
   ): Promise<AuditVerification> {

@@ -28,17 +28,17 @@ import {
 } from "./store.ts";
 
 /**
- * Who changed what. Each change of a key, credit, model, person or rule is written here in its own transaction and
- * chained to the one before it, and the end of the chain is sealed with a secret that is not in the database: so an
- * altered, removed or reordered event shows, and a chain that was cut or made anew. There is no way to turn it off.
+ * The audit. Each change of a key, credit, model, user or rule is recorded in the transaction of the change and chained
+ * to the event before it. The end of the chain is sealed with a secret that is not in the database. So an altered,
+ * removed or reordered event is detected, and so is a chain that was cut or recomputed. The audit cannot be turned off.
  */
 export interface Verification {
   intact: boolean;
-  /** How many events, from the first one on, were found to be as they were written. */
+  /** The number of intact events, counted from the first. */
   verified: bigint;
-  /** What is wrong with the first event that is not; null when all are. */
+  /** The fault of the first event that is not intact; null when all are. */
   fault: string | null;
-  /** The end of the chain, to be kept elsewhere; null when something is wrong. */
+  /** The end of the chain, to be stored elsewhere; null when the chain is not intact. */
   anchor: string | null;
 }
 
@@ -49,7 +49,7 @@ const pageSize = 1000;
 export class AuditService {
   readonly #db: Database;
   readonly #key: Buffer;
-  /** The highest end that was seen committed, from outside of any transaction: a chain that is shorter now was cut. */
+  /** The highest end that was read outside any transaction, so committed. A shorter chain was cut. */
   #seen = chainStart;
 
   constructor(db: Database, key: Buffer) {
@@ -61,12 +61,12 @@ export class AuditService {
     const { now, ...head } = await lockHead(tx);
     let end: ChainEnd = head;
     const fault = this.#endFault(head);
-    // The change itself goes on: whoever can write to the audit's tables could stop the server in easier ways.
+    // The change itself is not refused: an attacker who can write to these tables has easier ways to stop the server.
     if (fault) end = await this.#append(tx, end, now, systemOrigin("audit"), brokenChange(fault, head));
     await this.#append(tx, end, now, origin, change);
   };
 
-  /** Where the chain ends now, to be kept elsewhere. */
+  /** The end of the chain now, to be stored elsewhere. */
   async anchor(): Promise<string> {
     const head = (await readHead(this.#db.orm)) ?? chainStart;
     this.#remember(head);
@@ -77,7 +77,7 @@ export class AuditService {
     return cutPage(await listEvents(this.#db.orm, search, page), page.limit);
   }
 
-  /** The chain in its order, page by page, from behind an event on: what is in memory is one page. */
+  /** The events after `seq` in the order of the chain. One page is in memory at a time. */
   async *pagesAfter(seq: bigint): AsyncGenerator<Link[]> {
     let after = seq;
     for (;;) {
@@ -89,12 +89,12 @@ export class AuditService {
   }
 
   /**
-   * Walks the chain in one snapshot, so that events being added do not look like a fault; from an anchor on, if given.
-   * @throws BAD_USER_INPUT for a text that is no anchor
+   * Walks the chain in one snapshot, so that new events do not look like a fault. Starts at the anchor, if given.
+   * @throws BAD_USER_INPUT for an invalid anchor
    */
   verify(anchor?: string): Promise<Verification> {
     const from = anchor === undefined ? chainStart : readAnchor(anchor);
-    if (!from) throw badInput("anchor is not of the form seq:hash.");
+    if (!from) throw badInput("anchor must be of the form seq:hash.");
     return this.#db.snapshot(async (tx) => {
       const { end, fault } = await walk(tx, from);
       const head = await readHead(tx);
@@ -106,7 +106,7 @@ export class AuditService {
 
   async #append(tx: Executor, end: ChainEnd, now: Date, origin: Origin, change: Change): Promise<ChainEnd> {
     const { action, object, accountId } = change;
-    // The hash covers what is read back: dates are text by then, and what is undefined is gone.
+    // The hash covers the JSON that is read back: dates are strings there, and undefined fields are gone.
     const { before, after } = JSON.parse(
       JSON.stringify({ before: change.before ?? null, after: change.after ?? null }),
     );

@@ -9,7 +9,7 @@ export type NewAuditEvent = Omit<AuditRow, "before" | "after"> & { before: objec
 
 export type SealedEnd = ChainEnd & { seal: string | null };
 
-/** Locks the end of the chain until the transaction ends: events get their order from this. */
+/** Locks the end of the chain until the transaction ends. The lock gives events their order. */
 export async function lockHead(tx: Executor): Promise<SealedEnd & { now: Date }> {
   const [head] = await tx
     .select({ seq: auditHead.seq, hash: auditHead.hash, seal: auditHead.seal })
@@ -17,7 +17,7 @@ export async function lockHead(tx: Executor): Promise<SealedEnd & { now: Date }>
     .where(eq(auditHead.id, 1))
     .for("update");
   if (!head) throw new AppError("INTERNAL", { cause: "audit_head has no row" });
-  // After the lock was granted, so that times never run against the order.
+  // Read after the lock was granted, so that timestamps follow the order of the chain.
   const [clock] = await tx.execute<{ now: string }>(
     sql`select to_json(date_trunc('milliseconds', clock_timestamp())) #>> '{}' as now`,
   );

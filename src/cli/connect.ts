@@ -3,13 +3,13 @@ import { createLogger } from "../log.ts";
 import { type Connection, connectRemote } from "./connection.ts";
 import type { Terminal } from "./program.ts";
 
-/** A server, when one is named by an option or the environment; else the database of the configuration. */
+/** Connects to the server of an option or of the environment; without one, to the database of the configuration. */
 export async function connect(options: { url?: string; token?: string }, { env, err }: Terminal): Promise<Connection> {
   const remote = loadRemote(env);
   const url = options.url ?? remote.url;
   if (url) return connectRemote(url, options.token ?? remote.token);
   const config = loadConfig(env);
-  // Only here: a command for a server elsewhere has no need of all that a server is.
+  // Imported here, because a command for a remote server does not need the code of a server.
   const { connectDirect } = await import("./direct.ts");
   return connectDirect(config, createLogger({ level: "error", production: true }), err);
 }

@@ -2,16 +2,16 @@ import type { Finding } from "../ledger/checks/doctor.ts";
 import type { BiGrant } from "../usage/bi/service.ts";
 import type { BiLimits } from "../usage/bi/store.ts";
 
-/** Where the commands run their operations: on a server, or on the database itself. Both speak the same schema. */
+/** Runs the operations of commands: on a server, or on the database directly. Both have the same schema. */
 export interface Connection {
   /** The data of an operation. @throws Refused */
-  // biome-ignore lint/suspicious/noExplicitAny: a command knows the shape that its own operation asks for.
+  // biome-ignore lint/suspicious/noExplicitAny: a command knows the shape of its own operation's data.
   run(query: string, variables?: object): Promise<any>;
-  /** Undefined on a server: only the database can be examined as a whole. */
+  /** Undefined on a server, because the whole database must be examined. */
   examine: (() => Promise<Finding[]>) | undefined;
-  /** Undefined on a server: a role is made by the database's own user. @throws Refused */
+  /** Undefined on a server, because the database's own user must create the role. @throws Refused */
   grantBi: ((limits: Partial<BiLimits>) => Promise<BiGrant>) | undefined;
-  /** The chain of the audit from behind an event on, as JSON lines. @throws Refused */
+  /** The audit events after an event, as JSON lines. @throws Refused */
   exportAudit(after: number): AsyncIterable<string>;
   close(): Promise<void>;
 }
@@ -22,10 +22,10 @@ export interface FaultyLine {
   message: string;
 }
 
-/** The server understood and said no. */
+/** The server refused the operation. */
 export class Refused extends Error {
   readonly code: string;
-  /** What is wrong line by line, of a file that was refused. */
+  /** The faults of a refused file, line by line. */
   readonly lines: readonly FaultyLine[];
 
   constructor(code: string, message: string, lines: readonly FaultyLine[] = []) {
@@ -62,9 +62,9 @@ export function connectRemote(url: string, token: string | undefined): Connectio
         body: JSON.stringify({ query, variables }),
         signal: AbortSignal.timeout(patienceMs),
       });
-      // Whatever else answers there, a proxy say, does so in its own words.
+      // Another program at this address, such as a proxy, may send text that is not JSON.
       const answer = await asking.then((response) => response.json()).catch(() => undefined);
-      if (!answer) throw new Error(`No Tollgate answers at ${address}`);
+      if (!answer) throw new Error(`No Tollgate server answers at ${address}`);
       return dataOf(answer as Answer);
     },
     examine: undefined,

@@ -14,8 +14,8 @@ import type { Logger } from "../log.ts";
 import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
 
 /**
- * The services on the database alone, beside a server or without one, for whoever operates it. Operations run with every
- * right, and the audit names `system:cli`.
+ * Runs the services on the database, for its operator, with or without a running server. Operations have every
+ * permission, and the audit records the actor `system:cli`.
  */
 export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<Connection> {
   const { db, reports, close: closeDatabase } = await openDatabases(config, log, { joins: true });
@@ -29,7 +29,7 @@ export async function connectDirect(config: Config, log: Logger, err: Writable):
     await close();
     throw error;
   });
-  // Not among the output of the command, which a script may read.
+  // On standard error, because a script may read the output of the command.
   if (firstRun) err.write(describeFirstRun(firstRun, config.publicUrl ?? `http://localhost:${config.port}`));
   const contextOf = () => ({ ...operatorContext(newId()), loaders: new Loaders() });
   const { schema } = parts;
@@ -45,7 +45,7 @@ export async function connectDirect(config: Config, log: Logger, err: Writable):
   };
 }
 
-/** Without a server nothing has put the codes into the answer: they stand on the errors that were thrown. */
+/** Without a server, the error codes are not in the answer yet but on the thrown errors. */
 function withCodes({ data, errors }: ExecutionResult): Answer {
   const coded = errors?.map(({ message, originalError }) => {
     const { code, details } = (originalError ?? {}) as { code?: unknown; details?: object };

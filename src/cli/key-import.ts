@@ -12,10 +12,12 @@ interface ImportOptions {
 export function addKeyImport(keys: Command, session: Session): void {
   keys
     .command("import <file>")
-    .description("create all keys of a CSV or JSON file, or none, and print them, this once")
-    .option("--account <id>", "whose keys they are where the file does not say (default: the default account)")
-    .option("--format <format>", "csv or json (default: by the file's name)")
-    .option("--dry-run", "only say what is wrong with the file")
+    .description(
+      "create API keys from a CSV or JSON file, all or none, and print the plaintext keys; they are shown only once",
+    )
+    .option("--account <id>", "account id (acc_…) for lines that name none (default: the default account)")
+    .option("--format <format>", "csv or json (default: json for a name that ends in .json, else csv)")
+    .option("--dry-run", "check the file and create nothing")
     .addHelpText(
       "after",
       "\nExample:\n  tollgate keys import keys.csv --dry-run && tollgate keys import keys.csv --json",

@@ -1,4 +1,4 @@
-/** What a command tells: a table for people, or JSON for programs. */
+/** The output of a command: a table for users, or JSON for programs. */
 export type Row = Record<string, unknown>;
 
 export interface Output {
@@ -40,6 +40,6 @@ function show(value: unknown): string {
   if (value === null || value === undefined) return "-";
   if (Array.isArray(value)) return value.map(show).join(",");
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  // A name must not be able to steer the terminal.
+  // Control characters in a name must not reach the terminal.
   return text.replace(/[\p{Cc}\p{Cf}]/gu, "?");
 }

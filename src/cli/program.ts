@@ -13,7 +13,7 @@ import { Refused } from "./connection.ts";
 import { addKeyImport } from "./key-import.ts";
 import type { Session } from "./session.ts";
 
-/** Operations of the schema from a terminal: on the database directly, or on a server with `--url`. */
+/** The command line: operations of the schema, on the database directly or on a server with `--url`. */
 const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3 } as const;
 
 interface GlobalOptions {
@@ -22,14 +22,14 @@ interface GlobalOptions {
   json?: true;
 }
 
-/** Where a command reads its settings and writes what it tells. */
+/** The environment and the output streams of a command. */
 export interface Terminal {
   env: Variables;
   out: Writable;
   err: Writable;
 }
 
-/** Runs one command to its end, and answers its exit code. */
+/** Runs one command and returns its exit code. */
 export async function runCommand(args: string[], terminal: Terminal): Promise<number> {
   const program = buildProgram(terminal);
   try {
@@ -42,10 +42,13 @@ export async function runCommand(args: string[], terminal: Terminal): Promise<nu
 
 function buildProgram(terminal: Terminal): Command {
   const program = new Command("tollgate")
-    .description("Manages a Tollgate: on the database of its configuration, or on a server with --url.")
-    .option("--url <url>", "a server to talk to, e.g. https://tollgate.example.com (or TOLLGATE_URL)")
-    .option("--token <token>", "an access token of a person (better: TOLLGATE_TOKEN)")
-    .option("--json", "print JSON")
+    .description("Manages Tollgate: on the database of the configuration, or on a server with --url.")
+    .option(
+      "--url <url>",
+      "URL of the server, e.g. https://tollgate.example.com (default: TOLLGATE_URL, else the database)",
+    )
+    .option("--token <token>", "access token of a user (default: TOLLGATE_TOKEN, which stays out of the shell history)")
+    .option("--json", "print JSON (default: a table)")
     .addHelpText("after", "\nExit codes: 0 done, 1 refused, 2 wrong usage, 3 not reachable or not configured.")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -84,7 +87,7 @@ function sessionOf(program: Command, terminal: Terminal): Session {
 }
 
 function exitCodeOf(error: unknown, err: Writable): number {
-  // Commander has said by then what is wrong; help that was asked for is no fault.
+  // Commander has already printed the error. Requested help is not an error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (error instanceof Refused) {
     err.write(`${error.code}: ${error.message}\n`);

@@ -1,12 +1,12 @@
 import type { Connection } from "./connection.ts";
 import type { Output } from "./print.ts";
 
-/** What a command is given while it runs. */
+/** The tools of a running command. */
 export interface CommandTools extends Omit<Connection, "close"> {
   output: Output;
-  /** Ends the command as refused, with this code. */
+  /** Ends the command with exit code 1 and this error code. */
   refuse: (code: string, message: string) => never;
 }
 
-/** Connects, runs the work of a command, and lets go of everything. */
+/** Connects, runs the work of a command, and closes the connection. */
 export type Session = (work: (tools: CommandTools) => Promise<void>) => Promise<void>;

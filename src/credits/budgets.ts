@@ -8,8 +8,8 @@ import { formatCredits, formatUsd, parseCredits, parseUsd } from "../ledger/amou
 import { type AccountBudgets, accountBudgetsById, updateAccountBudgets } from "./store.ts";
 
 /**
- * What all keys of an account together may cost in a day or month of UTC. A budget is reserved and settled with the
- * credits of each call; a change reaches running replicas within the five seconds for which they trust a key.
+ * Budgets of an account, shared by all its keys, a day or a month of UTC. Each call reserves and settles its budgets
+ * together with its credits. Running replicas enforce a change within five seconds, the lifetime of their key cache.
  */
 export interface BudgetOrder {
   dailyBudgetUsd?: string | null | undefined;
@@ -30,7 +30,7 @@ export class BudgetsService {
     this.byAccount = (ids) => accountBudgetsById(db.orm, ids);
   }
 
-  /** Replaces all four; what is absent has no limit. */
+  /** Replaces all four budgets. An absent budget means no limit. */
   async set(origin: Origin, accountId: string, order: BudgetOrder): Promise<AccountBudgets> {
     const budgets = {
       dailyBudgetNanoUsd: read(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
@@ -71,6 +71,6 @@ function read(
 ): bigint | null {
   if (text == null) return null;
   const budget = parse(text, field);
-  if (budget < 0n) throw badInput(`${field} cannot be negative.`, { field });
+  if (budget < 0n) throw badInput(`${field} must not be negative.`, { field });
   return budget;
 }

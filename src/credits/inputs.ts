@@ -1,36 +1,43 @@
 import { Field, ID, InputType, Int, registerEnumType } from "type-graphql";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 
-@InputType({ description: "Credits to put into a wallet, named by itself or by a key that draws on it." })
+@InputType({ description: "A grant of credits to a wallet. Exactly one of `apiKeyId` and `walletId` must be set." })
 export class GrantCreditsInput {
-  @Field(() => ID, { nullable: true, description: "Either this or `walletId`." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The key whose wallet gets the credits, `key_…`. Set this or `walletId`.",
+  })
   apiKeyId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "Either this or `apiKeyId`." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The wallet that gets the credits, `wal_…`. Set this or `apiKeyId`.",
+  })
   walletId?: string | null;
 
-  @Field(() => GraphQLDecimal, { description: "In credits, above 0, at most 6 decimal places." })
+  @Field(() => GraphQLDecimal, { description: "The amount in credits: above 0, at most 6 decimal places." })
   credits!: string;
 
   @Field(() => Int, {
     nullable: true,
-    description: "1 to 1,000; 100 when absent. Lower is spent first, then what expires first, then the oldest.",
+    description:
+      "The order of spending, 1 to 1,000; 100 when absent. Credits with a lower priority are spent first, then credits that expire sooner, then older ones.",
   })
   priority?: number | null;
 
   @Field(() => Date, {
     nullable: true,
-    description: "When what is left of them ends; never when absent. Must be in the future.",
+    description: "The time when unspent credits expire; never when absent. Must be in the future.",
   })
   expiresAt?: Date | null;
 
-  @Field(() => String, { nullable: true, description: "A note for the ledger, at most 500 characters." })
+  @Field(() => String, { nullable: true, description: "A note for the ledger entry, at most 500 characters." })
   reason?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "1 to 200 characters. The same grant again changes nothing; another amount fails with IDEMPOTENCY_MISMATCH.",
+      "Makes retries safe: 1 to 200 characters. A retry with the same grant changes nothing. A different amount with the same key fails with IDEMPOTENCY_MISMATCH.",
   })
   idempotencyKey?: string | null;
 }
@@ -43,11 +50,11 @@ export enum RefillPeriod {
 registerEnumType(RefillPeriod, {
   name: "RefillPeriod",
   description:
-    "How often a wallet is refilled, counted in UTC from the refill before. A month from the 31st ends on the last day of a shorter month, and goes on from there.",
+    "The interval between refills of a wallet, counted in UTC from the previous refill. A monthly refill on the 31st moves to the last day of a shorter month and continues from that day.",
   valuesConfig: {
-    DAY: { description: "Every day." },
-    WEEK: { description: "Every seven days." },
-    MONTH: { description: "Every month; a day that a month does not have is its last." },
+    DAY: { description: "One refill every day." },
+    WEEK: { description: "One refill every seven days." },
+    MONTH: { description: "One refill every month. In a month without that day, on its last day." },
   },
 });
 
@@ -57,92 +64,109 @@ export enum RefillMode {
 }
 registerEnumType(RefillMode, {
   name: "RefillMode",
-  description: "What a refill does with what is there.",
+  description: "How a refill treats the credits in the wallet.",
   valuesConfig: {
-    ADD: { description: "Adds to it, up to the cap." },
+    ADD: { description: "Adds credits, up to the cap." },
     REPLACE: {
       description:
-        "Ends what is left of the refill before, then adds. A refill expires when the next one is due, so it is spent before credits that were bought.",
+        "Expires unspent credits of the previous refill, then adds new ones. Refilled credits expire when the next refill is due, so they are spent before granted credits.",
     },
   },
 });
 
-@InputType({ description: "Credits that come by themselves. Replaces the wallet's rule." })
+@InputType({ description: "An automatic refill of a wallet. Replaces the wallet's refill rule." })
 export class SetRefillInput {
-  @Field(() => ID, { description: "Which wallet." })
+  @Field(() => ID, { description: "The wallet to refill, `wal_…`." })
   walletId!: string;
 
-  @Field(() => RefillPeriod, { description: "How often." })
+  @Field(() => RefillPeriod, { description: "The interval between refills." })
   every!: `${RefillPeriod}`;
 
-  @Field(() => RefillMode, { description: "What to do with what is there." })
+  @Field(() => RefillMode, { description: "How a refill treats the credits in the wallet." })
   mode!: `${RefillMode}`;
 
-  @Field(() => GraphQLDecimal, { description: "In credits, above 0." })
+  @Field(() => GraphQLDecimal, { description: "The credits of each refill: above 0, at most 6 decimal places." })
   credits!: string;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "For ADD, required: the balance that a refill does not pass, at least `credits`.",
+    description:
+      "The highest balance after a refill, in credits: at least `credits`. Required for ADD; must be absent for REPLACE.",
   })
   cap?: string | null;
 
-  @Field(() => Date, { nullable: true, description: "When the first refill comes; at once when absent." })
+  @Field(() => Date, { nullable: true, description: "The time of the first refill; now when absent." })
   startsAt?: Date | null;
 }
 
 @InputType({
-  description: "What all keys of an account together may cost. Replaces all four; what is absent has no limit.",
+  description:
+    "Budgets of an account, shared by all its API keys. Replaces all four budgets; an absent budget means no limit.",
 })
 export class SetAccountBudgetsInput {
-  @Field(() => ID, { description: "Which account." })
+  @Field(() => ID, { description: "The account, `acc_…`." })
   accountId!: string;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Provider cost a day (UTC), in USD, not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Limit on the provider cost a day (UTC), in USD: 0 or more.",
+  })
   dailyBudgetUsd?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Provider cost a month (UTC), in USD, not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Limit on the provider cost a month (UTC), in USD: 0 or more.",
+  })
   monthlyBudgetUsd?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC), not below 0." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Limit on the credits charged a day (UTC): 0 or more." })
   dailyBudgetCredits?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC), not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Limit on the credits charged a month (UTC): 0 or more.",
+  })
   monthlyBudgetCredits?: string | null;
 }
 
-@InputType({ description: "A charge to give back, in whole or in part." })
+@InputType({ description: "A full or partial refund of a charge." })
 export class RefundCreditsInput {
-  @Field(() => ID, { description: "The call that was charged, `gen_…`." })
+  @Field(() => ID, { description: "The call whose charge is refunded, `gen_…`." })
   generationId!: string;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "In credits, above 0; all that is left of the charge when absent.",
+    description: "The amount in credits: above 0. The whole remaining charge when absent.",
   })
   credits?: string | null;
 
-  @Field(() => String, { nullable: true, description: "A note for the ledger, at most 500 characters." })
+  @Field(() => String, { nullable: true, description: "A note for the ledger entry, at most 500 characters." })
   reason?: string | null;
 
-  @Field(() => String, { nullable: true, description: "1 to 200 characters. The same refund again changes nothing." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Makes retries safe: 1 to 200 characters. A retry with the same refund changes nothing.",
+  })
   idempotencyKey?: string | null;
 }
 
-@InputType({ description: "Credits to take back that were put in, in whole or in part." })
+@InputType({ description: "A full or partial reversal of a grant: deducts granted credits from the wallet." })
 export class TakeBackCreditsInput {
-  @Field(() => ID, { description: "The entry that put them in, `ent_…`." })
+  @Field(() => ID, { description: "The ledger entry that granted the credits, `ent_…`." })
   entryId!: string;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "In credits, above 0; all that is left of the entry when absent.",
+    description: "The amount in credits: above 0. All credits left of the entry when absent.",
   })
   credits?: string | null;
 
-  @Field(() => String, { nullable: true, description: "A note for the ledger, at most 500 characters." })
+  @Field(() => String, { nullable: true, description: "A note for the ledger entry, at most 500 characters." })
   reason?: string | null;
 
-  @Field(() => String, { nullable: true, description: "1 to 200 characters. The same change again changes nothing." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Makes retries safe: 1 to 200 characters. A retry with the same change changes nothing.",
+  })
   idempotencyKey?: string | null;
 }

@@ -35,9 +35,12 @@ export class CreditsResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Mutation(() => Wallet, { description: "Puts credits into a wallet, once for each idempotencyKey." })
+  @Mutation(() => Wallet, {
+    description:
+      "Grants credits to a wallet. With an `idempotencyKey`, retries grant only once. Requires ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT or IDEMPOTENCY_MISMATCH.",
+  })
   async grantCredits(
-    @Arg("input", () => GrantCreditsInput) input: GrantCreditsInput,
+    @Arg("input", () => GrantCreditsInput, { description: "The grant." }) input: GrantCreditsInput,
     @Ctx() context: Context,
   ): Promise<Wallet> {
     const apiKeyId = input.apiKeyId == null ? undefined : fromWire("key", input.apiKeyId);
@@ -47,10 +50,11 @@ export class CreditsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Wallet, {
-    description: "Gives a charge back. Fails with BAD_USER_INPUT for more than is left of it.",
+    description:
+      "Refunds a charge in full or in part. Requires ADMIN. Fails with NOT_FOUND, and with BAD_USER_INPUT for more credits than are left of the charge.",
   })
   async refundCredits(
-    @Arg("input", () => RefundCreditsInput) input: RefundCreditsInput,
+    @Arg("input", () => RefundCreditsInput, { description: "The refund." }) input: RefundCreditsInput,
     @Ctx() context: Context,
   ): Promise<Wallet> {
     const correction = { ...input, id: fromWire("gen", input.generationId) };
@@ -59,10 +63,11 @@ export class CreditsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Wallet, {
-    description: "Takes credits back. Fails with BAD_USER_INPUT for more than is left or free.",
+    description:
+      "Deducts credits that were granted. Requires ADMIN. Fails with NOT_FOUND, and with BAD_USER_INPUT for more credits than are left of the grant or available in the wallet.",
   })
   async takeBackCredits(
-    @Arg("input", () => TakeBackCreditsInput) input: TakeBackCreditsInput,
+    @Arg("input", () => TakeBackCreditsInput, { description: "The deduction." }) input: TakeBackCreditsInput,
     @Ctx() context: Context,
   ): Promise<Wallet> {
     const correction = { ...input, id: fromWire("ent", input.entryId) };
@@ -71,35 +76,53 @@ export class CreditsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Wallet, {
-    description: "Makes credits come by themselves. Fails with BAD_USER_INPUT for rules that contradict.",
+    description:
+      "Sets the automatic refill of a wallet. Requires ADMIN. Fails with NOT_FOUND, and with BAD_USER_INPUT for an invalid cap.",
   })
-  async setRefill(@Arg("input", () => SetRefillInput) input: SetRefillInput, @Ctx() context: Context): Promise<Wallet> {
+  async setRefill(
+    @Arg("input", () => SetRefillInput, { description: "The refill rule." }) input: SetRefillInput,
+    @Ctx() context: Context,
+  ): Promise<Wallet> {
     const order = { ...input, walletId: fromWire("wal", input.walletId) };
     return toWallet(await this.#credits.setRefill(originOf(context), order));
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Mutation(() => Wallet, { description: "Ends a wallet's refills; what they put in stays." })
-  async removeRefill(@Arg("walletId", () => ID) walletId: string, @Ctx() context: Context): Promise<Wallet> {
+  @Mutation(() => Wallet, {
+    description:
+      "Stops the automatic refill of a wallet. Credits of earlier refills stay. Requires ADMIN. Fails with NOT_FOUND.",
+  })
+  async removeRefill(
+    @Arg("walletId", () => ID, { description: "The wallet, `wal_…`." }) walletId: string,
+    @Ctx() context: Context,
+  ): Promise<Wallet> {
     return toWallet(await this.#credits.removeRefill(originOf(context), fromWire("wal", walletId)));
   }
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Wallet, {
-    description: "Raises an alert each time that the balance falls below so many credits; null for none.",
+    description:
+      "Sets the low-balance threshold of a wallet: a `wallet.low_balance` alert is raised each time the balance falls below it. Requires ADMIN. Fails with NOT_FOUND or BAD_USER_INPUT.",
   })
   async setLowBalance(
-    @Arg("walletId", () => ID) walletId: string,
-    @Arg("credits", () => GraphQLDecimal, { nullable: true }) credits: string | null,
+    @Arg("walletId", () => ID, { description: "The wallet, `wal_…`." }) walletId: string,
+    @Arg("credits", () => GraphQLDecimal, {
+      nullable: true,
+      description: "The threshold in credits: above 0. Null or absent turns the alert off.",
+    })
+    credits: string | null,
     @Ctx() context: Context,
   ): Promise<Wallet> {
     return toWallet(await this.#credits.setLowBalance(originOf(context), fromWire("wal", walletId), credits));
   }
 
   @Directive('@role(requires: "MEMBER")')
-  @Query(() => CreditEntryConnection, { description: "What changed a wallet's balance, newest first." })
+  @Query(() => CreditEntryConnection, {
+    description:
+      "The ledger entries of a wallet, newest first. Requires MEMBER; a MEMBER reads the wallets of its account only. Fails with NOT_FOUND.",
+  })
   async creditEntries(
-    @Arg("walletId", () => ID) walletId: string,
+    @Arg("walletId", () => ID, { description: "The wallet, `wal_…`." }) walletId: string,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<CreditEntry>> {
@@ -118,10 +141,12 @@ export class BudgetsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => AccountBudgets, {
-    description: "Limits what an account may cost. Calls beyond fail with BUDGET_EXCEEDED. Fails with NOT_FOUND.",
+    description:
+      "Sets the budgets of an account. Calls beyond a budget fail with BUDGET_EXCEEDED. Requires ADMIN. Fails with NOT_FOUND or BAD_USER_INPUT.",
   })
   async setAccountBudgets(
-    @Arg("input", () => SetAccountBudgetsInput) input: SetAccountBudgetsInput,
+    @Arg("input", () => SetAccountBudgetsInput, { description: "The account and its budgets." })
+    input: SetAccountBudgetsInput,
     @Ctx() context: Context,
   ): Promise<AccountBudgets> {
     const accountId = fromWire("acc", input.accountId);
@@ -139,14 +164,16 @@ export class AccountCreditsResolver {
     this.#budgets = budgets;
   }
 
-  @FieldResolver(() => Wallet, { description: "The wallet that keys with `sharedWallet` draw on." })
+  @FieldResolver(() => Wallet, {
+    description: "The account's shared wallet, used by its API keys with `sharedWallet`.",
+  })
   async sharedWallet(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<Wallet> {
     const wallet = await loaders.load(this.#credits.sharedWallets, fromWire("acc", id));
     if (!wallet) throw new AppError("NOT_FOUND");
     return toWallet(wallet);
   }
 
-  @FieldResolver(() => AccountBudgets, { description: "What all keys of the account together may cost." })
+  @FieldResolver(() => AccountBudgets, { description: "The account's budgets, shared by all its API keys." })
   async budgets(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<AccountBudgets> {
     const budgets = await loaders.load(this.#budgets.byAccount, fromWire("acc", id));
     if (!budgets) throw new AppError("NOT_FOUND");
@@ -164,7 +191,7 @@ export class MyWalletResolver {
 
   @FieldResolver(() => Wallet, {
     nullable: true,
-    description: "What the key may spend; for a MEMBER the account's wallet.",
+    description: "The wallet of the API key, or a MEMBER's account; null for other roles.",
   })
   async wallet(@Ctx() context: Context): Promise<Wallet | null> {
     const wallet = await this.#credits.walletOf(viewerOf(context), context.loaders);
@@ -181,7 +208,7 @@ export class ApiKeyWalletResolver {
   }
 
   @FieldResolver(() => Wallet, {
-    description: "What the key draws on: a wallet of its own, or its account's shared one.",
+    description: "The wallet that the key spends from: its own, or its account's shared wallet.",
   })
   async wallet(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<Wallet> {
     const wallet = await loaders.load(this.#credits.walletsById, row.walletId);

@@ -13,7 +13,7 @@ import { defaultPriority, type Wallets } from "../ledger/wallets/wallets.ts";
 import { checkNotes } from "./notes.ts";
 import { walletOfKey } from "./store.ts";
 
-/** What callers may spend: who may put credits where, and who may see them. The ledger does the writing. */
+/** Grants, refunds and refills of credits, and who may see them. The ledger writes the entries. */
 export interface CreditGrant {
   apiKeyId?: string | undefined;
   walletId?: string | undefined;
@@ -25,7 +25,7 @@ export interface CreditGrant {
 }
 
 export interface CreditCorrection {
-  /** The generation, or the entry. */
+  /** The id of the call to refund, or of the entry to reverse. */
   id: string;
   credits?: string | null | undefined;
   reason?: string | null | undefined;
@@ -67,11 +67,11 @@ export class CreditsService {
     checkNotes({ reason, idempotencyKey });
     const priority = grant.priority ?? defaultPriority;
     if (priority < 1 || priority > priorityMax)
-      throw badInput(`priority is 1 to ${priorityMax}.`, { field: "priority" });
+      throw badInput(`priority must be 1 to ${priorityMax}.`, { field: "priority" });
     const expiresAt = grant.expiresAt ?? null;
     if (expiresAt && expiresAt <= (await this.#wallets.now())) throw badInput("expiresAt must be in the future.");
     if ((apiKeyId === undefined) === (grant.walletId === undefined)) {
-      throw badInput("Give either apiKeyId or walletId.");
+      throw badInput("Exactly one of apiKeyId and walletId must be set.");
     }
     const walletId = apiKeyId === undefined ? grant.walletId : await walletOfKey(this.#db.orm, apiKeyId);
     const wallet = walletId && (await this.#wallets.find(walletId));
@@ -108,13 +108,14 @@ export class CreditsService {
     );
   }
 
-  /** Replaces the wallet's rule. The first refill is at `startsAt`, or at once. */
+  /** Replaces the wallet's refill rule. The first refill is at `startsAt`, or now. */
   async setRefill(origin: Origin, { walletId, every, mode, ...order }: RefillOrder): Promise<WalletRow> {
     const amount = readAmount(order.credits, "credits");
     const cap = order.cap == null ? null : readAmount(order.cap, "cap");
-    if (mode === "ADD" && cap === null) throw badInput("A refill that adds needs a cap.", { field: "cap" });
-    if (mode === "REPLACE" && cap !== null) throw badInput("A refill that replaces has no cap.", { field: "cap" });
-    if (cap !== null && cap < amount) throw badInput("cap is below credits, so no refill would fit.", { field: "cap" });
+    if (mode === "ADD" && cap === null) throw badInput("A refill with mode ADD must have a cap.", { field: "cap" });
+    if (mode === "REPLACE" && cap !== null)
+      throw badInput("A refill with mode REPLACE must not have a cap.", { field: "cap" });
+    if (cap !== null && cap < amount) throw badInput("cap must be at least credits.", { field: "cap" });
     const wallet = await this.#wallet(walletId);
     const rule = { every, mode, amount, cap, nextAt: order.startsAt ?? (await this.#wallets.now()) };
     const after = { every, mode, credits: order.credits, cap: order.cap ?? null, nextAt: rule.nextAt };

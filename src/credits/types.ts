@@ -6,36 +6,39 @@ import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/wallets/store.ts";
 import type { AccountBudgets as BudgetRow } from "./store.ts";
 
-@ObjectType({ description: "Credits that one key, or the keys of one account, may spend.", simpleResolvers: true })
+@ObjectType({
+  description: "A wallet: the credits that one API key, or all keys of an account that share it, may spend.",
+  simpleResolvers: true,
+})
 export class Wallet {
-  @Field(() => ID, { description: "`wal_…`" })
+  @Field(() => ID, { description: "The wallet's id, `wal_…`." })
   id!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: the sum of all entries. Never below 0." })
+  @Field(() => GraphQLDecimal, { description: "The balance in credits: the sum of all ledger entries. Never below 0." })
   balance!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: reserved by calls that are running." })
+  @Field(() => GraphQLDecimal, { description: "Credits reserved by running calls." })
   held!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: `balance` less `held`, what a new call may reserve." })
+  @Field(() => GraphQLDecimal, { description: "Credits that a new call can reserve: `balance` less `held`." })
   available!: string;
 }
 
 @ObjectType({
-  description: "What all keys of an account together may cost; null means no limit.",
+  description: "Budgets of an account, shared by all its API keys. Null means no limit.",
   simpleResolvers: true,
 })
 export class AccountBudgets {
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Provider cost a day (UTC), in USD." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Limit on the provider cost a day (UTC), in USD." })
   dailyBudgetUsd!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Provider cost a month (UTC), in USD." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Limit on the provider cost a month (UTC), in USD." })
   monthlyBudgetUsd!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC)." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Limit on the credits charged a day (UTC)." })
   dailyBudgetCredits!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC)." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "Limit on the credits charged a month (UTC)." })
   monthlyBudgetCredits!: string | null;
 }
 
@@ -48,43 +51,52 @@ export enum CreditEntryKind {
 }
 registerEnumType(CreditEntryKind, {
   name: "CreditEntryKind",
-  description: "Why a balance changed.",
+  description: "The kind of a ledger entry: why the balance changed.",
   valuesConfig: {
-    GRANT: { description: "An admin put credits in." },
-    CHARGE: { description: "A call was paid." },
-    REFUND: { description: "A charge was given back." },
-    ADJUSTMENT: { description: "A correction." },
-    EXPIRY: { description: "Granted credits ran out of time." },
+    GRANT: { description: "Credits granted by an admin or by a refill." },
+    CHARGE: { description: "The charge of a call." },
+    REFUND: { description: "A full or partial refund of a charge." },
+    ADJUSTMENT: { description: "A correction of an earlier entry." },
+    EXPIRY: { description: "Granted credits that expired unspent." },
   },
 });
 
-@ObjectType({ description: "One change of a balance. Entries are only ever added.", simpleResolvers: true })
+@ObjectType({
+  description: "A ledger entry: one change of a wallet's balance. Entries are added and never changed.",
+  simpleResolvers: true,
+})
 export class CreditEntry {
-  @Field(() => ID, { description: "`ent_…`" })
+  @Field(() => ID, { description: "The entry's id, `ent_…`." })
   id!: string;
 
-  @Field(() => CreditEntryKind, { description: "Why the balance changed." })
+  @Field(() => CreditEntryKind, { description: "The kind of entry: why the balance changed." })
   kind!: `${CreditEntryKind}`;
 
-  @Field(() => GraphQLDecimal, { description: "In credits, below 0 when they left the wallet." })
+  @Field(() => GraphQLDecimal, { description: "The amount in credits: negative when credits left the wallet." })
   amount!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: the balance with this entry." })
+  @Field(() => GraphQLDecimal, { description: "The wallet's balance after this entry, in credits." })
   balanceAfter!: string;
 
-  @Field(() => String, { description: "Who caused it, e.g. `user:…` or `key:…`." })
+  @Field(() => String, { description: "The actor that caused the entry, e.g. `user:…` or `key:…`." })
   actor!: string;
 
-  @Field(() => String, { nullable: true, description: "What the admin noted." })
+  @Field(() => String, { nullable: true, description: "The admin's note; null when there is none." })
   reason!: string | null;
 
-  @Field(() => ID, { nullable: true, description: "The generation that a charge paid for, `gen_…`." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The call that was charged or refunded, `gen_…`; null for other entries.",
+  })
   generationId!: string | null;
 
-  @Field(() => ID, { nullable: true, description: "The entry that this one takes back or ends, `ent_…`." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The earlier entry that this one refunds, corrects or expires, `ent_…`; null when there is none.",
+  })
   correctsId!: string | null;
 
-  @Field(() => Date, { description: "When it was written." })
+  @Field(() => Date, { description: "When the entry was written, by the database's clock." })
   createdAt!: Date;
 }
 

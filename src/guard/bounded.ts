@@ -1,9 +1,9 @@
 import { createContext, Script } from "node:vm";
 
 /**
- * Work on what strangers wrote, stopped when it takes too long: a regular expression of theirs can be made to search
- * for years, and JavaScript has no other way to interrupt one. The work must leave nothing half done that is kept, as it
- * may be begun again.
+ * Runs work on untrusted input and stops it when it takes too long: a caller's regular expression can be made to search
+ * for years, and JavaScript has no other way to interrupt it. The work must keep no half-done state, because it may be
+ * started again.
  */
 const run = new Script("work()");
 const overtime = "ERR_SCRIPT_EXECUTION_TIMEOUT";
@@ -19,7 +19,7 @@ export function bounded<T>(work: () => T, msMax: number): { done: T } | undefine
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== overtime) throw error;
       const { user, system } = process.cpuUsage(before);
-      // The clock goes on while a busy machine, or a container's quota, lets this process wait: that is not its fault.
+      // A busy machine or a container's quota may suspend this process while the clock runs: count the CPU time, too.
       const itself = (user + system) / 1000 >= msMax * ownShareMin;
       if (itself || tries === triesMax) return undefined;
     }

@@ -2,7 +2,7 @@ import { AppError, badInput } from "../errors.ts";
 import { checkImages, type MessagePart } from "./images.ts";
 
 /**
- * What may go into a model. Sizes are in UTF-8 bytes, because that is what bounds tokens and memory.
+ * Checks the input of a model. Sizes are in UTF-8 bytes, because bytes bound tokens and memory.
  */
 export interface Message {
   role: "system" | "user" | "assistant" | "tool";
@@ -20,14 +20,14 @@ export interface PromptInput {
 
 const messagesMax = 1000;
 
-/** Makes one conversation of the ways in which a prompt can be given. */
+/** Builds one conversation from a prompt or from messages. */
 export function readPrompt({ prompt, messages, system }: PromptInput, bytesMax: number): Message[] {
-  if ((prompt == null) === (messages == null)) throw badInput("Give either prompt or messages.");
+  if ((prompt == null) === (messages == null)) throw badInput("Exactly one of prompt and messages must be set.");
   const turns: Message[] = messages ?? [{ role: "user", content: prompt ?? "" }];
-  if (turns.length > messagesMax) throw badInput(`There are at most ${messagesMax} messages.`);
+  if (turns.length > messagesMax) throw badInput(`messages must have at most ${messagesMax} items.`);
   checkImages(turns);
   if (!turns.some(({ role, content, parts }) => role !== "system" && (content.trim() !== "" || parts)))
-    throw badInput("The prompt is empty.");
+    throw badInput("The prompt must not be empty.");
   const conversation: Message[] = system == null ? turns : [{ role: "system", content: system }, ...turns];
   const bytes = conversation.reduce(
     (sum, { content, toolCalls = [] }) =>
@@ -50,12 +50,12 @@ const stopMax = 4;
 const stopLengthMax = 100;
 
 export function checkSampling({ maxOutputTokens, temperature, topP, stop }: SamplingInput): void {
-  if ((maxOutputTokens ?? 1) < 1) throw badInput("maxOutputTokens is at least 1.", { field: "maxOutputTokens" });
-  if (!isWithin(temperature, 0, 2)) throw badInput("temperature is 0 to 2.", { field: "temperature" });
-  if (!isWithin(topP, 0, 1)) throw badInput("topP is 0 to 1.", { field: "topP" });
+  if ((maxOutputTokens ?? 1) < 1) throw badInput("maxOutputTokens must be at least 1.", { field: "maxOutputTokens" });
+  if (!isWithin(temperature, 0, 2)) throw badInput("temperature must be 0 to 2.", { field: "temperature" });
+  if (!isWithin(topP, 0, 1)) throw badInput("topP must be 0 to 1.", { field: "topP" });
   const words = stop ?? [];
   if (words.length > stopMax || words.some((word) => word === "" || word.length > stopLengthMax)) {
-    throw badInput(`stop has at most ${stopMax} texts of 1 to ${stopLengthMax} characters.`, { field: "stop" });
+    throw badInput(`stop must have at most ${stopMax} strings of 1 to ${stopLengthMax} characters.`, { field: "stop" });
   }
 }
 
@@ -66,11 +66,11 @@ function isWithin(value: number | null | undefined, min: number, max: number): b
 const tagsMax = 10;
 const labelLengthMax = 100;
 
-/** What a caller writes beside a call for its reports. */
+/** Checks the labels that a caller attaches to a call for reports. */
 export function checkLabels({ tags, endUser }: { tags?: string[] | null; endUser?: string | null }): void {
   const labels = [...(tags ?? []), ...(endUser == null ? [] : [endUser])];
-  if ((tags?.length ?? 0) > tagsMax) throw badInput(`There are at most ${tagsMax} tags.`, { field: "tags" });
+  if ((tags?.length ?? 0) > tagsMax) throw badInput(`tags must have at most ${tagsMax} items.`, { field: "tags" });
   if (labels.some((label) => label === "" || label.length > labelLengthMax)) {
-    throw badInput(`A tag and endUser have 1 to ${labelLengthMax} characters.`);
+    throw badInput(`Each tag, and endUser, must have 1 to ${labelLengthMax} characters.`);
   }
 }

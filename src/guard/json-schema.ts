@@ -5,32 +5,32 @@ import { AppError, badInput } from "../errors.ts";
 import { bounded } from "./bounded.ts";
 
 /**
- * JSON Schemas that callers bring: compiled once for each text, each on its own, so that no schema sees another's
- * definitions. Nothing is fetched, and neither compiling nor checking can take longer than a moment.
+ * JSON Schemas of callers. Each text is compiled once and separately, so that no schema sees another's definitions.
+ * Nothing is fetched, and compiling and checking have time limits.
  */
 const bytesMax = 65_536;
 const compileMsMax = 100;
 const checkMsMax = 50;
 const keptMax = 200;
 const faultLengthMax = 500;
-const unchecked = "It took too long to check.";
+const unchecked = "The check took too long.";
 
-/** `format` says something to the model and nothing here: as the standard has it, it is not checked. */
+/** `format` informs the model only. The standard allows not to check it. */
 const options = { strict: false, validateFormats: false, logger: false, addUsedSchema: false } as const;
 const draft7 = /^https?:\/\/json-schema\.org\/draft-07\/schema#?$/;
 const draft2020 = "https://json-schema.org/draft/2020-12/schema";
-/** Only these know what a schema may look like; they are never given one to keep. */
+/** These hold the meta-schemas only. No caller's schema is added to them. */
 const drafts = { 7: new Ajv(options), 2020: new Ajv2020(options) };
 
-/** By digest, the one that was used longest ago first. */
+/** By digest, least recently used first. */
 const kept = new Map<string, ValidateFunction>();
 
-/** @throws BAD_USER_INPUT saying why the schema cannot be used */
+/** @throws BAD_USER_INPUT with the reason why the schema cannot be used */
 export function checkSchema(schema: object): void {
   compiled(schema);
 }
 
-/** What is wrong with a value, in words; undefined when it fits. */
+/** The first fault of a value, in words; undefined when it matches the schema. */
 export function misfit(schema: object, value: unknown): string | undefined {
   const validate = compiled(schema);
   try {
@@ -38,7 +38,7 @@ export function misfit(schema: object, value: unknown): string | undefined {
     if (!checked) return unchecked;
     return checked.done ? undefined : describe(validate.errors ?? []);
   } catch (error) {
-    // A schema that goes round in circles ends where the stack does.
+    // A schema that refers to itself without end overflows the stack.
     if (error instanceof RangeError) return unchecked;
     throw error;
   }
@@ -57,16 +57,16 @@ function compiled(schema: object): ValidateFunction {
 }
 
 function compile(schema: object, text: string): ValidateFunction {
-  if (Buffer.byteLength(text) > bytesMax) throw wrong(`is larger than ${bytesMax} bytes`);
+  if (Buffer.byteLength(text) > bytesMax) throw wrong(`must have at most ${bytesMax} bytes`);
   const { $schema, ...rest } = schema as { $schema?: unknown };
   const draft = typeof $schema === "string" && draft7.test($schema) ? 7 : 2020;
   if (draft === 2020 && $schema !== undefined && String($schema).replace(/#$/, "") !== draft2020) {
-    throw wrong("names a $schema other than draft 2020-12 or draft-07");
+    throw wrong("must use draft 2020-12 or draft-07 as $schema");
   }
-  // A check that answers later would be taken for one that has passed.
-  if (/"\$async"/.test(text)) throw wrong("uses $async");
+  // An asynchronous check would be taken for one that has passed.
+  if (/"\$async"/.test(text)) throw wrong("must not use $async");
   const judge = drafts[draft];
-  // Its own compilation comes with the first use, and must not be interrupted: it is kept.
+  // The meta-schema is compiled on first use. It is kept, so this must not be interrupted.
   judge.validateSchema({});
   const own = { ...options, meta: false, validateSchema: false } as const;
   try {
@@ -82,10 +82,10 @@ function compile(schema: object, text: string): ValidateFunction {
 }
 
 function describe([first]: ErrorObject[]): string {
-  const { instancePath = "", message = "does not fit", params } = first ?? {};
+  const { instancePath = "", message = "does not match the schema", params } = first ?? {};
   const name = params?.["additionalProperty"] ?? params?.["unevaluatedProperty"];
   const detail = typeof name === "string" ? ` (${name})` : "";
-  return `${instancePath || "The whole"} ${message}${detail}.`.slice(0, faultLengthMax);
+  return `${instancePath || "The value"} ${message}${detail}.`.slice(0, faultLengthMax);
 }
 
 function wrong(why: string): Error {

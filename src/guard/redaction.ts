@@ -1,7 +1,7 @@
 /**
- * What is struck out of a text before it is kept: a table of patterns, each with a test where a pattern alone would
- * take too much. Every pattern begins at a boundary and is bounded, so that no text makes it look twice at the same
- * place for long.
+ * Redacts personal data and secrets from a text before it is stored: a table of patterns, with a further test where a
+ * pattern alone would match too much. Every pattern starts at a boundary and is bounded, so that no text makes it
+ * backtrack for long.
  */
 interface Rule {
   name: string;
@@ -38,7 +38,7 @@ const rules: Rule[] = [
   { name: "phone", pattern: /(?<![\w+])\+\d(?:[ ()-]{0,2}\d){7,14}(?!\d)/g },
 ];
 
-/** The text with each find as `[email]`, `[card]` and so on. */
+/** Replaces each match by `[email]`, `[card]` and so on. */
 export function redact(text: string): string {
   return rules.reduce(
     (left, { name, pattern, isOne }) =>
@@ -47,7 +47,7 @@ export function redact(text: string): string {
   );
 }
 
-/** The same in every text of a value that came as JSON; what is embedded as data is left out as a whole. */
+/** Redacts every string of a JSON value. Data URLs are replaced as a whole. */
 export function redactAll(value: unknown): unknown {
   if (typeof value === "string") return value.startsWith("data:") ? "[data]" : redact(value);
   if (Array.isArray(value)) return value.map(redactAll);
@@ -62,7 +62,7 @@ function isCard(match: string): boolean {
   return sum % 10 === 0;
 }
 
-/** The check digits of bank accounts (ISO 13616): the number that the text stands for leaves 1 when divided by 97. */
+/** The check digits of bank accounts (ISO 13616): the number leaves a remainder of 1 when divided by 97. */
 function isIban(match: string): boolean {
   const text = match.replaceAll(" ", "");
   let rest = 0;

@@ -1,7 +1,7 @@
 import { badInput } from "../errors.ts";
 import { checkSchema, misfit } from "./json-schema.ts";
 
-/** In which form an answer is asked for, and whether it has that form. */
+/** The response format that a caller asks for. */
 export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
 
 /** @throws BAD_USER_INPUT for anything but {"type":"json"} and {"type":"json_schema","schema":{…}} with a usable schema */
@@ -10,7 +10,7 @@ export function readResponseFormat(value: unknown): ResponseFormat | undefined {
   const { type, schema } = value as { type?: unknown; schema?: unknown };
   if (type === "json") return { type };
   if (type !== "json_schema" || typeof schema !== "object" || schema === null || Array.isArray(schema)) {
-    throw badInput('responseFormat is {"type":"json"} or {"type":"json_schema","schema":{…}}.', {
+    throw badInput('responseFormat must be {"type":"json"} or {"type":"json_schema","schema":{…}}.', {
       field: "responseFormat",
     });
   }
@@ -18,13 +18,13 @@ export function readResponseFormat(value: unknown): ResponseFormat | undefined {
   return { type, schema };
 }
 
-/** What is wrong with an answer, in words; undefined when it is what was asked for. */
+/** The fault of an answer, in words; undefined when it has the format. */
 export function formatFault(format: ResponseFormat, text: string): string | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return "It is not JSON.";
+    return "The answer is not JSON.";
   }
   return format.type === "json" ? undefined : misfit(format.schema, value);
 }

@@ -1,7 +1,7 @@
 import { badInput } from "../errors.ts";
 import type { Message } from "./input.ts";
 
-/** Tools are passed on, never run. What a conversation says about them must hang together. */
+/** Tools are passed to the model and never run. The tool calls and results of a conversation must match. */
 export interface GivenTool {
   name: string;
   description?: string | null | undefined;
@@ -30,21 +30,25 @@ export function readTools(
   bytesMax: number,
 ): ReadTools {
   if (given == null || given.length === 0) {
-    if (choice != null && choice !== "none" && choice !== "auto") throw wrong("toolChoice needs tools.", "toolChoice");
+    if (choice != null && choice !== "none" && choice !== "auto")
+      throw wrong("toolChoice must not be set without tools.", "toolChoice");
     return {};
   }
-  if (given.length > toolsMax) throw wrong(`There are at most ${toolsMax} tools.`, "tools");
+  if (given.length > toolsMax) throw wrong(`tools must have at most ${toolsMax} items.`, "tools");
   const tools = given.map(readTool);
-  if (new Set(tools.map((tool) => tool.name)).size < tools.length) throw wrong("Names of tools must differ.", "tools");
-  if (Buffer.byteLength(JSON.stringify(tools)) > bytesMax) throw wrong("The tools are too large.", "tools");
+  if (new Set(tools.map((tool) => tool.name)).size < tools.length)
+    throw wrong("The names of tools must be unique.", "tools");
+  if (Buffer.byteLength(JSON.stringify(tools)) > bytesMax)
+    throw wrong(`tools must have at most ${bytesMax} bytes.`, "tools");
   if (choice == null) return { tools };
   if (choice === "auto" || choice === "none" || choice === "required") return { tools, toolChoice: choice };
-  if (!tools.some((tool) => tool.name === choice)) throw wrong("toolChoice names no tool of this call.", "toolChoice");
+  if (!tools.some((tool) => tool.name === choice))
+    throw wrong("toolChoice must be the name of a tool of this call.", "toolChoice");
   return { tools, toolChoice: { name: choice } };
 }
 
 function readTool({ name: given, description, parameters }: GivenTool): ReadTool {
-  if (!name.test(given)) throw wrong("The name of a tool has 1 to 64 letters, digits, _ and -.", "tools");
+  if (!name.test(given)) throw wrong("The name of a tool must have 1 to 64 letters, digits, _ and -.", "tools");
   if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters)) {
     throw wrong("parameters of a tool must be a JSON Schema object.", "tools");
   }
@@ -55,22 +59,23 @@ function readTool({ name: given, description, parameters }: GivenTool): ReadTool
   };
 }
 
-/** An answer of a tool must answer a call that stands before it: one made up would put words into its mouth. */
+/** Each tool result must answer an earlier tool call. Otherwise a caller could forge results. */
 export function checkToolTurns(messages: Message[]): void {
   const open = new Set<string>();
   for (const { role, toolCalls = [], toolCallId } of messages) {
-    if (toolCalls.length > 0 && role !== "assistant") throw wrong("Only an ASSISTANT has toolCalls.", "messages");
+    if (toolCalls.length > 0 && role !== "assistant")
+      throw wrong("toolCalls must only be set on an ASSISTANT message.", "messages");
     if ((role === "tool") !== (toolCallId !== undefined)) {
-      throw wrong("A TOOL message, and no other, has a toolCallId.", "messages");
+      throw wrong("toolCallId must be set on a TOOL message and on no other.", "messages");
     }
     for (const call of toolCalls) {
       if (call.id === "" || call.id.length > callIdLengthMax || !name.test(call.name) || !isObject(call.arguments)) {
-        throw wrong("A toolCall has an id, the name of a tool, and a JSON object as arguments.", "messages");
+        throw wrong("A toolCall must have an id, the name of a tool, and a JSON object as arguments.", "messages");
       }
       open.add(call.id);
     }
     if (toolCallId !== undefined && !open.delete(toolCallId)) {
-      throw wrong("A TOOL message must answer a toolCall that stands before it.", "messages");
+      throw wrong("A TOOL message must answer an earlier toolCall.", "messages");
     }
   }
 }

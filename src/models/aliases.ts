@@ -15,8 +15,8 @@ import {
 } from "./store.ts";
 
 /**
- * Further names of models and presets, which an admin may point elsewhere at any time. A call is recorded under what its
- * alias stood for.
+ * Aliases: other names for models and presets. An admin may change their targets at any time. A call is recorded under
+ * the name of its target.
  */
 export interface AliasChange {
   name: string;
@@ -42,7 +42,8 @@ export class Aliases {
     checkTargets(targets);
     const alias = await this.#db.transaction(async (tx) => {
       await lockCatalogue(tx);
-      if (await modelByName(tx, name)) throw new AppError("CONFLICT", { message: `${name} is a model or a preset.` });
+      if (await modelByName(tx, name))
+        throw new AppError("CONFLICT", { message: `The name ${name} is in use by a model or preset.` });
       const models: ModelRow[] = [];
       for (const { model } of targets) models.push((await modelByName(tx, model)) ?? unknownTarget(model));
       const before = await readAliases(tx, name);
@@ -82,19 +83,19 @@ export class Aliases {
 function checkTargets(targets: AliasChange["targets"]): void {
   const field = "targets";
   if (targets.length === 0 || targets.length > targetsMax)
-    throw badInput(`There are 1 to ${targetsMax} targets.`, { field });
+    throw badInput(`targets must have 1 to ${targetsMax} items.`, { field });
   if (new Set(targets.map(({ model }) => model)).size < targets.length)
-    throw badInput("Targets must differ.", { field });
+    throw badInput("Each target must be a different model or preset.", { field });
   if (targets.some(({ weight }) => weight != null && (weight < 1 || weight > weightMax))) {
-    throw badInput(`A weight is 1 to ${weightMax}.`, { field });
+    throw badInput(`weight must be 1 to ${weightMax}.`, { field });
   }
 }
 
 function unknownTarget(model: string): never {
-  throw badInput(`"${model}" names no model or preset.`, { field: "targets" });
+  throw badInput(`targets must be models or presets; "${model}" is neither.`, { field: "targets" });
 }
 
-/** What the audit keeps of it. */
+/** The fields of an alias that the audit records. */
 function sideOf(rows: AliasRow[]): object | null {
   return rows.length === 0 ? null : { targets: rows.map(({ modelId, weight }) => ({ modelId, weight })) };
 }

@@ -5,9 +5,9 @@ import type { CallableModel } from "./catalogue.ts";
 import type { ProviderCall, ProviderEvent } from "./providers/provider.ts";
 
 /**
- * One call and the models that may answer it, all under one hold. They are asked in their order, each again as often as
- * its policy says, until one begins to answer; after its first byte nobody else is asked. One whose circuit is open is
- * passed over. All tries of one model together take no longer than one of its calls may.
+ * One call and the models that may answer it, all under one hold. They are tried in order, each with the retries of its
+ * policy, until one starts to answer. After the first byte no other model is tried. A model whose circuit breaker is
+ * open is skipped. All attempts at one model together end within the model's `totalMs`.
  */
 export interface Candidate<C = ProviderCall> {
   model: CallableModel;
@@ -18,14 +18,14 @@ export type Timed = Pick<ProviderCall, "limits">;
 
 const pauseMsMin = 250;
 const pauseMsMax = 8_000;
-/** Who is asked to wait longer than this rather asks somebody else. */
+/** When a provider asks to wait longer than this, the next candidate is tried instead. */
 const retryAfterMsMax = 10_000;
 
-/** What is wrong with the request would be wrong everywhere and always, and says nothing of the provider. */
+/** Statuses that blame the request. They would repeat elsewhere and do not count as failures of the provider. */
 const faultsOfRequest = new Set([400, 404, 413, 422]);
 
 export class Attempts<C extends Timed = ProviderCall> {
-  /** Who was asked last: in the end, who answered. */
+  /** The candidate that was tried last: in the end, the one that answered. */
   served: Candidate<C>;
   readonly failures: FailedTry[] = [];
   readonly #candidates: readonly [Candidate<C>, ...Candidate<C>[]];
@@ -35,12 +35,12 @@ export class Attempts<C extends Timed = ProviderCall> {
     this.served = candidates[0];
   }
 
-  /** Whether the one that was asked for is the one that was asked last. */
+  /** Whether the requested model is the one that was tried last. */
   get isFirst(): boolean {
     return this.served.model === this.#candidates[0].model;
   }
 
-  /** @throws what the last one that was asked threw, or UNAVAILABLE when nobody may be asked now */
+  /** @throws the error of the last attempt, or UNAVAILABLE when every circuit breaker is open */
   async run<T>(ask: (candidate: Candidate<C>) => Promise<T>, signal: Cancelled): Promise<T> {
     let error: unknown;
     for (const candidate of this.#candidates) {
@@ -56,7 +56,7 @@ export class Attempts<C extends Timed = ProviderCall> {
     throw error ?? circuitOpen(Math.min(...this.#candidates.map(({ model }) => model.breaker.closedForMs)));
   }
 
-  /** The one that answered has broken off, after it had begun. */
+  /** Records that an answer broke off after its first byte. */
   brokeOff(): void {
     this.served.model.breaker.failed();
   }
@@ -85,7 +85,7 @@ export class Attempts<C extends Timed = ProviderCall> {
     }
   }
 
-  /** @throws what is not the provider's failure */
+  /** @throws the error when the provider did not cause it */
   #judge({ model: { breaker } }: Candidate<C>, error: unknown, signal: Cancelled): void {
     if (signal.aborted || !isProviders(error)) {
       breaker.left();
@@ -107,7 +107,7 @@ export class Attempts<C extends Timed = ProviderCall> {
   }
 }
 
-/** The events of whoever begins to answer first; from then on they come straight from there. */
+/** The events of the first candidate that starts to answer. After the first event they come directly from it. */
 export function streamOf(attempts: Attempts, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
   let events: AsyncIterator<ProviderEvent> | undefined;
   const begin = ({ model, call }: Candidate) => {
@@ -130,15 +130,15 @@ function isProviders(error: unknown): error is AppError {
   return error instanceof AppError && (error.code === "PROVIDER_FAILED" || error.code === "PROVIDER_TIMEOUT");
 }
 
-/** Undefined when asking again would not help, or not soon. */
+/** Undefined when a retry would not help, or not soon enough. */
 function pauseBefore(error: unknown, tries: number): number | undefined {
   const { details } = error as AppError;
   const status = details["upstreamStatus"];
-  // A refusal is final unless it says otherwise; without a status the connection or the protocol broke.
+  // Other 4xx statuses are final. Without a status the connection or the protocol failed.
   if (status !== undefined && status !== 408 && status !== 429 && (status as number) < 500) return undefined;
   const askedForMs = retryAfterMs(error as AppError);
   if (askedForMs > retryAfterMsMax) return undefined;
-  // Spread out, so that callers who failed together do not come back together.
+  // With jitter, so that calls that failed together do not retry together.
   const backoffMs = Math.min(pauseMsMax, pauseMsMin * 2 ** tries) * (0.5 + Math.random() / 2);
   return askedForMs + backoffMs;
 }
@@ -147,7 +147,7 @@ function retryAfterMs({ details }: AppError): number {
   return Number(details["retryAfter"] ?? 0) * 1000;
 }
 
-/** The same call with what is left of its time. */
+/** The same call with the time that is left. */
 export function endingBy<C extends Timed>(call: C, endsAtMs: number): C {
   const totalMs = Math.max(1, Math.floor(endsAtMs - performance.now()));
   return { ...call, limits: { ...call.limits, totalMs } };
@@ -155,7 +155,7 @@ export function endingBy<C extends Timed>(call: C, endsAtMs: number): C {
 
 function circuitOpen(waitMs: number): AppError {
   return new AppError("UNAVAILABLE", {
-    message: "The model has failed too often of late and is left alone for a moment.",
+    message: "This model is temporarily disabled after repeated failures. Retry later.",
     details: { retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) },
   });
 }

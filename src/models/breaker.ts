@@ -1,9 +1,9 @@
 /**
- * Whether a model is worth asking. After so many failures in a row it is not asked for a while (OPEN); then one call is
- * let through (HALF_OPEN), and its end decides. Each server judges for itself, by its own monotonic clock.
+ * The circuit breaker of a model. After a number of failures in a row the model is not called for some time (OPEN). Then
+ * one call is let through (HALF_OPEN), and its result decides. Each server has its own, by its own monotonic clock.
  */
 export interface BreakerPolicy {
-  /** In a row; 0 means never to open. */
+  /** Failures in a row that open the circuit breaker; 0 for never. */
   failures: number;
   openMs: number;
 }
@@ -31,12 +31,12 @@ export class Breaker {
     return this.#failures;
   }
 
-  /** Until it is asked again; 0 when it is asked now. */
+  /** Milliseconds until the model is tried again; 0 when it may be called now. */
   get closedForMs(): number {
     return Math.max(0, (this.#openUntilMs ?? 0) - this.#nowMs());
   }
 
-  /** True for a call that may go on, which must then say how it ended. */
+  /** True when the call may proceed. The caller must then report its result. */
   admits(): boolean {
     if (this.state === "CLOSED") return true;
     if (this.state === "OPEN" || this.#probing) return false;
@@ -50,9 +50,9 @@ export class Breaker {
     this.#probing = false;
   }
 
-  /** `retryAfterMs`: the provider has asked to be left alone for so long. */
+  /** `retryAfterMs`: how long the provider asked to wait. */
   failed(retryAfterMs = 0): void {
-    // What had begun before the circuit opened says nothing new.
+    // A call from before the circuit breaker opened does not extend it.
     if (this.state === "OPEN") return;
     this.#failures += 1;
     this.#probing = false;
@@ -60,7 +60,7 @@ export class Breaker {
     if (failures > 0 && this.#failures >= failures) this.#openUntilMs = this.#nowMs() + Math.max(openMs, retryAfterMs);
   }
 
-  /** It ended in a way that says nothing of the model, such as a client that left. */
+  /** The call ended without a result for the model, such as when the client left. */
   left(): void {
     this.#probing = false;
   }
@@ -74,7 +74,7 @@ export class Breakers {
     this.#nowMs = nowMs;
   }
 
-  /** The catalogue bounds how many there are. */
+  /** The catalogue bounds their number. */
   of(modelId: string, policy: BreakerPolicy): Breaker {
     let breaker = this.#byModel.get(modelId);
     if (!breaker) {

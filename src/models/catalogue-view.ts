@@ -2,7 +2,7 @@ import type { KeyViewer } from "../auth/viewer.ts";
 import { allowsModel } from "../keys/rules/model-patterns.ts";
 import type { AliasRow, CatalogueRows, ModelRow, PriceRow } from "./store.ts";
 
-/** What the rows of the catalogue say together, arranged for looking things up: made once for each reading of them. */
+/** A snapshot of the catalogue with its indexes, built once for each read. */
 export class CatalogueView {
   readonly models: readonly ModelRow[];
   readonly aliases: ReadonlyMap<string, readonly AliasRow[]>;
@@ -34,13 +34,13 @@ export class CatalogueView {
     return this.#byName.get(name);
   }
 
-  /** What a model runs on: a preset on its base, anything else on itself. */
+  /** The base of a preset, or the model itself. */
   baseOf(model: ModelRow): BaseModel {
     const base = model.baseId === null ? model : this.#byId.get(model.baseId);
     return base as BaseModel;
   }
 
-  /** A preset that has no price of its own costs what its base costs. */
+  /** A preset without a price has the price of its base. */
   priceOf(model: ModelRow): PriceRow | undefined {
     return this.#priceNow(model.id) ?? (model.baseId === null ? undefined : this.#priceNow(model.baseId));
   }
@@ -57,7 +57,7 @@ export class CatalogueView {
   }
 }
 
-/** A model that is no preset, and so has all that a call needs. */
+/** A model that is not a preset, so its provider fields are set. */
 export type BaseModel = ModelRow & { provider: string; providerModel: string; maxOutputTokens: number };
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
@@ -70,7 +70,7 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
   return groups;
 }
 
-/** One of them by its weight; `random` is from 0 up to 1. */
+/** Picks one target by weight; `random` is at least 0 and below 1. */
 export function pickByWeight<T extends { weight: number }>(targets: readonly T[], random: number): T | undefined {
   const total = targets.reduce((sum, { weight }) => sum + weight, 0);
   let left = random * total;
@@ -80,7 +80,7 @@ export function pickByWeight<T extends { weight: number }>(targets: readonly T[]
   });
 }
 
-/** Whether a key may call what is known by any of these names. */
+/** Whether a key may call a model that has these names and scopes. */
 export function mayCall(
   key: Pick<KeyViewer, "models" | "scopes">,
   { names, scopes }: { names: readonly string[]; scopes: readonly string[] },

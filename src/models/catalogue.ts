@@ -10,52 +10,52 @@ import type { Providers } from "./providers/registry.ts";
 import { type AliasRow, type ModelRow, type PriceRow, readCatalogue } from "./store.ts";
 
 /**
- * The catalogue as calls see it: what a name stands for now, at what price, and who answers when it fails. Reading it
- * takes no query: it is small, kept for five seconds, and read anew when a change of it is heard.
+ * The catalogue of models as calls see it: the model, the price and the fallbacks of a name. A lookup needs no query:
+ * the catalogue is small, is cached for five seconds, and is read again after a change.
  */
 export type Modality = "TEXT" | "IMAGE" | "EMBEDDING";
 
-/** One way to answer a call: a model with the terms that go with it. */
+/** One way to answer a call: a model with its settings. */
 export interface CallableModel {
-  /** Of the model itself, also where a preset was asked for. */
+  /** Of the model itself, also when a preset was requested. */
   id: string;
   name: string;
-  /** Under each of these a key may have been allowed to call it, when it is asked in another's place. */
+  /** The names by which a key's allowlist may contain it. */
   names: readonly string[];
   scopes: readonly string[];
   provider: string;
-  /** The provider's own name of it. */
+  /** The provider's name of the model. */
   providerModel: string;
   maxOutputTokens: number;
   modalities: readonly Modality[];
   price: PriceRow;
-  /** Whose price that is: of the model, or of the preset that runs on it. */
+  /** The id of the model or preset that has the price. */
   pricedId: string;
   terms: Terms;
   limits: CallLimits;
   retries: number;
-  /** Whether an answer without the format that was asked for is asked for once more. */
+  /** Whether an answer that misses the requested format is repaired by a second attempt. */
   repairFormat: boolean;
-  /** What one image counts as at most, in input tokens. */
+  /** The most input tokens that one image counts as. */
   imageTokens: number;
   breaker: Breaker;
   runner: Provider;
 }
 
-/** What a name stands for: a model or preset, who may call it, and who answers, in the order in which they are asked. */
+/** The meaning of a name: a model or preset, its permissions, and its candidates in the order in which they are tried. */
 export interface Route {
   id: string;
   name: string;
-  /** Under each of these a key may have been allowed to call it. */
+  /** The names by which a key's allowlist may contain it. */
   names: readonly string[];
   scopes: readonly string[];
   candidates: readonly CallableModel[];
 }
 
-/** What a quote promised: the model that was picked, and the price of each that may answer. */
+/** The promise of a quote: the picked model, and the price of each candidate. */
 export interface Promised {
   modelId: string;
-  /** The version, by the id of the model that has it. */
+  /** The price version, by the id of its model. */
   priceIds: Record<string, string>;
 }
 
@@ -78,7 +78,7 @@ const trustedMs = 5_000;
 export interface CatalogueOptions {
   db: Database;
   providers: Providers;
-  /** How long an answer may take when its model does not say. */
+  /** The timeout of an answer when its model has none. */
   totalMs: number;
   random?: () => number;
 }
@@ -88,14 +88,14 @@ export class Catalogue {
   readonly #breakers = new Breakers();
   #view: Promise<CatalogueView> | undefined;
   #expiresAtMs = 0;
-  /** By the entry that was asked for, which belongs to one view: it is the same for all calls. */
+  /** By the requested entry of one snapshot: the same for all calls. */
   readonly #made = new WeakMap<ModelRow, { terms: ModelRow; model: CallableModel }[]>();
 
   constructor(options: CatalogueOptions) {
     this.#options = options;
   }
 
-  /** What is known may be out of date: the next look reads it anew. */
+  /** Marks the cached snapshot as stale, so that the next lookup reads the catalogue again. */
   forget(): void {
     this.#expiresAtMs = 0;
   }
@@ -110,7 +110,7 @@ export class Catalogue {
     return view.models.map((model) => this.#listed(view, model));
   }
 
-  /** By name. A key sees what it may call now; people see all. */
+  /** Sorted by name. A key sees the models that it may call now; users see all. */
   async visibleTo(viewer: Viewer): Promise<ListedModel[]> {
     const all = await this.list();
     if (viewer.kind === "USER") return all;
@@ -136,7 +136,7 @@ export class Catalogue {
   }
 
   /**
-   * Who answers a call of this name, at the prices of now or at those that are promised.
+   * The candidates for a call of this name, at current prices or at promised ones.
    * @throws NOT_FOUND, MODEL_UNPRICED, or UNAVAILABLE when its provider is not configured here
    */
   async route(name: string, promised?: Promised): Promise<Route> {
@@ -151,7 +151,7 @@ export class Catalogue {
     return { id, name: entry.name, names, scopes, candidates: [first, ...others] };
   }
 
-  /** The view of now, for whoever needs more of it than a call does. */
+  /** The current snapshot. */
   read(): Promise<CatalogueView> {
     const now = performance.now();
     if (!this.#view || now >= this.#expiresAtMs) {
@@ -175,7 +175,7 @@ export class Catalogue {
     const { random = Math.random } = this.#options;
     const target = targets.find(({ modelId }) => modelId === wantedId) ?? pickByWeight(targets, random());
     if (target) return { entry: view.byId(target.modelId) as ModelRow, alias: name };
-    // Ollama means `:latest` where no tag is given, and so do its users.
+    // Without a tag, Ollama and its users mean `:latest`.
     const latest = view.byName(`${name}:latest`);
     return latest ? { entry: latest } : {};
   }
@@ -222,7 +222,7 @@ export class Catalogue {
     };
   }
 
-  /** A preset takes its terms along to a model that takes its place; another preset has its own. */
+  /** A preset keeps its settings when a model takes its place. A preset that takes its place has its own. */
   #fallback(view: CatalogueView, entry: ModelRow, name: string, promised: Promised | undefined) {
     const other = view.byName(name);
     if (!other?.enabled || view.baseOf(other).id === view.baseOf(entry).id) return undefined;
@@ -230,7 +230,7 @@ export class Catalogue {
       const terms = other.baseId === null && entry.baseId !== null ? entry : other;
       return this.#callable(view, other, terms, promised);
     } catch (error) {
-      // One that is not priced, or whose provider is not here, cannot take anyone's place.
+      // A model without a price or without a configured provider cannot be a fallback.
       if (error instanceof AppError) return undefined;
       throw error;
     }
@@ -249,10 +249,10 @@ export class Catalogue {
   }
 }
 
-/** What the model says itself, and over it what `terms` says: the model again, a preset of it, or another's preset. */
+/** The settings of the base model, overridden by those of `entry`: the same model, a preset of it, or another's preset. */
 function termsOf(base: BaseModel, { system, parameters, locked, baseId }: ModelRow): Terms {
   const { providerOptions, ...plain } = parameters;
-  // Another provider would not know what to make of them.
+  // Another provider would not understand them.
   const options = baseId === null || baseId === base.id ? providerOptions : undefined;
   const merged = { ...base.parameters.providerOptions, ...options };
   const hasOptions = Object.keys(merged).length > 0;
@@ -267,7 +267,7 @@ function policyOf({ breakerFailures, breakerOpenSeconds }: BaseModel): BreakerPo
   return { failures: breakerFailures, openMs: breakerOpenSeconds * 1000 };
 }
 
-/** What is not said is what the provider can do; only images must be said, because not every model sees them. */
+/** By default the capabilities of the provider. IMAGE must be set, because not every model accepts images. */
 function modalitiesOf(entry: ModelRow, base: BaseModel, runner: Provider | undefined): readonly Modality[] {
   return entry.modalities ?? base.modalities ?? (runner?.embed ? ["TEXT", "EMBEDDING"] : ["TEXT"]);
 }
@@ -277,7 +277,7 @@ function unpriced(model: string): AppError {
   return new AppError("MODEL_UNPRICED", { details: { model, pricedBy } });
 }
 
-/** Only what is set. */
+/** Only the values that are set. */
 function given<T extends Record<string, number | null>>(values: T): { [K in keyof T]?: number } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as {
     [K in keyof T]?: number;

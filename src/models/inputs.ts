@@ -2,190 +2,237 @@ import { Field, Float, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { Modality, ModelParameter } from "./types.ts";
 
-@InputType({ description: "How a model chooses its words." })
+@InputType({ description: "Sampling parameters of a model." })
 export abstract class SamplingInput {
-  @Field(() => Float, { nullable: true, description: "0 to 2." })
+  @Field(() => Float, { nullable: true, description: "Sampling temperature, 0 to 2." })
   temperature?: number | null;
 
-  @Field(() => Float, { nullable: true, description: "0 to 1." })
+  @Field(() => Float, { nullable: true, description: "Nucleus sampling (top-p), 0 to 1." })
   topP?: number | null;
 
   @Field(() => [String], {
     nullable: true,
-    description: "Texts that end the answer: at most 4, of at most 100 characters.",
+    description: "Stop sequences: strings at which the answer ends; at most 4, each of 1 to 100 characters.",
   })
   stop?: string[] | null;
 
-  @Field(() => Int, { nullable: true, description: "For providers that can repeat an answer." })
+  @Field(() => Int, { nullable: true, description: "A seed for repeatable answers, for providers that support it." })
   seed?: number | null;
 }
 
 @InputType({
-  description: "What goes with each call unless the caller says otherwise. It takes the place of what was there.",
+  description: "Default parameters of each call. They replace all earlier default parameters.",
 })
 export class ModelParametersInput extends SamplingInput {
-  @Field(() => Int, { nullable: true, description: "When the caller names none; at least 1." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The output limit of a call that sets none, in tokens; at least 1.",
+  })
   maxOutputTokens?: number | null;
 
   @Field(() => GraphQLAnyJson, {
     nullable: true,
     description:
-      'An object of at most 16,384 bytes that goes to the provider as it is: `{"num_ctx": 8192, "keep_alive": "10m"}` for Ollama.',
+      'Options sent to the provider unchanged: an object of at most 16,384 bytes, such as `{"num_ctx": 8192, "keep_alive": "10m"}` for Ollama.',
   })
   providerOptions?: unknown;
 }
 
-@InputType({ description: "How long a call may take, in milliseconds, 10 to 3,600,000; 0 is as the server has it." })
+@InputType({
+  description:
+    "Timeouts of a model's calls, in milliseconds, each 10 to 3,600,000. 0 restores the server's default; an absent timeout stays as it is.",
+})
 export class ModelTimeoutsInput {
-  @Field(() => Int, { nullable: true, description: "Until a connection stands; 5,000 as the server has it." })
+  @Field(() => Int, { nullable: true, description: "The time to connect to the provider; 5,000 by default." })
   connectMs?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "Until a stream begins; the server's `totalMs` if not set." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The time until the first byte of a stream; the server's `totalMs` by default.",
+  })
   firstByteMs?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "The longest pause within an answer; 30,000 as the server has it." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The longest pause between two pieces of an answer; 30,000 by default.",
+  })
   idleMs?: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "From the first try to the end of the answer; PROVIDER_TIMEOUT_SECONDS as the server has it.",
+    description:
+      "The total time, from the first attempt to the end of the answer; PROVIDER_TIMEOUT_SECONDS by default.",
   })
   totalMs?: number | null;
 }
 
-@InputType({ description: "When a model that fails is left alone for a while." })
+@InputType({ description: "The circuit breaker of a model: when and how long it is disabled after failures." })
 export class CircuitBreakerInput {
-  @Field(() => Int, { nullable: true, description: "After so many failures in a row, 0 to 1,000; 0 for never." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The number of failures in a row that open the circuit breaker, 0 to 1,000; 0 for never.",
+  })
   failures?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "For so many seconds, 1 to 3,600." })
+  @Field(() => Int, { nullable: true, description: "How long the circuit breaker stays open, in seconds, 1 to 3,600." })
   openSeconds?: number | null;
 }
 
-@InputType({ description: "What a model and a preset have in common." })
+@InputType({ description: "Fields that models and presets share." })
 abstract class ModelTermsInput {
-  @Field(() => String, { description: "1 to 200 characters of letters, digits and . _ : / @ + -" })
+  @Field(() => String, { description: "The unique name: 1 to 200 letters, digits and `.` `_` `:` `/` `@` `+` `-`." })
   name!: string;
 
-  @Field(() => String, { nullable: true, description: "For people, at most 1,000 characters." })
+  @Field(() => String, { nullable: true, description: "A description for users, at most 1,000 characters." })
   description?: string | null;
 
-  @Field(() => [Modality], { nullable: true, description: "What it can do; an empty list leaves it to the provider." })
+  @Field(() => [Modality], {
+    nullable: true,
+    description: "The capabilities of the model. An empty list restores the provider's default.",
+  })
   modalities?: `${Modality}`[] | null;
 
   @Field(() => [String], {
     nullable: true,
-    description: "Scopes of the form `model:…`, at most 20; a key needs each of them.",
+    description:
+      "Scopes that a key must have to call the model, of the form `model:…`, at most 20. The key needs all of them.",
   })
   scopes?: string[] | null;
 
   @Field(() => String, {
     nullable: true,
-    description: "Instructions that go before everything else, at most 65,536 bytes; an empty text takes them away.",
+    description:
+      "The system text: instructions that are sent before all messages, at most 65,536 bytes. An empty string removes it.",
   })
   system?: string | null;
 
-  @Field(() => ModelParametersInput, { nullable: true, description: "What goes with each call." })
+  @Field(() => ModelParametersInput, { nullable: true, description: "Default parameters of each call." })
   parameters?: ModelParametersInput | null;
 
-  @Field(() => [ModelParameter], { nullable: true, description: "Which of these the caller may not override." })
+  @Field(() => [ModelParameter], { nullable: true, description: "Parameters that callers must not set." })
   locked?: string[] | null;
 
   @Field(() => [String], {
     nullable: true,
     description:
-      "Names of models and presets that are asked in its place, at most 5. A preset's own come before its base's.",
+      "Fallbacks: names of models and presets that are tried when this one fails, at most 5. A preset without fallbacks uses those of its base.",
   })
   fallbacks?: string[] | null;
 
-  @Field(() => Boolean, { nullable: true, description: "Whether it can be called; true for a new one." })
+  @Field(() => Boolean, {
+    nullable: true,
+    description: "Whether the model can be called; true by default for a new one.",
+  })
   enabled?: boolean | null;
 }
 
-@InputType({ description: "A model to add, or to change if the name exists. What is left out stays as it is." })
+@InputType({
+  description: "A model to create, or to update if the name exists. A field that is absent stays as it is.",
+})
 export class UpsertModelInput extends ModelTermsInput {
   @Field(() => String, {
     nullable: true,
-    description: "`echo`, `ollama` or a service. Required for a new model.",
+    description:
+      "The provider that runs the model: `echo`, `ollama` or the name of a service. Required for a new model.",
   })
   provider?: string | null;
 
-  @Field(() => String, { nullable: true, description: "The provider's own name of it; the name when absent." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The provider's name of the model; `name` by default for a new model.",
+  })
   providerModel?: string | null;
 
-  @Field(() => Int, { nullable: true, description: "Tokens of input and output together, at least 1." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The context length: the most tokens of input and output together, at least 1.",
+  })
   contextLength?: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "The most output tokens of one call, 1 to 1,000,000; 4,096 for a new model.",
+    description: "The most output tokens of one call, 1 to 1,000,000; 4,096 by default for a new model.",
   })
   maxOutputTokens?: number | null;
 
   @Field(() => Boolean, {
     nullable: true,
-    description: "As `Model.repairFormat`; false for a new model.",
+    description:
+      "Whether answers that miss the requested format are repaired, see `Model.repairFormat`; false by default for a new model.",
   })
   repairFormat?: boolean | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "The most input tokens that one image counts as, 1 to 100,000; 16,384 for a new model.",
+    description:
+      "The input tokens that a call reserves for each image, 1 to 100,000; 16,384 by default for a new model.",
   })
   imageTokens?: number | null;
 
-  @Field(() => ModelTimeoutsInput, { nullable: true, description: "How long a call may take." })
+  @Field(() => ModelTimeoutsInput, { nullable: true, description: "Timeouts of a call." })
   timeouts?: ModelTimeoutsInput | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "As `Model.maxResponseBytes`, 1,024 to 268,435,456; 0 leaves it to the server.",
+    description:
+      "The most bytes that the provider may send for one call, 1,024 to 268,435,456. 0 restores the server's default.",
   })
   maxResponseBytes?: number | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "How often a call that failed before its first byte is tried again, 0 to 5, within `totalMs`; 0 for a new model. Waits in between grow, and respect `Retry-After`.",
+      "The number of retries of a call that failed before the first byte, 0 to 5; 0 by default for a new model. All retries must end within `totalMs`. The pauses between them grow and respect `Retry-After`.",
   })
   retries?: number | null;
 
   @Field(() => CircuitBreakerInput, {
     nullable: true,
-    description: "When it is left alone; for a new model after 10 failures in a row, for 15 seconds.",
+    description: "The circuit breaker. By default a new model is disabled for 15 seconds after 10 failures in a row.",
   })
   breaker?: CircuitBreakerInput | null;
 }
 
 @InputType({
   description:
-    "A preset to add, or to change if the name exists: a model under a name of its own, with a system text and parameters. What is left out stays as it is.",
+    "A preset to create, or to update if the name exists. A preset is a model under another name, with a system text and parameters of its own. A field that is absent stays as it is.",
 })
 export class UpsertPresetInput extends ModelTermsInput {
-  @Field(() => String, { nullable: true, description: "The model that it runs on. Required for a new preset." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The name of the model that the preset is based on. Required for a new preset.",
+  })
   base?: string | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "The most output tokens of one call, 1 to 1,000,000, and no more than its base's.",
+    description: "The most output tokens of one call, 1 to 1,000,000. The base's limit holds if it is lower.",
   })
   maxOutputTokens?: number | null;
 }
 
-@InputType({ description: "One of the models or presets that an alias is to stand for." })
+@InputType({ description: "One target of an alias: a model or a preset." })
 export class AliasTargetInput {
   @Field(() => String, { description: "The name of the model or preset." })
   model!: string;
 
-  @Field(() => Int, { nullable: true, defaultValue: 1, description: "Its share against the others, 1 to 1,000,000." })
+  @Field(() => Int, {
+    nullable: true,
+    defaultValue: 1,
+    description: "The target's share of the calls, relative to the weights of the other targets: 1 to 1,000,000.",
+  })
   weight?: number | null;
 }
 
-@InputType({ description: "An alias to add, or to point elsewhere if the name exists." })
+@InputType({ description: "An alias to create, or to update if the name exists." })
 export class UpsertModelAliasInput {
-  @Field(() => String, { description: "As the name of a model, and not the name of one." })
+  @Field(() => String, {
+    description: "The alias: formed like the name of a model, but not the name of a model or preset.",
+  })
   name!: string;
 
-  @Field(() => [AliasTargetInput], { description: "What it is to stand for from now on, 1 to 10." })
+  @Field(() => [AliasTargetInput], {
+    description: "The targets of the alias, 1 to 10. They replace all earlier targets.",
+  })
   targets!: AliasTargetInput[];
 }

@@ -4,7 +4,7 @@ import { badInput } from "../errors.ts";
 import { checkSampling } from "../guard/input.ts";
 import type { NewModel } from "./store.ts";
 
-/** What an admin may say of a model or a preset: read and judged here, whichever door it came through. */
+/** The fields of a model or preset that an admin may set, as received from GraphQL or REST. */
 export interface GivenModel {
   name: string;
   providerModel?: string | null | undefined;
@@ -42,7 +42,7 @@ export interface GivenTimeouts {
   totalMs?: number | null | undefined;
 }
 
-/** What is always there in a row, and what of it a change may leave out. */
+/** The settings that every row of a model or preset has. */
 export type ModelTerms = Omit<NewModel, "id" | "name" | "baseId" | "provider" | "providerModel" | "maxOutputTokens">;
 
 const maxOutputTokensMax = 1_000_000;
@@ -63,12 +63,12 @@ export function isModelName(text: string): boolean {
   return /^[\w.:/@+-]{1,200}$/.test(text);
 }
 
-/** The name of a model, preset or alias, or a provider's own name of one. */
+/** Checks the name of a model, preset or alias, or a provider's name of a model. */
 export function checkModelName(text: string, field: string): void {
-  if (!isModelName(text)) throw badInput(`${field} is not the name of a model.`, { field });
+  if (!isModelName(text)) throw badInput(`${field} must be 1 to 200 letters, digits or . _ : / @ + -.`, { field });
 }
 
-/** What a row has from the start. */
+/** The settings of a new model. */
 export const defaultTerms: ModelTerms = {
   description: null,
   contextLength: null,
@@ -92,14 +92,15 @@ export const defaultTerms: ModelTerms = {
 };
 
 /**
- * The terms after a change; what is left out stays as it was. An empty text or list, and a timeout or size of 0, take
- * a value away.
- * @throws BAD_USER_INPUT naming what is wrong
+ * The settings after a change. An absent field stays as it was. An empty string or list, and a timeout or size of 0,
+ * restore the default.
+ * @throws BAD_USER_INPUT with the name of the field
  */
 export function readModelTerms(change: GivenModel, before: ModelTerms = defaultTerms): ModelTerms {
   const { description, contextLength, system, parameters, breaker, timeouts } = change;
   checkModelName(change.name, "name");
-  if ((description?.length ?? 0) > descriptionLengthMax) throw badInput("description is too long.");
+  if ((description?.length ?? 0) > descriptionLengthMax)
+    throw badInput(`description must have at most ${descriptionLengthMax} characters.`);
   checkWithin(contextLength, 1, Number.MAX_SAFE_INTEGER, "contextLength");
   checkWithin(change.maxOutputTokens, 1, maxOutputTokensMax, "maxOutputTokens");
   checkWithin(change.retries, 0, retriesMax, "retries");
@@ -107,7 +108,7 @@ export function readModelTerms(change: GivenModel, before: ModelTerms = defaultT
   checkWithin(breaker?.failures, 0, breakerFailuresMax, "breaker.failures");
   checkWithin(breaker?.openSeconds, 1, waitMsMax / 1000, "breaker.openSeconds");
   if (Buffer.byteLength(system ?? "") > systemBytesMax) {
-    throw badInput(`system has at most ${systemBytesMax} bytes.`, { field: "system" });
+    throw badInput(`system must have at most ${systemBytesMax} bytes.`, { field: "system" });
   }
   return {
     description: description ?? before.description,
@@ -155,9 +156,9 @@ function readParameters(given: GivenParameters): ModelParameters {
   const { temperature, topP, maxOutputTokens, stop, seed, providerOptions } = given;
   const isObject = typeof providerOptions === "object" && !Array.isArray(providerOptions);
   if (providerOptions != null && !isObject)
-    throw badInput("providerOptions is an object.", { field: "providerOptions" });
+    throw badInput("providerOptions must be an object.", { field: "providerOptions" });
   if (Buffer.byteLength(JSON.stringify(providerOptions ?? {})) > optionsBytesMax) {
-    throw badInput(`providerOptions has at most ${optionsBytesMax} bytes.`, { field: "providerOptions" });
+    throw badInput(`providerOptions must have at most ${optionsBytesMax} bytes.`, { field: "providerOptions" });
   }
   return {
     ...(temperature != null && { temperature }),
@@ -177,14 +178,17 @@ function readList<T extends string>(
 ): T[] | undefined {
   if (list == null) return undefined;
   const wrong = list.find((item) => !isOne(item));
-  if (wrong !== undefined) throw badInput(`"${wrong}" does not belong into ${field}.`, { field });
-  if (list.length > lengthMax) throw badInput(`${field} has at most ${lengthMax} entries.`, { field });
+  if (wrong !== undefined) throw badInput(`${field} must not contain "${wrong}".`, { field });
+  if (list.length > lengthMax) throw badInput(`${field} must have at most ${lengthMax} items.`, { field });
   return [...new Set(list)];
 }
 
 function checkWithin(value: number | null | undefined, min: number, max: number, field: string): void {
   if (value == null || (value >= min && value <= max)) return;
-  throw badInput(max === Number.MAX_SAFE_INTEGER ? `${field} is at least ${min}.` : `${field} is ${min} to ${max}.`, {
-    field,
-  });
+  throw badInput(
+    max === Number.MAX_SAFE_INTEGER ? `${field} must be at least ${min}.` : `${field} must be ${min} to ${max}.`,
+    {
+      field,
+    },
+  );
 }

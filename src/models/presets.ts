@@ -3,8 +3,8 @@ import { badInput } from "../errors.ts";
 import type { ChatMessage, ProviderCall } from "./providers/provider.ts";
 
 /**
- * What a model or a preset says beside the caller's words: its system text and its parameters. The caller's own value
- * wins, unless that parameter is locked, in which case giving one is refused rather than ignored.
+ * Settings that a model or preset adds to a call: system text and default parameters. The caller's own value takes
+ * precedence. For a locked parameter, a caller's value is refused rather than ignored.
  */
 export interface Terms {
   system: string | null;
@@ -12,13 +12,13 @@ export interface Terms {
   locked: readonly string[];
 }
 
-/** What a caller asks for, before it is known which model answers. */
+/** The caller's request, before the model that answers is known. */
 export interface AskedCall {
   call: Omit<ProviderCall, "model" | "maxOutputTokens">;
   maxOutputTokens: number | undefined;
 }
 
-/** By the name on the wire. */
+/** By the name in GraphQL. */
 export const lockable = {
   SYSTEM: "system",
   TEMPERATURE: "temperature",
@@ -32,7 +32,7 @@ export type Lockable = keyof typeof lockable;
 
 const isSystem = ({ role }: ChatMessage) => role === "system";
 
-/** @throws BAD_USER_INPUT when the caller gives what is locked */
+/** @throws BAD_USER_INPUT when the caller sets a locked parameter */
 export function checkLocks(
   name: string,
   { locked }: Pick<Terms, "locked">,
@@ -42,14 +42,14 @@ export function checkLocks(
   const given = { ...call, maxOutputTokens, system: call.messages.find(isSystem) };
   for (const lock of locked) {
     const field = lockable[lock as Lockable];
-    if (given[field] !== undefined) throw badInput(`${name} sets ${field} itself; leave it out.`, { field });
+    if (given[field] !== undefined) throw badInput(`${field} must not be set for ${name}, which locks it.`, { field });
   }
 }
 
-/** The call as it goes to a model with these terms. */
+/** The call with the settings of a model applied. */
 export function applyTerms({ system, parameters, locked }: Terms, asked: AskedCall): AskedCall {
   const { call, maxOutputTokens } = asked;
-  // Most models say nothing, and every call comes by here.
+  // A fast path for every call: most models have no settings.
   if (system === null && locked.length === 0 && Object.keys(parameters).length === 0) return asked;
   const { maxOutputTokens: outputDefault, providerOptions, ...defaults } = parameters;
   const forced = (lock: Lockable) => locked.includes(lock);

@@ -25,7 +25,7 @@ export class ModelsResolver {
 
   @Directive("@authenticated")
   @Query(() => [Model], {
-    description: "The models and presets by name. A key sees those that it may call; people see all.",
+    description: "Models and presets, sorted by name. An API key sees those that it is allowed to call; users see all.",
   })
   async models(@Ctx() context: Context): Promise<Model[]> {
     return (await this.#parts.catalogue.visibleTo(viewerOf(context))).map(toModel);
@@ -33,7 +33,8 @@ export class ModelsResolver {
 
   @Directive("@authenticated")
   @Query(() => [ModelAlias], {
-    description: "The aliases by name. A key sees those of which it may call every target; people see all.",
+    description:
+      "Aliases, sorted by name. An API key sees those whose targets it is allowed to call, all of them; users see all.",
   })
   modelAliases(@Ctx() context: Context): Promise<ModelAlias[]> {
     return this.#parts.catalogue.aliasesVisibleTo(viewerOf(context));
@@ -42,10 +43,10 @@ export class ModelsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Model, {
     description:
-      "Adds or changes a model. A new one has no price and cannot be called yet. Fails with CONFLICT for the name of a preset or an alias.",
+      "Creates or updates a model. A new model has no price and cannot be called yet. Requires ADMIN. Fails with BAD_USER_INPUT, and with CONFLICT for the name of a preset or an alias.",
   })
   async upsertModel(
-    @Arg("input", () => UpsertModelInput) input: UpsertModelInput,
+    @Arg("input", () => UpsertModelInput, { description: "The model." }) input: UpsertModelInput,
     @Ctx() context: Context,
   ): Promise<Model> {
     return toModel(await this.#parts.models.upsert(originOf(context), input));
@@ -54,10 +55,10 @@ export class ModelsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Model, {
     description:
-      "Adds or changes a preset, as Ollama's Modelfile has it. It costs what its base costs until it has a price of its own. Fails with CONFLICT for the name of a model or an alias.",
+      "Creates or updates a preset, similar to a Modelfile of Ollama. It has the price of its base until it gets its own. Requires ADMIN. Fails with BAD_USER_INPUT, and with CONFLICT for the name of a model or an alias.",
   })
   async upsertPreset(
-    @Arg("input", () => UpsertPresetInput) input: UpsertPresetInput,
+    @Arg("input", () => UpsertPresetInput, { description: "The preset." }) input: UpsertPresetInput,
     @Ctx() context: Context,
   ): Promise<Model> {
     return toModel(await this.#parts.models.upsertPreset(originOf(context), input));
@@ -65,19 +66,21 @@ export class ModelsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ModelAlias, {
-    description: "Adds an alias, or points it elsewhere. Fails with CONFLICT for the name of a model or a preset.",
+    description:
+      "Creates or updates an alias. Requires ADMIN. Fails with BAD_USER_INPUT, and with CONFLICT for the name of a model or a preset.",
   })
   upsertModelAlias(
-    @Arg("input", () => UpsertModelAliasInput) input: UpsertModelAliasInput,
+    @Arg("input", () => UpsertModelAliasInput, { description: "The alias and its targets." })
+    input: UpsertModelAliasInput,
     @Ctx() context: Context,
   ): Promise<ModelAlias> {
     return this.#parts.aliases.upsert(originOf(context), input);
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Mutation(() => Boolean, { description: "Takes an alias away. Fails with NOT_FOUND." })
+  @Mutation(() => Boolean, { description: "Deletes an alias. Requires ADMIN. Fails with NOT_FOUND." })
   removeModelAlias(
-    @Arg("name", () => String, { description: "The alias." }) name: string,
+    @Arg("name", () => String, { description: "The alias to delete." }) name: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
     return this.#parts.aliases.remove(originOf(context), name);
@@ -85,10 +88,11 @@ export class ModelsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ModelPrice, {
-    description: "Adds a version of the price of a model or preset; earlier ones stay. Fails with NOT_FOUND.",
+    description:
+      "Sets the price of a model or preset by adding a version. Earlier versions stay. Requires ADMIN. Fails with NOT_FOUND or BAD_USER_INPUT, and with CONFLICT when another price was added at the same time.",
   })
   async setModelPrice(
-    @Arg("input", () => SetModelPriceInput) input: SetModelPriceInput,
+    @Arg("input", () => SetModelPriceInput, { description: "The model and its rates." }) input: SetModelPriceInput,
     @Ctx() context: Context,
   ): Promise<ModelPrice> {
     return toModelPrice(await this.#parts.prices.set(originOf(context), input), input.model);

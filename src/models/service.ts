@@ -20,15 +20,15 @@ import {
 } from "./store.ts";
 
 /**
- * Adds and changes models and presets. A name means one thing only, be it a model, a preset or an alias; none is ever
- * taken away again, because the ledger names it.
+ * Creates and updates models and presets. A name belongs to one model, preset or alias only. Models and presets are
+ * never deleted, because the ledger refers to them.
  */
 export interface ModelChange extends GivenModel {
   provider?: string | null | undefined;
 }
 
 export interface PresetChange extends GivenModel {
-  /** The model that it runs on. */
+  /** The name of the model that the preset is based on. */
   base?: string | null | undefined;
 }
 
@@ -71,14 +71,14 @@ export class ModelsService {
       const terms = readModelTerms(change, before);
       await this.#checkFallbacks(tx, change.name, terms.fallbacks);
       const baseId = change.base == null ? before?.baseId : (await this.#base(tx, change.base)).id;
-      if (!baseId) throw badInput("A new preset needs a base.", { field: "base" });
+      if (!baseId) throw badInput("base must be set for a new preset.", { field: "base" });
       const maxOutputTokens = change.maxOutputTokens ?? before?.maxOutputTokens ?? null;
       return { ...terms, baseId, provider: null, providerModel: null, maxOutputTokens };
     });
   }
 
   /**
-   * Adds a model that was found where it runs, at `rates` or without a price. One that is there stays as it is.
+   * Adds a model that its provider lists, at `rates` or without a price. A model that exists stays as it is.
    * @returns whether it was added
    */
   async addFound(
@@ -90,7 +90,7 @@ export class ModelsService {
     const terms = { ...defaultTerms, description, contextLength, modalities };
     const row = { id: newId(), name, baseId: null, provider, providerModel, ...terms, maxOutputTokens };
     const { db, catalogue } = this.#options;
-    // Looked for without the lock first: this is asked again and again for what has long been there.
+    // Checked without the lock first: discovery repeats this for models that already exist.
     if (await modelByName(db.orm, name)) return false;
     const added = await db.transaction(async (tx) => {
       await lockCatalogue(tx);
@@ -106,7 +106,7 @@ export class ModelsService {
     return added;
   }
 
-  /** `judge` makes the row of the change and of what was there before. */
+  /** `judge` returns the new row, from the row before it. */
   async #write(
     origin: Origin,
     { name }: { name: string },
@@ -117,7 +117,8 @@ export class ModelsService {
     await db.transaction(async (tx) => {
       await lockCatalogue(tx);
       const before = await modelByName(tx, name);
-      if (await modelByAlias(tx, name)) throw new AppError("CONFLICT", { message: `${name} is an alias.` });
+      if (await modelByAlias(tx, name))
+        throw new AppError("CONFLICT", { message: `The name ${name} is in use by an alias.` });
       const after = await upsertModel(tx, { id: before?.id ?? newId(), name, ...(await judge(tx, before)) });
       const action = `${after.baseId === null ? "model" : "preset"}.${before ? "update" : "create"}`;
       await this.#recorded(tx, origin, action, { before: before ?? null, after });
@@ -130,7 +131,7 @@ export class ModelsService {
 
   async #provider(name: string | null | undefined): Promise<string> {
     const { catalogue, providers } = this.#options;
-    // Services that another server was told of are known once the catalogue has been read.
+    // Reading the catalogue brings in services that were added through another server.
     await catalogue.read();
     if (name && providers.has(name)) return name;
     throw badInput(`provider must be one of: ${providers.names.join(", ")}.`, { field: "provider" });
@@ -138,16 +139,16 @@ export class ModelsService {
 
   async #base(tx: Executor, name: string): Promise<ModelRow> {
     const base = await modelByName(tx, name);
-    if (!base) throw badInput("base names no model.", { field: "base" });
-    if (base.baseId !== null) throw badInput("base is a preset itself; name the model it runs on.", { field: "base" });
+    if (!base) throw badInput("base must be the name of a model.", { field: "base" });
+    if (base.baseId !== null) throw badInput("base must be a model, not a preset.", { field: "base" });
     return base;
   }
 
   async #checkFallbacks(tx: Executor, name: string, fallbacks: string[]): Promise<void> {
     for (const fallback of fallbacks) {
-      if (fallback === name) throw badInput("A model cannot take its own place.", { field: "fallbacks" });
+      if (fallback === name) throw badInput("fallbacks must not contain the model itself.", { field: "fallbacks" });
       if (await modelByName(tx, fallback)) continue;
-      throw badInput(`"${fallback}" names no model or preset.`, { field: "fallbacks" });
+      throw badInput(`fallbacks must be models or presets; "${fallback}" is neither.`, { field: "fallbacks" });
     }
   }
 
@@ -165,15 +166,15 @@ export class ModelsService {
 interface AddedAs {
   provider: string;
   providerModel?: string;
-  /** What the audit calls it. */
+  /** The action of the audit event. */
   action: "model.create" | "model.import";
   rates?: GivenRates | undefined;
 }
 
 function isPreset(name: string): AppError {
-  return new AppError("CONFLICT", { message: `${name} is a preset; change it with upsertPreset.` });
+  return new AppError("CONFLICT", { message: `${name} is a preset. Use upsertPreset to update it.` });
 }
 
 function isModel(name: string): AppError {
-  return new AppError("CONFLICT", { message: `${name} is a model, not a preset; change it with upsertModel.` });
+  return new AppError("CONFLICT", { message: `${name} is a model, not a preset. Use upsertModel to update it.` });
 }

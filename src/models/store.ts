@@ -38,7 +38,7 @@ export async function readCatalogue(tx: Executor): Promise<CatalogueRows> {
   };
 }
 
-/** Of two changes of the catalogue one waits for the other, so that no name can come to mean two things. */
+/** Makes changes of the catalogue wait for each other, so that no name gets two meanings. */
 export async function lockCatalogue(tx: Executor): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(7461005)`);
 }
@@ -138,7 +138,7 @@ export async function deleteService(tx: Executor, name: string): Promise<void> {
   await tx.delete(modelServices).where(eq(modelServices.name, name));
 }
 
-/** One that can be called and runs there, if there is any. */
+/** An enabled model that runs on the service, if there is any. */
 export async function modelOfService(tx: Executor, service: string): Promise<ModelRow | undefined> {
   const [row] = await tx
     .select()

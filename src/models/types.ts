@@ -12,11 +12,11 @@ export enum Modality {
 }
 registerEnumType(Modality, {
   name: "Modality",
-  description: "What a model can do.",
+  description: "A capability of a model.",
   valuesConfig: {
-    TEXT: { description: "Answers in text: for `generate`." },
-    IMAGE: { description: "Takes images in messages beside text." },
-    EMBEDDING: { description: "Makes vectors: for `embed`." },
+    TEXT: { description: "Generates text: for `generate`." },
+    IMAGE: { description: "Accepts images in messages beside text." },
+    EMBEDDING: { description: "Creates embedding vectors: for `embed`." },
   },
 });
 
@@ -27,212 +27,260 @@ export enum CircuitState {
 }
 registerEnumType(CircuitState, {
   name: "CircuitState",
-  description: "Whether a model is asked.",
+  description: "The state of a model's circuit breaker.",
   valuesConfig: {
-    CLOSED: { description: "It is asked." },
-    OPEN: { description: "It has failed too often in a row and is left alone; its fallbacks are asked in its place." },
-    HALF_OPEN: { description: "It has been left alone long enough: the next call tries it." },
+    CLOSED: { description: "The model is called as usual." },
+    OPEN: {
+      description:
+        "The model failed too often in a row and is temporarily disabled. Its fallbacks are called in its place.",
+    },
+    HALF_OPEN: {
+      description:
+        "The waiting time is over: one call tries the model, and its result closes or reopens the circuit breaker.",
+    },
   },
 });
 
-/** The names of what can be locked, as an enum of the wire. */
+/** The parameters that can be locked, as a GraphQL enum. */
 export const ModelParameter = Object.fromEntries(Object.keys(lockable).map((name) => [name, name]));
 registerEnumType(ModelParameter, {
   name: "ModelParameter",
-  description: "What a model or preset may set so that callers cannot.",
+  description: "A parameter that a model or preset can lock, so that callers cannot set it.",
   valuesConfig: Object.fromEntries(
-    Object.entries(lockable).map(([name, field]) => [name, { description: `\`${field}\` of a call.` }]),
+    Object.entries(lockable).map(([name, field]) => [name, { description: `The parameter \`${field}\` of a call.` }]),
   ),
 });
 
-@ObjectType({ description: "What goes with each call unless the caller says otherwise.", simpleResolvers: true })
+@ObjectType({
+  description: "Default parameters of a model. The caller's own values take precedence unless they are locked.",
+  simpleResolvers: true,
+})
 export class ModelParameters {
-  @Field(() => Number, { nullable: true, description: "0 to 2." })
+  @Field(() => Number, { nullable: true, description: "Sampling temperature, 0 to 2; null leaves it to the provider." })
   temperature!: number | null;
 
-  @Field(() => Number, { nullable: true, description: "0 to 1." })
+  @Field(() => Number, {
+    nullable: true,
+    description: "Nucleus sampling (top-p), 0 to 1; null leaves it to the provider.",
+  })
   topP!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "When the caller names none." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The output limit of a call that sets none, in tokens; null for the model's own limit.",
+  })
   maxOutputTokens!: number | null;
 
-  @Field(() => [String], { nullable: true, description: "Texts that end the answer." })
+  @Field(() => [String], {
+    nullable: true,
+    description: "Stop sequences: strings at which the answer ends; null for none.",
+  })
   stop!: string[] | null;
 
-  @Field(() => Int, { nullable: true, description: "For providers that can repeat an answer." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "A seed for repeatable answers, for providers that support it; null for none.",
+  })
   seed!: number | null;
 
   @Field(() => GraphQLAnyJson, {
     nullable: true,
-    description: "Given to the provider as it is: `num_ctx` and `keep_alive` for Ollama, `service_tier` for OpenAI.",
+    description:
+      "Options sent to the provider unchanged: `num_ctx` and `keep_alive` for Ollama, `service_tier` for OpenAI. Null for none.",
   })
   providerOptions!: unknown;
 }
 
 @ObjectType({
-  description: "How long a call may take, in milliseconds; null is as the server has it.",
+  description: "Timeouts of a model's calls, in milliseconds. Null means the server's default.",
   simpleResolvers: true,
 })
 export class ModelTimeouts {
-  @Field(() => Int, { nullable: true, description: "Until a connection stands." })
+  @Field(() => Int, { nullable: true, description: "The time to connect to the provider." })
   connectMs!: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "Until a stream begins. An answer in one piece begins when it is finished, and has `totalMs`.",
+    description: "The time until the first byte of a stream. An answer that is not streamed has `totalMs` only.",
   })
   firstByteMs!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "The longest pause within an answer." })
+  @Field(() => Int, { nullable: true, description: "The longest pause between two pieces of an answer." })
   idleMs!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "From the first try to the end of the answer." })
+  @Field(() => Int, { nullable: true, description: "The total time, from the first attempt to the end of the answer." })
   totalMs!: number | null;
 }
 
 @ObjectType({
-  description: "Whether this server asks the model. Each server judges for itself.",
+  description: "The circuit breaker of a model, as this server sees it. Each server has its own.",
   simpleResolvers: true,
 })
 export class ModelCircuit {
-  @Field(() => CircuitState, { description: "The state now." })
+  @Field(() => CircuitState, { description: "The current state." })
   state!: `${CircuitState}`;
 
-  @Field(() => Int, { description: "Failures in a row." })
+  @Field(() => Int, { description: "The number of failures in a row." })
   failures!: number;
 
-  @Field(() => Int, { description: "After so many it opens; 0 if never." })
+  @Field(() => Int, { description: "The number of failures in a row that open the circuit breaker; 0 for never." })
   opensAfter!: number;
 
-  @Field(() => Int, { description: "Milliseconds until it is tried again; 0 when it is not open." })
+  @Field(() => Int, {
+    description: "Milliseconds until the model is tried again; 0 when the circuit breaker is not open.",
+  })
   retryInMs!: number;
 }
 
-@ObjectType({ description: "A model or preset that can be called by its name.", simpleResolvers: true })
+@ObjectType({ description: "A model or preset, called by its name.", simpleResolvers: true })
 export class Model {
-  @Field(() => ID, { description: "`mod_…`" })
+  @Field(() => ID, { description: "The model's id, `mod_…`." })
   id!: string;
 
-  @Field(() => String, { description: "What goes into `GenerateInput.model`; unique." })
+  @Field(() => String, { description: "The unique name, as in `GenerateInput.model`." })
   name!: string;
 
-  @Field(() => String, { nullable: true, description: "Of a preset: the name of the model that it runs on." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The name of the model that a preset is based on; null for a model.",
+  })
   base!: string | null;
 
-  @Field(() => String, { description: "Who runs it: `echo`, `ollama` or a service." })
+  @Field(() => String, { description: "The provider that runs the model: `echo`, `ollama` or the name of a service." })
   provider!: string;
 
-  @Field(() => String, { description: "The provider's own name of it." })
+  @Field(() => String, { description: "The provider's name of the model." })
   providerModel!: string;
 
-  @Field(() => String, { nullable: true, description: "For people." })
+  @Field(() => String, { nullable: true, description: "A description for users; null for none." })
   description!: string | null;
 
-  @Field(() => Int, { nullable: true, description: "Tokens of input and output together; null when not known." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The context length: the most tokens of input and output together; null when unknown.",
+  })
   contextLength!: number | null;
 
-  @Field(() => Int, { description: "The most output tokens of one call, and the default." })
+  @Field(() => Int, {
+    description: "The most output tokens of one call. Also the default of a call that sets no limit.",
+  })
   maxOutputTokens!: number;
 
   @Field(() => [Modality], {
-    description: "What it can do. Where nobody has said: TEXT, and EMBEDDING where its provider has embeddings.",
+    description:
+      "The capabilities of the model. Where none were set: TEXT, and EMBEDDING if its provider has embeddings.",
   })
   modalities!: `${Modality}`[];
 
-  @Field(() => [String], { description: "A key needs each of these scopes, such as `model:premium`, to call it." })
+  @Field(() => [String], {
+    description: "Scopes that a key must have to call the model, such as `model:premium`; it needs all of them.",
+  })
   scopes!: string[];
 
   @Field(() => [ModelParameter], {
-    description: "What callers cannot set: a call that does fails with BAD_USER_INPUT.",
+    description: "Parameters that callers must not set. A call that sets one fails with BAD_USER_INPUT.",
   })
   locked!: string[];
 
   @Field(() => [String], {
     description:
-      "Models that answer in its place, in this order, when it fails before the first byte. A preset takes its system text and parameters along to a model. One that a key may not call is passed over.",
+      "Fallback models, tried in this order when the model fails before the first byte. A preset keeps its system text and parameters when a model takes its place. Models that the key is not allowed to call are skipped.",
   })
   fallbacks!: string[];
 
   @Field(() => Boolean, {
     description:
-      "Whether an answer without the `responseFormat` that was asked for is asked for once more, within the same call. Such a call reserves for both attempts and is charged for their tokens together. Streams are not repaired.",
+      "Whether an answer that misses the requested `responseFormat` is repaired by a second attempt within the same call. Such a call reserves credits for both attempts and is charged for the tokens of both. Streams are not repaired.",
   })
   repairFormat!: boolean;
 
   @Field(() => Int, {
-    description: "The most input tokens that one image counts as: what a call reserves for each of its images.",
+    description: "The input tokens that a call reserves for each image: the most that one image counts as.",
   })
   imageTokens!: number;
 
   @Directive('@role(requires: "OPERATOR")')
-  @Field(() => String, { nullable: true, description: "Instructions that go before everything else." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The system text: instructions that are sent before all messages; null for none. Requires OPERATOR.",
+  })
   system!: string | null;
 
   @Directive('@role(requires: "OPERATOR")')
   @Field(() => ModelParameters, {
     nullable: true,
-    description: "What goes with each call unless the caller says otherwise.",
+    description: "Default parameters of each call. Requires OPERATOR.",
   })
   parameters!: ModelParameters | null;
 
   @Directive('@role(requires: "OPERATOR")')
-  @Field(() => ModelTimeouts, { nullable: true, description: "How long a call may take; of a preset, as its base." })
+  @Field(() => ModelTimeouts, {
+    nullable: true,
+    description: "Timeouts of a call; a preset has those of its base. Requires OPERATOR.",
+  })
   timeouts!: ModelTimeouts | null;
 
   @Directive('@role(requires: "OPERATOR")')
   @Field(() => Int, {
     nullable: true,
     description:
-      "How many bytes its provider may send for one call; more fails, or ends a stream. Null is as the server has it: 16,777,216. Of a preset, as its base.",
+      "The most bytes that the provider may send for one call; null means the server's default, 16,777,216. A longer answer fails, and a longer stream ends. A preset has the limit of its base. Requires OPERATOR.",
   })
   maxResponseBytes!: number | null;
 
   @Directive('@role(requires: "OPERATOR")')
   @Field(() => Int, {
     nullable: true,
-    description: "How often a call that failed before its first byte is tried again here, before a fallback is asked.",
+    description:
+      "The number of retries of a call that failed before the first byte, before a fallback is tried. Requires OPERATOR.",
   })
   retries!: number | null;
 
   @Directive('@role(requires: "OPERATOR")')
-  @Field(() => ModelCircuit, { nullable: true, description: "Whether it is asked now; of a preset, as its base." })
+  @Field(() => ModelCircuit, {
+    nullable: true,
+    description: "The circuit breaker of the model; a preset has that of its base. Requires OPERATOR.",
+  })
   circuit!: ModelCircuit | null;
 
-  @Field(() => Boolean, { description: "Whether it can be called now." })
+  @Field(() => Boolean, { description: "Whether the model is enabled. A disabled model answers as unknown." })
   enabled!: boolean;
 
   @Field(() => ModelPrice, {
     nullable: true,
     description:
-      "The price that holds now; without one, calls fail with MODEL_UNPRICED. Of a preset without one, its base's.",
+      "The current price; null when there is none, and then calls fail with MODEL_UNPRICED. A preset without a price has the price of its base.",
   })
   price!: ModelPrice | null;
 
-  @Field(() => Date, { description: "When it was added." })
+  @Field(() => Date, { description: "When the model was added." })
   createdAt!: Date;
 }
 
-@ObjectType({ description: "One of the models or presets that an alias stands for.", simpleResolvers: true })
+@ObjectType({ description: "One target of an alias: a model or a preset.", simpleResolvers: true })
 export class AliasTarget {
   @Field(() => String, { description: "The name of the model or preset." })
   model!: string;
 
-  @Field(() => Int, { description: "Its share of the calls, against the weights of the others; from 1." })
+  @Field(() => Int, {
+    description: "The target's share of the calls, relative to the weights of the other targets; at least 1.",
+  })
   weight!: number;
 }
 
 @ObjectType({
-  description: "A further name. With several targets each call picks one, by weight, and is recorded under it.",
+  description:
+    "An alias: another name for a model or preset. With several targets, each call picks one by weight and is recorded under its name.",
   simpleResolvers: true,
 })
 export class ModelAlias {
-  @Field(() => String, { description: "What goes into `GenerateInput.model`." })
+  @Field(() => String, { description: "The alias, as in `GenerateInput.model`." })
   name!: string;
 
-  @Field(() => [AliasTarget], { description: "What it stands for." })
+  @Field(() => [AliasTarget], { description: "The targets of the alias." })
   targets!: AliasTarget[];
 
-  @Field(() => Date, { description: "When it was first set." })
+  @Field(() => Date, { description: "When the alias was created." })
   createdAt!: Date;
 }
 

@@ -23,7 +23,7 @@ export interface ModelsOpening {
   onError: (error: unknown) => void;
 }
 
-/** Puts the feature together: the catalogue that calls read, what changes it, and who runs the models. */
+/** Puts the feature together: the catalogue that calls read, the services that change it, and the providers. */
 export function openModels({ config, secrets, db, record, onError }: ModelsOpening) {
   const guard = new PublicNetwork(config.privateServiceHosts);
   const sealer = new Sealer(secrets.serviceKey);

@@ -31,19 +31,23 @@ export class PromptsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => PromptLogTerms, {
     description:
-      "Agrees that prompts and answers are kept, or takes it back; in force within 5 seconds, and what is kept stays. The holder sees it in `me`. Fails with NOT_FOUND.",
+      "Turns prompt logs of a key or an account on or off, within 5 seconds. Records that exist stay until they expire. The key's holder sees the setting in `me`. Requires ADMIN. Fails with NOT_FOUND or BAD_USER_INPUT.",
   })
   async setPromptLog(
-    @Arg("input", () => SetPromptLogInput) input: SetPromptLogInput,
+    @Arg("input", () => SetPromptLogInput, { description: "The key or account, and its setting." })
+    input: SetPromptLogInput,
     @Ctx() context: Context,
   ): Promise<PromptLogTerms> {
     return toTerms(await this.#prompts.agree(originOf(context), toWhose(input), input.days ?? null));
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => PromptRecordConnection, { description: "Which prompts of an account are kept, newest first." })
+  @Query(() => PromptRecordConnection, {
+    description: "Prompt log records of an account, newest first, without their text. Requires ADMIN.",
+  })
   async promptRecords(
-    @Arg("filter", () => PromptRecordFilter) filter: PromptRecordFilter,
+    @Arg("filter", () => PromptRecordFilter, { description: "The account, and which of its records to list." })
+    filter: PromptRecordFilter,
     @Args(() => PageArgs) page: PageArgs,
   ): Promise<Connection<PromptRecord>> {
     return toConnection(await this.#prompts.list(toPromptSearch(filter), readPage(page)), toRecord);
@@ -52,10 +56,11 @@ export class PromptsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Directive("@rateLimit(limit: 60, duration: 60)")
   @Query(() => PromptText, {
-    description: "What was said in one call. Each look is an audit event. Fails with NOT_FOUND when it is not kept.",
+    description:
+      "The logged prompt and answer of one call. Each read is an audit event. Requires ADMIN. Fails with NOT_FOUND when the call was not logged or its record has expired.",
   })
   async promptText(
-    @Arg("generationId", () => ID, { description: "`gen_…`" }) generationId: string,
+    @Arg("generationId", () => ID, { description: "The call, `gen_…`." }) generationId: string,
     @Ctx() context: Context,
   ): Promise<PromptText> {
     return toRecord(await this.#prompts.read(originOf(context), fromWire("gen", generationId)));
@@ -64,10 +69,10 @@ export class PromptsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => DeletedPrompts, {
     description:
-      "Deletes all that an account has said, and the answers that are kept to be given again. The ledger stays. Fails with NOT_FOUND.",
+      "Deletes all prompt logs and cached answers of an account. The ledger stays. Requires ADMIN. Fails with NOT_FOUND.",
   })
   deleteAccountPrompts(
-    @Arg("accountId", () => ID, { description: "`acc_…`" }) accountId: string,
+    @Arg("accountId", () => ID, { description: "The account, `acc_…`." }) accountId: string,
     @Ctx() context: Context,
   ): Promise<DeletedPrompts> {
     return this.#prompts.delete(originOf(context), { accountId: fromWire("acc", accountId) });
@@ -75,18 +80,18 @@ export class PromptsResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => DeletedPrompts, {
-    description: "Deletes all that was said on behalf of one end user of an account. Fails with NOT_FOUND.",
+    description: "Deletes all prompt logs of one end user of an account. Requires ADMIN. Fails with NOT_FOUND.",
   })
   deleteEndUserPrompts(
-    @Arg("accountId", () => ID, { description: "`acc_…`" }) accountId: string,
-    @Arg("endUser", () => String, { description: "As given with the calls." }) endUser: string,
+    @Arg("accountId", () => ID, { description: "The account, `acc_…`." }) accountId: string,
+    @Arg("endUser", () => String, { description: "The end user, as in `GenerateInput.endUser`." }) endUser: string,
     @Ctx() context: Context,
   ): Promise<DeletedPrompts> {
     return this.#prompts.delete(originOf(context), { accountId: fromWire("acc", accountId), endUser });
   }
 }
 
-const shown = "Whether prompts and answers are kept, and for how long.";
+const shown = "The prompt log setting: whether prompts and answers are logged, and for how many days.";
 
 @Resolver(() => Me)
 export class MyPromptLogResolver {
@@ -96,7 +101,7 @@ export class MyPromptLogResolver {
     this.#prompts = prompts;
   }
 
-  @FieldResolver(() => PromptLogTerms, { description: `${shown} Of the key, or of a MEMBER's account.` })
+  @FieldResolver(() => PromptLogTerms, { description: `${shown} For an API key its own, for a MEMBER its account's.` })
   async promptLog(@Ctx() context: Context): Promise<PromptLogTerms> {
     return toTerms(await this.#prompts.daysOf(viewerOf(context), context.loaders));
   }
@@ -124,7 +129,7 @@ export class AccountPromptLogResolver {
     this.#prompts = prompts;
   }
 
-  @FieldResolver(() => PromptLogTerms, { description: `${shown} A key may say something else.` })
+  @FieldResolver(() => PromptLogTerms, { description: `${shown} A key's own setting takes precedence.` })
   async promptLog(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<PromptLogTerms> {
     return toTerms((await loaders.load(this.#prompts.byAccount, fromWire("acc", id))) ?? 0);
   }

@@ -24,9 +24,9 @@ import {
 import type { Sealed } from "./writer.ts";
 
 /**
- * Prompts and answers, which are not kept unless an admin has agreed to it for a key or an account. What is kept is
- * redacted and encrypted, ends with its time, can be deleted by account and by end user, and each look at one is
- * written down in the audit. Nothing here touches the money.
+ * Prompt logs (opt-in): an admin turns them on for a key or an account. Records are redacted, encrypted and deleted
+ * after their retention period. They can be deleted by account and by end user, and each read is an audit event.
+ * Prompt logs never touch the ledger.
  */
 export interface PromptLogOptions {
   db: Database;
@@ -64,7 +64,7 @@ export class PromptLog {
     return this.#upkeep.stop();
   }
 
-  /** For how many days what the caller says is kept; 0 for not at all. */
+  /** Retention of the caller's prompts in days; 0 when prompt logs are off. */
   async daysOf(viewer: Viewer, loaders: Loaders): Promise<number> {
     if (viewer.kind === "API_KEY") return (await loaders.load(this.byKey, viewer.apiKeyId)) ?? 0;
     const accountId = boundAccount(viewer);
@@ -72,12 +72,12 @@ export class PromptLog {
   }
 
   /**
-   * `days` is null for what the account says, or for an account nothing; 0 is never. What is kept already stays.
+   * Null `days`: a key uses its account's setting, and an account has prompt logs off. Records that exist stay.
    * @throws BAD_USER_INPUT or NOT_FOUND
    */
   async agree(origin: Origin, whose: Whose, days: number | null): Promise<number> {
     if (days !== null && (!Number.isInteger(days) || days < 0 || days > daysMax)) {
-      throw badInput(`days is 0 to ${daysMax}.`, { field: "days" });
+      throw badInput(`days must be 0 to ${daysMax}.`, { field: "days" });
     }
     const { db, record } = this.#options;
     const { kind, id } = whose;
@@ -93,17 +93,17 @@ export class PromptLog {
     return effective.get(id) ?? 0;
   }
 
-  /** Which prompts are kept, without what they say. */
+  /** Records without their text. */
   async list(search: PromptSearch, page: PageRequest): Promise<Page<PromptHeader>> {
     return cutPage(await listPrompts(this.#options.db.orm, search, page), page.limit);
   }
 
-  /** @throws NOT_FOUND when it is not kept, or no longer */
+  /** @throws NOT_FOUND when the call was not logged or its record has expired */
   async read(origin: Origin, id: string): Promise<PromptText> {
     const { db, sealer, record } = this.#options;
     return db.transaction(async (tx) => {
       const found = await findPrompt(tx, id);
-      if (!found) throw new AppError("NOT_FOUND", { message: "No prompt of this generation is kept." });
+      if (!found) throw new AppError("NOT_FOUND", { message: "This call has no prompt log." });
       const { sealed, ...header } = found;
       await record(tx, origin, { action: "prompts.read", object: toWire("gen", id), accountId: header.accountId });
       const { id: sealedId, ...said } = JSON.parse(sealer.open(sealed)) as Sealed;
@@ -113,7 +113,7 @@ export class PromptLog {
   }
 
   /**
-   * All that an account has said, or one of its end users. Answers that are kept to be given again go with an account.
+   * Deletes the logs of an account, or of one of its end users. Cached answers are deleted with an account only.
    * @throws NOT_FOUND
    */
   async delete(origin: Origin, { accountId, endUser }: PromptSearch): Promise<{ prompts: number; answers: number }> {

@@ -3,7 +3,7 @@ import type { Executor } from "../db/client.ts";
 import { accounts, apiKeys, cachedAnswers } from "../db/tables/ledger.ts";
 import { promptLogs } from "../db/tables/retention.ts";
 
-/** Prompts that are kept, and who has agreed to it. What is past its time is not there, even before it is deleted. */
+/** Prompt logs and their settings. An expired record is hidden even before it is deleted. */
 export type PromptRow = typeof promptLogs.$inferSelect;
 export type PromptHeader = Omit<PromptRow, "sealed">;
 export type NewPrompt = Omit<PromptRow, "loggedAt" | "expiresAt">;
@@ -19,8 +19,8 @@ const headerColumns = {
 };
 
 /**
- * Keeps those whose key or account agrees to it at this moment: the agreement is locked, so that after it was taken
- * back nothing more is written.
+ * Inserts the prompts whose key or account has prompt logs on at this moment. The setting is locked, so that nothing
+ * more is written after prompt logs were turned off.
  */
 export async function insertPrompts(tx: Executor, prompts: NewPrompt[]): Promise<void> {
   const rows = prompts.map(({ sealed, ...row }) => ({ ...row, sealed: sealed.toString("base64") }));
@@ -79,7 +79,7 @@ export function listPrompts(
     .limit(page.limit + 1);
 }
 
-/** Answers how many there were. */
+/** Returns the number of deleted rows. */
 export async function deletePrompts(tx: Executor, { accountId, endUser }: PromptSearch): Promise<number> {
   const whose = and(
     eq(promptLogs.accountId, accountId),
@@ -93,7 +93,7 @@ export async function deleteCachedAnswers(tx: Executor, accountId: string): Prom
   return (await tx.delete(cachedAnswers).where(whose).returning({ digest: cachedAnswers.digest })).length;
 }
 
-/** At most `limit`; answers how many. */
+/** Deletes at most `limit` rows and returns their number. */
 export async function deleteExpiredPrompts(tx: Executor, limit: number): Promise<number> {
   const rows = await tx.execute(sql`
     delete from prompt_logs where (account_id, id) in (
@@ -102,7 +102,7 @@ export async function deleteExpiredPrompts(tx: Executor, limit: number): Promise
   return rows.length;
 }
 
-/** What a key or an account says itself; null for nothing. Undefined when there is none. */
+/** The own setting of a key or an account; null days for none. Undefined for an unknown id. */
 export async function lockDays(
   tx: Executor,
   whose: Whose,
@@ -125,7 +125,7 @@ export interface Whose {
   id: string;
 }
 
-/** A key's new version also tells every replica; that of an account is told in any case. */
+/** A key's new version notifies every replica. A trigger does that for accounts. */
 export async function setDays(tx: Executor, { kind, id }: Whose, days: number | null): Promise<void> {
   if (kind === "ACCOUNT") await tx.update(accounts).set({ promptLogDays: days }).where(eq(accounts.id, id));
   else {
@@ -134,7 +134,7 @@ export async function setDays(tx: Executor, { kind, id }: Whose, days: number | 
   }
 }
 
-/** For how many days prompts are kept, after all that is said; 0 for none. */
+/** The effective retention in days; 0 when prompt logs are off. */
 export async function daysByKey(tx: Executor, ids: readonly string[]): Promise<Map<string, number>> {
   const rows = await tx
     .select({ id: apiKeys.id, days: sql<number>`coalesce(${apiKeys.promptLogDays}, ${accounts.promptLogDays}, 0)` })

@@ -5,89 +5,99 @@ import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire, toWire } from "../ids.ts";
 import type { PromptHeader, PromptSearch, Whose } from "./store.ts";
 
-@ObjectType({ description: "Whether prompts and answers are kept.", simpleResolvers: true })
+@ObjectType({ description: "The prompt log setting of a key or an account.", simpleResolvers: true })
 export class PromptLogTerms {
   @Field(() => Int, {
     nullable: true,
-    description: "For how many days they are kept, redacted and encrypted; null when they are not.",
+    description:
+      "Retention in days of logged prompts and answers, which are redacted and encrypted; null when prompt logs are off.",
   })
   days!: number | null;
 }
 
-@InputType({ description: "An agreement to keep prompts and answers, of a key or of an account." })
+@InputType({
+  description: "The prompt log setting of a key or an account. Exactly one of `accountId` and `apiKeyId` must be set.",
+})
 export class SetPromptLogInput {
-  @Field(() => ID, { nullable: true, description: "Either this, for all keys that say nothing else, or `apiKeyId`." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The account, `acc_…`: for all its keys without a setting of their own. Set this or `apiKeyId`.",
+  })
   accountId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "Either this or `accountId`." })
+  @Field(() => ID, { nullable: true, description: "The key, `key_…`. Set this or `accountId`." })
   apiKeyId?: string | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "For how many days, 1 to 365; 0 for not at all. Null leaves a key to its account, and keeps nothing of an account.",
+      "Retention in days, 1 to 365; 0 turns prompt logs off. Null: a key uses its account's setting, and an account has prompt logs off.",
   })
   days?: number | null;
 }
 
-@ObjectType({ description: "That a prompt is kept, without what it says.", simpleResolvers: true })
+@ObjectType({ description: "A prompt log record, without the text.", simpleResolvers: true })
 export class PromptRecord {
-  @Field(() => ID, { description: "The generation, `gen_…`." })
+  @Field(() => ID, { description: "The call, `gen_…`." })
   id!: string;
 
-  @Field(() => ID, { description: "Of which account, `acc_…`." })
+  @Field(() => ID, { description: "The account of the call, `acc_…`." })
   accountId!: string;
 
-  @Field(() => ID, { description: "Of which key, `key_…`." })
+  @Field(() => ID, { description: "The key of the call, `key_…`." })
   apiKeyId!: string;
 
-  @Field(() => String, { description: "The name of the model." })
+  @Field(() => String, { description: "The name of the requested model." })
   model!: string;
 
-  @Field(() => String, { nullable: true, description: "On whose behalf, as given with the call." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The end user, as in `GenerateInput.endUser`; null when the call named none.",
+  })
   endUser!: string | null;
 
-  @Field(() => Date, { description: "When it was written." })
+  @Field(() => Date, { description: "When the record was written, by the database's clock." })
   loggedAt!: Date;
 
-  @Field(() => Date, { description: "When it ends." })
+  @Field(() => Date, { description: "When the record expires and is deleted." })
   expiresAt!: Date;
 }
 
 export const PromptRecordConnection = connectionOf(PromptRecord, "PromptRecord");
 
 @ObjectType({
-  description: "What was said in one call. Addresses, numbers of cards, keys and the like are struck out.",
+  description:
+    "The logged prompt and answer of one call. Email addresses, card numbers, keys and similar data are redacted.",
 })
 export class PromptText extends PromptRecord {
-  @Field(() => GraphQLAnyJson, { description: "The messages, in their order, as `{ role, content }`." })
+  @Field(() => GraphQLAnyJson, { description: "The messages of the call, in order, as `{ role, content }`." })
   messages!: unknown;
 
-  @Field(() => String, { nullable: true, description: "What the model wrote; null when it did not come to that." })
+  @Field(() => String, { nullable: true, description: "The text of the answer; null when there was none." })
   answer!: string | null;
 
-  @Field(() => GraphQLAnyJson, { description: "The tools that the model asked for." })
+  @Field(() => GraphQLAnyJson, { description: "The tool calls of the answer." })
   toolCalls!: unknown;
 }
 
-@InputType({ description: "Which prompts to list." })
+@InputType({ description: "Filters prompt log records." })
 export class PromptRecordFilter {
-  @Field(() => ID, { description: "Of this account." })
+  @Field(() => ID, { description: "Only records of this account, `acc_…`." })
   accountId!: string;
 
-  @Field(() => ID, { nullable: true, description: "Of this key only." })
+  @Field(() => ID, { nullable: true, description: "Only records of this key, `key_…`." })
   apiKeyId?: string | null;
 
-  @Field(() => String, { nullable: true, description: "For this end user only." })
+  @Field(() => String, { nullable: true, description: "Only records of this end user." })
   endUser?: string | null;
 }
 
-@ObjectType({ description: "What was deleted.", simpleResolvers: true })
+@ObjectType({ description: "The result of deleting prompt logs.", simpleResolvers: true })
 export class DeletedPrompts {
-  @Field(() => Int, { description: "Calls whose prompts and answers were deleted." })
+  @Field(() => Int, { description: "The number of calls whose prompt logs were deleted." })
   prompts!: number;
 
-  @Field(() => Int, { description: "Answers that were kept to be given again." })
+  @Field(() => Int, { description: "The number of cached answers that were deleted." })
   answers!: number;
 }
 
@@ -106,9 +116,9 @@ export function toPromptSearch({ accountId, apiKeyId, endUser }: PromptRecordFil
   };
 }
 
-/** @throws BAD_USER_INPUT unless it names one of both */
+/** @throws BAD_USER_INPUT unless exactly one id is set */
 export function toWhose({ accountId, apiKeyId }: SetPromptLogInput): Whose {
-  if ((accountId == null) === (apiKeyId == null)) throw badInput("Give either accountId or apiKeyId.");
+  if ((accountId == null) === (apiKeyId == null)) throw badInput("Exactly one of accountId and apiKeyId must be set.");
   return accountId != null
     ? { kind: "ACCOUNT", id: fromWire("acc", accountId) }
     : { kind: "KEY", id: fromWire("key", apiKeyId ?? "") };

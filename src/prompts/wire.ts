@@ -13,7 +13,7 @@ interface PromptsOptions {
   onLost: (count: number, cause?: unknown) => void;
 }
 
-/** Puts the feature together: who writes down what is said, its resolvers, and what runs beside them. */
+/** Puts the feature together: the writer, the resolvers and the background deletion. */
 export function openPrompts({ promptKey, onLost, ...options }: PromptsOptions) {
   const sealer = new Sealer(promptKey);
   const log = new PromptLog({ ...options, sealer });

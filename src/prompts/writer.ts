@@ -4,23 +4,23 @@ import { redactAll } from "../guard/redaction.ts";
 import { insertPrompts, type NewPrompt } from "./store.ts";
 
 /**
- * Writes down what was said, beside the calls and never in their way: after a call is settled, a few at a time, out of
- * a queue that is bounded. What finds no room or cannot be written is lost, counted, and no call's fault.
+ * Writes prompt logs in the background: after a call is settled, in small batches, from a bounded queue. A prompt that
+ * does not fit into the queue or cannot be written is dropped and counted. No call fails because of it.
  */
 export interface Said {
   accountId: string;
-  /** Of the generation. */
+  /** The id of the call. */
   id: string;
   apiKeyId: string;
   model: string;
   endUser: string | null;
   messages: unknown[];
-  /** Null when nothing was answered. */
+  /** Null when there was no answer. */
   answer: string | null;
   toolCalls: unknown[];
 }
 
-/** What is sealed; the id in it shows if a row was put in the place of another. */
+/** The encrypted part. Its id detects a row that was swapped for another. */
 export type Sealed = Pick<Said, "id" | "messages" | "answer" | "toolCalls">;
 
 export interface WriterLimits {
@@ -67,7 +67,7 @@ export class PromptWriter {
     });
   }
 
-  /** Resolves when all that was said so far is written, or lost. */
+  /** Resolves when all prompts so far are written or dropped. */
   async idle(): Promise<void> {
     await this.#writing;
   }
@@ -76,7 +76,7 @@ export class PromptWriter {
     while (this.#waiting.length > 0) {
       const rows: NewPrompt[] = [];
       while (rows.length < batchMax) {
-        // The reply goes first, and no more than one prompt is worked on between two turns of the loop.
+        // The response is sent first. One prompt is encrypted in each turn of the event loop.
         await new Promise(setImmediate);
         const next = this.#waiting.shift();
         if (!next) break;

@@ -131,7 +131,7 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect(await remote(server.ownerToken, "users", "unlock", "nobody@example.com")).toEqual({
       code: 1,
       out: "",
-      err: "NOT_FOUND: No such person.\n",
+      err: "NOT_FOUND: No such user.\n",
     });
   });
 

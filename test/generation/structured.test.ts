@@ -56,7 +56,7 @@ describe("an answer with a responseFormat works", () => {
   it("when it is no JSON at all, for either format", async () => {
     const { key } = await server.customer({ credits: "1000" });
     const input = asked(await model("json-second"), { responseFormat: { type: "json" } });
-    expect((await server.ok(generate, input, { key })).generate.formatFault).toBe("It is not JSON.");
+    expect((await server.ok(generate, input, { key })).generate.formatFault).toBe("The answer is not JSON.");
     const cut = asked(await model("json"), { maxOutputTokens: 1 });
     expect((await server.ok(generate, cut, { key })).generate).toMatchObject({
       finishReason: "LENGTH",
@@ -85,7 +85,7 @@ describe("an answer with a responseFormat works", () => {
       messages: [
         { role: "user", content: prompt },
         { role: "assistant", content: 'Surely: {"city":"Bern"}' },
-        { role: "user", content: expect.stringContaining("It is not JSON.") },
+        { role: "user", content: expect.stringContaining("The answer is not JSON.") },
       ],
     });
     expect(await server.wallet(walletId)).toEqual({ balance: 9_945_000_000n, held: 0n });
@@ -139,7 +139,7 @@ describe("an answer with a responseFormat works", () => {
     const prompt = "Where, for a poor one?";
     const name = await model("json-second", true);
     const { generate: answer } = await server.ok(generate, asked(name, { prompt }), { key: poor.key });
-    expect(answer).toMatchObject({ formatFault: "It is not JSON.", charge: { credits: "28" } });
+    expect(answer).toMatchObject({ formatFault: "The answer is not JSON.", charge: { credits: "28" } });
     expect(callsWith(prompt)).toHaveLength(1);
     const { key } = await server.customer({ credits: "10000" });
     const short = "Where, in short?";
@@ -214,7 +214,7 @@ describe("a responseFormat protects", () => {
     const { generate: answer } = await server.ok(generate, asked(await model("json-hostile"), { responseFormat }), {
       key,
     });
-    expect(answer).toMatchObject({ formatFault: "It took too long to check.", charge: { credits: "13" } });
+    expect(answer).toMatchObject({ formatFault: "The check took too long.", charge: { credits: "13" } });
     expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 

@@ -145,7 +145,7 @@ describe("presets refuse", () => {
     const { key, walletId } = await server.customer();
     const input = { model: name, prompt: "x", ...given };
     const { message } = await server.refused("BAD_USER_INPUT", generate, { input }, { key });
-    expect(message).toContain(`${name} sets`);
+    expect(message).toContain(`must not be set for ${name}`);
     expect(await server.wallet(walletId)).toEqual({ balance: 100_000_000n, held: 0n });
     await server.ok(generate, { input: { model: name, prompt: "x" } }, { key });
   });

@@ -283,7 +283,12 @@ describe("a circuit breaker", () => {
     expect([status, callsWith(prompt)]).toEqual([503, []]);
     const told = server.logLines.filter((line) => line.includes(String(extensions["requestId"])));
     expect(told.map((line) => JSON.parse(line)).filter(({ level }) => level > 30)).toMatchObject([
-      { level: 40, msg: "request turned away", code: "UNAVAILABLE", reason: expect.stringContaining("left alone") },
+      {
+        level: 40,
+        msg: "request turned away",
+        code: "UNAVAILABLE",
+        reason: expect.stringContaining("temporarily disabled"),
+      },
     ]);
     expect(extensions["retryAfter"]).toBeGreaterThan(50);
     expect(await server.wallet(walletId)).toEqual({ balance: 100_000_000n, held: 0n });

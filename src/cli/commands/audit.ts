@@ -10,12 +10,12 @@ import type { Session } from "../session.ts";
 import { readInt } from "./keys.ts";
 
 export function addAuditCommands(program: Command, session: Session, out: Writable): void {
-  const audit = program.command("audit").description("the audit: verify, export");
+  const audit = program.command("audit").description("verify or export the audit");
   audit
     .command("verify")
-    .description("recompute the chain of audit events; fails if one was tampered with")
-    .option("--anchor <seq:hash>", "go on from an anchor that was kept")
-    .option("--file <path>", "check an export instead, without a server or a database")
+    .description("verify the hash chain of audit events; exit code 1 if an event was altered or removed")
+    .option("--anchor <seq:hash>", "verify only the events after this anchor of an earlier run (default: all events)")
+    .option("--file <path>", "verify an exported file instead, without a server or a database")
     .addHelpText("after", "\nExample:\n  tollgate audit verify --file audit.jsonl")
     .action(async ({ anchor, file }: { anchor?: string; file?: string }) => {
       if (file !== undefined) return verifyFile(file, program.opts<{ json?: true }>().json ?? false, out);
@@ -28,8 +28,8 @@ export function addAuditCommands(program: Command, session: Session, out: Writab
     });
   audit
     .command("export")
-    .description("write the chain as JSON lines, to be kept elsewhere and checked offline")
-    .option("--after <seq>", "from behind this event on", readInt, 0)
+    .description("print all audit events as JSON lines, to be stored elsewhere and verified offline")
+    .option("--after <seq>", "only events after this number", readInt, 0)
     .addHelpText("after", "\nExample:\n  tollgate audit export > audit.jsonl")
     .action(({ after }: { after: number }) =>
       session(async ({ exportAudit }) => {

@@ -4,7 +4,7 @@ import type { Session } from "../session.ts";
 import { readInt } from "./keys.ts";
 import { addRetentionCommands } from "./retention.ts";
 
-/** Where the ledger's data goes: to BI tools, and into archives. */
+/** Commands for BI tools and archives. */
 export function addDataCommands(program: Command, session: Session): void {
   addBi(program, session);
   addRetentionCommands(program, session);
@@ -13,20 +13,22 @@ export function addDataCommands(program: Command, session: Session): void {
 function addBi(program: Command, session: Session): void {
   program
     .command("bi")
-    .description("BI tools: grant")
+    .description("give BI tools access")
     .command("grant")
-    .description("make the role tollgate_bi, which reads the views of the schema bi, or give it a new password")
-    .option("--connections <count>", "at once, 1 to 100; 10 when absent", readInt)
-    .option("--timeout <seconds>", "of one statement, 1 to 3600; 60 when absent", readInt)
+    .description(
+      "create the database role tollgate_bi, which reads the views of the schema bi; for an existing role, set a new password",
+    )
+    .option("--connections <count>", "most connections at the same time, 1 to 100 (default: 10)", readInt)
+    .option("--timeout <seconds>", "timeout of one statement in seconds, 1 to 3600 (default: 60)", readInt)
     .addHelpText("after", "\nExample:\n  tollgate bi grant --connections 5 --timeout 30")
     .action(({ connections, timeout }: { connections?: number; timeout?: number }) =>
       session(async ({ grantBi, output, refuse }) => {
-        if (!grantBi) return refuse("NOT_REMOTE", "bi grant works on the database: leave --url away.");
+        if (!grantBi) return refuse("NOT_REMOTE", "bi grant needs the database: run it without --url.");
         const limits = {
           ...(connections !== undefined && { connections }),
           ...(timeout !== undefined && { statementTimeoutMs: timeout * 1000 }),
         };
-        // The password is shown now and never again.
+        // The password is shown only once.
         printObject(output, { ...(await grantBi(limits)) });
       }),
     );

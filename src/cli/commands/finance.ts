@@ -20,12 +20,14 @@ export function addFinanceCommands(program: Command, session: Session): void {
 }
 
 function addInvoices(program: Command, session: Session): void {
-  const invoices = program.command("invoices").description("providers' invoices: import, list, compare");
+  const invoices = program.command("invoices").description("import, list or compare providers' invoices");
   invoices
     .command("import <file>")
-    .description("import a CSV of day, model, tokens and cost; the same number again replaces it")
-    .requiredOption("--provider <name>", "who sent it")
-    .requiredOption("--number <text>", "the provider's number of it")
+    .description(
+      "import an invoice: a CSV file with day, model, tokens and cost (USD); an invoice with the same number is replaced",
+    )
+    .requiredOption("--provider <name>", "name of the provider")
+    .requiredOption("--number <text>", "number of the invoice")
     .addHelpText("after", "\nExample:\n  tollgate invoices import january.csv --provider openai --number INV-2030-01")
     .action((file: string, options: { provider: string; number: string }) =>
       session(async ({ run, output }) => {
@@ -39,7 +41,7 @@ function addInvoices(program: Command, session: Session): void {
   const columns = ["id", "provider", "number", "firstDay", "lastDay", "tokens", "costUsd"];
   invoices
     .command("list")
-    .description("the last 50")
+    .description("list the newest 50 invoices")
     .addHelpText("after", "\nExample:\n  tollgate invoices list")
     .action(() =>
       session(async ({ run, output }) => {
@@ -58,7 +60,7 @@ function addInvoices(program: Command, session: Session): void {
   ];
   invoices
     .command("compare <id>")
-    .description("an invoice beside the ledger, by day and model; the last line is the sum")
+    .description("compare an invoice (inv_…) with the ledger, by day and model; the last line is the total")
     .addHelpText("after", "\nExample:\n  tollgate invoices compare inv_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c")
     .action((id: string) =>
       session(async ({ run, output }) => {
@@ -75,7 +77,7 @@ function addRestatements(program: Command, session: Session): void {
   const columns = ["id", "state", "dryRun", "model", "priceVersion", "from", "to", "calls", "creditsDifference"];
   program
     .command("restatements")
-    .description("list the last 50 restatements and previews, and how far they are")
+    .description("list the newest 50 restatements and previews, with their progress")
     .addHelpText("after", "\nExample:\n  tollgate restatements")
     .action(() =>
       session(async ({ run, output }) => {
@@ -88,13 +90,13 @@ function addRestatements(program: Command, session: Session): void {
 function addRestate(program: Command, session: Session): void {
   program
     .command("restate <model>")
-    .description("show by how much a price would change past calls, or with --apply correct them by adjustments")
-    .requiredOption("--from <time>", "calls that began at or after this instant, e.g. 2030-01-01T00:00:00Z")
-    .requiredOption("--to <time>", "calls that began before this instant")
-    .requiredOption("--price-version <number>", "the version of the model's price that they should have had", readInt)
-    .option("--apply", "correct them; without it nothing changes")
-    .option("--reason <text>", "a note for the entries")
-    .option("--idempotency-key <text>", "makes it safe to repeat")
+    .description("preview how a price version changes the charges of past calls; --apply corrects them by adjustments")
+    .requiredOption("--from <time>", "start: calls at or after this timestamp, e.g. 2030-01-01T00:00:00Z")
+    .requiredOption("--to <time>", "end: calls before this timestamp")
+    .requiredOption("--price-version <number>", "price version of the model that should have applied", readInt)
+    .option("--apply", "write the adjustments (default: preview only)")
+    .option("--reason <text>", "note for the ledger entries")
+    .option("--idempotency-key <text>", "makes retries safe, 1 to 200 characters")
     .addHelpText(
       "after",
       "\nExample:\n  tollgate restate gpt-4o --from 2030-01-01T00:00:00Z --to 2030-02-01T00:00:00Z --price-version 3",

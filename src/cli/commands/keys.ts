@@ -5,7 +5,7 @@ import type { Session } from "../session.ts";
 const shown = "id name status prefix last4 requestsPerMinute tokensPerMinute maxConcurrency expiresAt lastUsedAt";
 
 export function readInt(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number of at most 9 digits.");
   return Number(text);
 }
 
@@ -41,14 +41,16 @@ interface ListOptions {
 }
 
 export function addKeyCommands(program: Command, session: Session): Command {
-  const keys = program.command("keys").description("API keys: create, list, rotate, revoke");
+  const keys = program
+    .command("keys")
+    .description("create, list, show, import, rotate, disable, enable or revoke API keys");
   addCreate(keys, session);
   addReading(keys, session);
   addRotate(keys, session);
   for (const [verb, does] of [
-    ["disable", "stop a key until it is enabled"],
-    ["enable", "let a disabled key work again"],
-    ["revoke", "stop a key for ever"],
+    ["disable", "disable a key until it is re-enabled"],
+    ["enable", "re-enable a disabled key"],
+    ["revoke", "revoke a key for good"],
   ] as const) {
     keys
       .command(`${verb} <id>`)
@@ -70,20 +72,35 @@ export function addKeyCommands(program: Command, session: Session): Command {
 function addCreate(keys: Command, session: Session): void {
   keys
     .command("create <name>")
-    .description("create a key and print it, this once")
-    .option("--account <id>", "whose key it is (default: the default account)")
-    .option("--credits <amount>", "credits that it starts with")
-    .option("--shared-wallet", "draw on the account's shared wallet")
-    .option("--rpm <calls>", "calls a minute", readInt)
-    .option("--tpm <tokens>", "tokens a minute", readInt)
-    .option("--concurrency <calls>", "calls at once", readInt)
-    .option("--key <text>", "a key text of the customer's own, 20 to 200 visible ASCII characters")
-    .option("--scopes <list>", "what it may do, e.g. generate,usage:read", readList)
-    .option("--models <list>", "models that it may call, by name or pattern, e.g. echo,gpt-*", readList)
-    .option("--ips <list>", "addresses or CIDR ranges that it may be used from", readList)
-    .option("--tags <list>", "for finding it", readList)
-    .option("--plan <id>", "what gives it the limits that are not said here")
-    .option("--expires <time>", "when it stops working, e.g. 2030-01-01T00:00:00Z")
+    .description("create an API key and print the plaintext key; it is shown only once")
+    .option("--account <id>", "account id, acc_… (default: the default account)")
+    .option("--credits <amount>", "initial credits (default: none)")
+    .option("--shared-wallet", "spend from the account's shared wallet (default: a wallet of its own)")
+    .option("--rpm <calls>", "rate limit: calls a minute (default: the plan's, else none)", readInt)
+    .option("--tpm <tokens>", "rate limit: tokens a minute (default: the plan's, else none)", readInt)
+    .option("--concurrency <calls>", "most calls at the same time (default: the plan's, else none)", readInt)
+    .option(
+      "--key <text>",
+      "plaintext key of the customer's own, 20 to 200 visible ASCII characters (default: generated)",
+    )
+    .option(
+      "--scopes <list>",
+      "comma-separated scopes, e.g. generate,usage:read (default: generate,embed,usage:read)",
+      readList,
+    )
+    .option(
+      "--models <list>",
+      "comma-separated models that it is allowed to call, by name or pattern, e.g. echo,gpt-* (default: all)",
+      readList,
+    )
+    .option(
+      "--ips <list>",
+      "comma-separated IP addresses or CIDR ranges from which it is allowed (default: all)",
+      readList,
+    )
+    .option("--tags <list>", "comma-separated tags (default: none)", readList)
+    .option("--plan <id>", "plan id (pln_…) for limits that are not set here (default: the account's plan)")
+    .option("--expires <time>", "timestamp of expiry, e.g. 2030-01-01T00:00:00Z (default: never)")
     .addHelpText("after", "\nExample:\n  tollgate keys create customer-company-a --rpm 100 --credits 500")
     .action((name: string, { account, rpm, tpm, concurrency, ips, plan, expires, ...rest }: CreateOptions) =>
       session(async ({ run, output }) => {
@@ -110,15 +127,22 @@ function addCreate(keys: Command, session: Session): void {
 function addReading(keys: Command, session: Session): void {
   keys
     .command("list")
-    .description("list keys, newest first")
-    .option("--account <id>", "of this account only")
-    .option("--name <part>", "with this in the name")
-    .addOption(new Option("--status <status>", "in this state").choices(["ACTIVE", "DISABLED", "REVOKED", "EXPIRED"]))
-    .option("--tag <tag>", "with this tag")
-    .option("--last4 <text>", "with these last four characters, now or earlier")
-    .option("--due-for-rotation", "whose newest secret is older than its account wants")
-    .option("--exposed", "with a secret whose text came in a URL or an operation")
-    .option("--first <count>", "how many, 1 to 100", readInt, 50)
+    .description("list API keys, newest first")
+    .option("--account <id>", "only keys of this account (acc_…)")
+    .option("--name <part>", "only keys whose name contains this text")
+    .addOption(
+      new Option("--status <status>", "only keys with this status").choices([
+        "ACTIVE",
+        "DISABLED",
+        "REVOKED",
+        "EXPIRED",
+      ]),
+    )
+    .option("--tag <tag>", "only keys with this tag")
+    .option("--last4 <text>", "only keys with these last four characters, of a current or earlier secret")
+    .option("--due-for-rotation", "only keys that are due for rotation")
+    .option("--exposed", "only keys whose plaintext was sent in a URL or an operation")
+    .option("--first <count>", "number of keys, 1 to 100", readInt, 50)
     .addHelpText("after", "\nExample:\n  tollgate keys list --status ACTIVE --json")
     .action(({ account, first, ...rest }: ListOptions) =>
       session(async ({ run, output }) => {
@@ -129,7 +153,7 @@ function addReading(keys: Command, session: Session): void {
     );
   keys
     .command("show <id>")
-    .description("show one key with its secrets and credits")
+    .description("show an API key (key_…) with its secrets and credits")
     .addHelpText("after", "\nExample:\n  tollgate keys show key_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c")
     .action((id: string) =>
       session(async ({ run, output, refuse }) => {
@@ -149,9 +173,12 @@ function addReading(keys: Command, session: Session): void {
 function addRotate(keys: Command, session: Session): void {
   keys
     .command("rotate <id>")
-    .description("give a key a new secret and print it, this once")
-    .option("--overlap <seconds>", "how long the old secrets still work; 0 for a leak", readInt, 86_400)
-    .option("--key <text>", "a key text of the customer's own")
+    .description("rotate a key: create a new secret and print the plaintext key; it is shown only once")
+    .option("--overlap <seconds>", "how long old secrets keep working, in seconds; 0 after a leak", readInt, 86_400)
+    .option(
+      "--key <text>",
+      "plaintext key of the customer's own, 20 to 200 visible ASCII characters (default: generated)",
+    )
     .addHelpText("after", "\nExample:\n  tollgate keys rotate key_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c --overlap 0")
     .action((id: string, { overlap, key }: { overlap: number; key?: string }) =>
       session(async ({ run, output }) => {

@@ -5,7 +5,9 @@ import type { Session } from "../session.ts";
 import { readList } from "./keys.ts";
 
 export function addModelCommands(program: Command, session: Session): void {
-  const models = program.command("models").description("models: list, price, suggest, import, preset, alias, service");
+  const models = program
+    .command("models")
+    .description("list, price or import models; set presets, aliases and services");
   addList(models, session);
   addPrice(models, session);
   addSuggest(models, session);
@@ -19,7 +21,7 @@ function addList(models: Command, session: Session): void {
   const columns = ["name", "provider", "enabled", "maxOutputTokens"];
   models
     .command("list")
-    .description("list the models")
+    .description("list models and presets, sorted by name")
     .addHelpText("after", "\nExample:\n  tollgate models list")
     .action(() =>
       session(async ({ run, output }) => {
@@ -31,12 +33,12 @@ function addList(models: Command, session: Session): void {
 function addPrice(models: Command, session: Session): void {
   models
     .command("price <model>")
-    .description("add a version of a model's price; earlier ones stay")
-    .option("--multiplier <factor>", "of the credits that a call costs before its tokens")
-    .option("--input-credits-per-million <credits>", "of input tokens")
-    .option("--output-credits-per-million <credits>", "of output tokens")
-    .option("--input-usd-per-million <usd>", "what the provider takes for input tokens")
-    .option("--output-usd-per-million <usd>", "what the provider takes for output tokens")
+    .description("set the price of a model by adding a version; earlier versions stay")
+    .option("--multiplier <factor>", "factor for the base price of a call (default: 1)")
+    .option("--input-credits-per-million <credits>", "credits for a million input tokens (default: 0)")
+    .option("--output-credits-per-million <credits>", "credits for a million output tokens (default: 0)")
+    .option("--input-usd-per-million <usd>", "provider's cost in USD for a million input tokens (default: 0)")
+    .option("--output-usd-per-million <usd>", "provider's cost in USD for a million output tokens (default: 0)")
     .addHelpText(
       "after",
       "\nExample:\n  tollgate models price llama3.2:1b --multiplier 2 --output-credits-per-million 100",
@@ -53,14 +55,14 @@ function addPrice(models: Command, session: Session): void {
 function addSuggest(models: Command, session: Session): void {
   models
     .command("suggest <model>")
-    .description("what a model costs elsewhere; sets nothing")
+    .description("suggest rates for a model from a public price list; sets nothing")
     .addHelpText("after", "\nExample:\n  tollgate models suggest gpt-4o-mini")
     .action((model: string) =>
       session(async ({ run, output, refuse }) => {
         const rates = "inputUsdPerMillion cachedInputUsdPerMillion outputUsdPerMillion isTiered contextLength";
         const suggest = `query ($model: String!) { suggestModelPrice(model: $model) { matchedProvider matchedModel ${rates} } }`;
         const { suggestModelPrice: found } = await run(suggest, { model });
-        if (!found) return refuse("NOT_FOUND", "Nobody is known to sell this model.");
+        if (!found) return refuse("NOT_FOUND", "The price list does not have this model.");
         printObject(output, { model, ...found });
       }),
     );
@@ -69,10 +71,10 @@ function addSuggest(models: Command, session: Session): void {
 function addImport(models: Command, session: Session): void {
   models
     .command("import <provider>")
-    .description("add the models that a service lists; they have no price unless one is given")
-    .option("--only <list>", "the service's own names, by comma", readList)
-    .option("--prefix <text>", "goes before each name, e.g. groq/")
-    .option("--multiplier <factor>", "prices them: 1 is one credit a call")
+    .description("import the models that a provider lists; without --multiplier they have no price")
+    .option("--only <list>", "comma-separated names at the provider (default: all)", readList)
+    .option("--prefix <text>", "prefix for each name in the catalogue, e.g. groq/ (default: none)")
+    .option("--multiplier <factor>", "price factor; 1 is one credit a call (default: no price)")
     .addHelpText("after", "\nExample:\n  tollgate models import ollama --multiplier 1")
     .action((provider: string, { multiplier, ...rest }: { multiplier?: string; only?: string[]; prefix?: string }) =>
       session(async ({ run, output }) => {
@@ -91,11 +93,15 @@ function addImport(models: Command, session: Session): void {
 function addPreset(models: Command, session: Session): void {
   models
     .command("preset <name>")
-    .description("add or change a preset: a model with a system text and parameters of its own")
-    .option("--base <model>", "the model that it runs on; required for a new one")
-    .option("--system <text>", "instructions that go before everything else")
-    .option("--temperature <number>", "0 to 2", Number)
-    .option("--lock <list>", "what callers may not override, e.g. SYSTEM,TEMPERATURE", readList)
+    .description("create or update a preset: a model with a system text and parameters of its own")
+    .option("--base <model>", "model that the preset is based on; required for a new preset")
+    .option("--system <text>", "system text: instructions that are sent before all messages (default: the base's)")
+    .option("--temperature <number>", "sampling temperature, 0 to 2 (default: the base's)", Number)
+    .option(
+      "--lock <list>",
+      "comma-separated parameters that callers must not set, e.g. SYSTEM,TEMPERATURE (default: none)",
+      readList,
+    )
     .addHelpText("after", '\nExample:\n  tollgate models preset mario --base llama3.2:1b --system "You are Mario."')
     .action((name: string, options: { base?: string; system?: string; temperature?: number; lock?: string[] }) =>
       session(async ({ run, output }) => {
@@ -111,7 +117,7 @@ function addPreset(models: Command, session: Session): void {
 function addAlias(models: Command, session: Session): void {
   models
     .command("alias <name> <targets>")
-    .description("point a further name at a model, or at several by weight")
+    .description("create or update an alias: another name for a model, or for several by weight")
     .addHelpText(
       "after",
       "\nExamples:\n  tollgate models alias best gpt-4o\n  tollgate models alias chat gpt-4o=3,claude=1",
@@ -130,10 +136,10 @@ function addAlias(models: Command, session: Session): void {
 function addService(models: Command, session: Session): void {
   models
     .command("service <name>")
-    .description("add or change a service on which models run")
-    .option("--base-url <url>", "where it is, e.g. https://api.example.com/v1; required for a new one")
-    .option("--kind <kind>", "OPENAI_COMPATIBLE, OLLAMA or ANTHROPIC")
-    .option("--key-file <path>", "a file with its key; - for standard input")
+    .description("create or update a model service, the endpoint of a provider")
+    .option("--base-url <url>", "base URL, e.g. https://api.example.com/v1; required for a new service")
+    .option("--kind <kind>", "OPENAI_COMPATIBLE, OLLAMA or ANTHROPIC (default: OPENAI_COMPATIBLE)")
+    .option("--key-file <path>", "file with the service's API key, or - for standard input (default: no key)")
     .addHelpText(
       "after",
       "\nExample:\n  tollgate models service groq --base-url https://api.groq.com/openai/v1 --key-file -",

@@ -7,14 +7,14 @@ const roles = ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"];
 const newPassword = () => randomBytes(15).toString("base64url");
 
 export function addPeopleCommands(program: Command, session: Session): void {
-  const users = program.command("users").description("people: create, list, reset-password, disable, enable, unlock");
+  const users = program.command("users").description("create, list, disable, enable or unlock users; reset passwords");
   addCreate(users, session);
   addList(users, session);
   addReset(users, session);
   for (const [verb, does] of [
-    ["disable", "stop a person from signing in, and end their sessions"],
-    ["enable", "let a disabled person sign in again"],
-    ["unlock", "forget a person's failed sign-ins, and so the lock that they have led to"],
+    ["disable", "disable a user: block sign-in and end all sessions"],
+    ["enable", "re-enable a disabled user"],
+    ["unlock", "unlock a user after failed sign-ins"],
   ] as const) {
     users
       .command(`${verb} <who>`)
@@ -35,10 +35,10 @@ export function addPeopleCommands(program: Command, session: Session): void {
 function addCreate(users: Command, session: Session): void {
   users
     .command("create <email>")
-    .description("create a person with a generated password, which is printed this once")
-    .addOption(new Option("--role <role>", "what the person may do").choices(roles).makeOptionMandatory())
-    .option("--name <name>", "a name for people")
-    .option("--account <id>", "the account of a MEMBER")
+    .description("create a user with a generated password; it is shown only once")
+    .addOption(new Option("--role <role>", "role of the user").choices(roles).makeOptionMandatory())
+    .option("--name <name>", "display name (default: none)")
+    .option("--account <id>", "account id (acc_…); required for a MEMBER")
     .addHelpText("after", "\nExample:\n  tollgate users create finance@example.com --role ANALYST")
     .action((email: string, { account, ...rest }: { role: string; name?: string; account?: string }) =>
       session(async ({ run, output }) => {
@@ -53,9 +53,9 @@ function addCreate(users: Command, session: Session): void {
 function addList(users: Command, session: Session): void {
   users
     .command("list")
-    .description("list people, newest first, at most 100")
-    .option("--search <text>", "with this in the email or name")
-    .addOption(new Option("--role <role>", "in this role").choices(roles))
+    .description("list users, newest first, at most 100")
+    .option("--search <text>", "only users whose email or name contains this text")
+    .addOption(new Option("--role <role>", "only users with this role").choices(roles))
     .addHelpText("after", "\nExample:\n  tollgate users list --role OWNER")
     .action((filter: { search?: string; role?: string }) =>
       session(async ({ run, output }) => {
@@ -69,7 +69,7 @@ function addList(users: Command, session: Session): void {
 function addReset(users: Command, session: Session): void {
   users
     .command("reset-password <who>")
-    .description("give a person a generated password, printed this once, and end their sessions; by id or email")
+    .description("set a generated password, shown only once, and end all sessions of a user; by id or email")
     .addHelpText("after", "\nExample:\n  tollgate users reset-password owner@example.com")
     .action((who: string) =>
       session(async (tools) => {
@@ -84,10 +84,10 @@ function addReset(users: Command, session: Session): void {
 }
 
 function addSessions(program: Command, session: Session): void {
-  const sessions = program.command("sessions").description("where people are signed in: list, end");
+  const sessions = program.command("sessions").description("list or end sign-in sessions");
   sessions
     .command("list <who>")
-    .description("list a person's sessions, newest first; by id or email")
+    .description("list the sessions of a user, newest first; by id or email")
     .addHelpText("after", "\nExample:\n  tollgate sessions list finance@example.com")
     .action((who: string) =>
       session(async (tools) => {
@@ -98,7 +98,7 @@ function addSessions(program: Command, session: Session): void {
     );
   sessions
     .command("end <id>")
-    .description("end one session (ses_…), or all of a person (usr_…, or an email)")
+    .description("end one session (ses_…), or all sessions of a user (usr_… or an email)")
     .addHelpText("after", "\nExample:\n  tollgate sessions end finance@example.com")
     .action((id: string) =>
       session(async (tools) => {
@@ -113,12 +113,12 @@ function addSessions(program: Command, session: Session): void {
 }
 
 function addSigningKeys(program: Command, session: Session): void {
-  const keys = program.command("signing-keys").description("keys that sign access tokens: list, rotate, remove");
+  const keys = program.command("signing-keys").description("list, rotate or remove the keys that sign access tokens");
   const columns = ["kid", "status", "createdAt", "signsFrom", "endsAt"];
   const shown = `{ ${columns.join(" ")} }`;
   keys
     .command("list")
-    .description("list the keys whose tokens are good")
+    .description("list the keys whose tokens are accepted")
     .addHelpText("after", "\nExample:\n  tollgate signing-keys list")
     .action(() =>
       session(async ({ run, output }) => {
@@ -127,8 +127,10 @@ function addSigningKeys(program: Command, session: Session): void {
     );
   keys
     .command("rotate")
-    .description("make a new key; it signs in a minute, and tokens of the old one stay good until they end")
-    .option("--immediately", "let it sign at once")
+    .description(
+      "create a new signing key; it signs after one minute, and tokens of the old key stay valid until they expire",
+    )
+    .option("--immediately", "sign with the new key at once (default: after one minute)")
     .addHelpText("after", "\nExample:\n  tollgate signing-keys rotate")
     .action(({ immediately = false }: { immediately?: boolean }) =>
       session(async ({ run, output }) => {
@@ -138,7 +140,7 @@ function addSigningKeys(program: Command, session: Session): void {
     );
   keys
     .command("remove <kid>")
-    .description("take a key out, for a leak: its access tokens are refused at once")
+    .description("remove a leaked signing key; its access tokens are refused at once")
     .addHelpText("after", "\nExample:\n  tollgate signing-keys remove jjYyGx6GCd0J0P0Yk1Kq0CqT3bZ1o7p8wXv9rQ2sLmE")
     .action((kid: string) =>
       session(async ({ run, output }) => {
@@ -148,7 +150,7 @@ function addSigningKeys(program: Command, session: Session): void {
     );
 }
 
-/** An id as it is; of an email the id of whoever signs in here with it. */
+/** The id itself, or the id of the user who signs in with this email and a password. */
 async function idOf(who: string, { run, refuse }: Pick<CommandTools, "run" | "refuse">): Promise<string> {
   if (who.startsWith("usr_")) return who;
   const list = "query ($filter: UserFilter) { users(filter: $filter, first: 100) { nodes { id email issuer } } }";
@@ -156,5 +158,5 @@ async function idOf(who: string, { run, refuse }: Pick<CommandTools, "run" | "re
   const found = nodes.find(
     ({ email, issuer }: { email: string; issuer: string | null }) => issuer === null && email === who.toLowerCase(),
   );
-  return found?.id ?? refuse("NOT_FOUND", "No such person.");
+  return found?.id ?? refuse("NOT_FOUND", "No such user.");
 }

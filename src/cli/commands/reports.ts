@@ -4,12 +4,12 @@ import type { Session } from "../session.ts";
 import { readList } from "./keys.ts";
 
 export function addCreditCommands(program: Command, session: Session): void {
-  const credits = program.command("credits").description("credits: grant, show");
+  const credits = program.command("credits").description("grant or show credits");
   credits
     .command("grant <id> <amount>")
-    .description("put credits into the wallet of a key (key_…) or into a wallet (wal_…)")
-    .option("--reason <text>", "a note for the ledger")
-    .option("--idempotency-key <text>", "makes it safe to repeat")
+    .description("grant credits to the wallet of a key (key_…) or to a wallet (wal_…)")
+    .option("--reason <text>", "note for the ledger entry, at most 500 characters (default: none)")
+    .option("--idempotency-key <text>", "makes retries safe, 1 to 200 characters (default: none)")
     .addHelpText(
       "after",
       "\nExample:\n  tollgate credits grant key_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c 500 --reason invoice-12",
@@ -24,7 +24,7 @@ export function addCreditCommands(program: Command, session: Session): void {
     );
   credits
     .command("show <id>")
-    .description("show what a key may spend, and the last changes of its wallet")
+    .description("show the credits of a key (key_…) and the last 20 entries of its wallet")
     .addHelpText("after", "\nExample:\n  tollgate credits show key_0190b6f0c7e87d5e8d7a4b6c2f1e0d9c")
     .action((id: string) =>
       session(async ({ run, output, refuse }) => {
@@ -46,10 +46,15 @@ export function addCreditCommands(program: Command, session: Session): void {
 export function addReportCommands(program: Command, session: Session): void {
   program
     .command("usage")
-    .description("what was used")
-    .requiredOption("--from <time>", "the first instant that counts, e.g. 2030-01-01T00:00:00Z")
-    .requiredOption("--to <time>", "the first instant that counts no more")
-    .option("--by <list>", "ACCOUNT, API_KEY, MODEL, PROVIDER, STATUS, END_USER or TAG", readList, [])
+    .description("report usage: requests, tokens, credits and cost")
+    .requiredOption("--from <time>", "start: at or after this timestamp, e.g. 2030-01-01T00:00:00Z")
+    .requiredOption("--to <time>", "end: before this timestamp")
+    .option(
+      "--by <list>",
+      "comma-separated dimensions: ACCOUNT, API_KEY, MODEL, PROVIDER, STATUS, END_USER or TAG",
+      readList,
+      [],
+    )
     .addHelpText(
       "after",
       "\nExample:\n  tollgate usage --from 2030-01-01T00:00:00Z --to 2030-02-01T00:00:00Z --by MODEL",
@@ -71,26 +76,27 @@ export function addReportCommands(program: Command, session: Session): void {
 export function addOperatorCommands(program: Command, session: Session): void {
   program
     .command("doctor")
-    .description("prove every invariant of the ledger, on the database; fails if one is broken")
+    .description("check every invariant of the ledger, on the database; exit code 1 if one is broken")
     .addHelpText("after", "\nExample:\n  tollgate doctor")
     .action(() =>
       session(async ({ examine, output, refuse }) => {
-        if (!examine) return refuse("NOT_REMOTE", "doctor works on the database: leave --url away.");
+        if (!examine) return refuse("NOT_REMOTE", "doctor needs the database: run it without --url.");
         const findings = await examine();
         const rows = findings.map(({ name, says, breaks }) => ({ name, breaks: breaks.length, says }));
         printRows(output, rows, ["name", "breaks", "says"]);
-        if (rows.some(({ breaks }) => breaks > 0)) refuse("LEDGER_BROKEN", "The ledger is not sound.");
+        if (rows.some(({ breaks }) => breaks > 0))
+          refuse("LEDGER_BROKEN", "At least one invariant of the ledger is broken.");
       }),
     );
   program
     .command("db")
-    .description("the database: migrate")
+    .description("migrate the database")
     .command("migrate")
-    .description("bring the database to the newest schema, as each start of the server does")
+    .description("migrate the database to the newest schema; each start of the server does that, too")
     .addHelpText("after", "\nExample:\n  tollgate db migrate")
     .action(() =>
       session(async ({ examine, output, refuse }) => {
-        if (!examine) return refuse("NOT_REMOTE", "db migrate works on the database: leave --url away.");
+        if (!examine) return refuse("NOT_REMOTE", "db migrate needs the database: run it without --url.");
         printObject(output, { migrated: true });
       }),
     );

@@ -17,8 +17,8 @@ interface Month extends Row {
 const toRow = ({ archive, ...month }: Month): Row => ({ ...month, ...archive });
 
 /**
- * The months that a mutation has changed, however long it takes: where the connection ends before the work does, the
- * server goes on, and is asked until it has done it.
+ * The months that a mutation changed. If the connection ends before the work does, the server continues. It is then
+ * polled until it is done.
  */
 export async function changedMonths(
   { run, refuse }: Pick<CommandTools, "run" | "refuse">,
@@ -36,16 +36,16 @@ export async function changedMonths(
   for (; now.busy; now = await status()) await delay(pauseMs);
   const known = new Set(before.map(versionOf));
   const changed = now.months.filter((month: Month) => !known.has(versionOf(month)));
-  return changed.length > 0 ? changed : refuse("UNAVAILABLE", "The server gave up; its log says why.");
+  return changed.length > 0 ? changed : refuse("UNAVAILABLE", "The server failed. See its log for the cause.");
 }
 
 const versionOf = ({ month, state, archive }: Month): string => `${month} ${state} ${archive?.archivedAt}`;
 
 export function addRetentionCommands(program: Command, session: Session): void {
-  const retention = program.command("retention").description("old months of calls: show, archive, drop, apply");
+  const retention = program.command("retention").description("show, archive or drop old months of calls");
   retention
     .command("show")
-    .description("list the months, where their calls are, and what is kept")
+    .description("list the months with state, size in bytes and totals")
     .addHelpText("after", "\nExample:\n  tollgate retention show")
     .action(() =>
       session(async ({ run, output }) => {
@@ -56,7 +56,7 @@ export function addRetentionCommands(program: Command, session: Session): void {
     );
   retention
     .command("archive <month>")
-    .description("write the calls of a month, e.g. 2026-01, to a file in ARCHIVE_DIR; they stay in the ledger")
+    .description("write the calls of a month, e.g. 2026-01, to a file in ARCHIVE_DIR; the ledger keeps them")
     .addHelpText("after", "\nExample:\n  tollgate retention archive 2026-01")
     .action((month: string) =>
       session(async ({ output, ...tools }) => {
@@ -67,8 +67,8 @@ export function addRetentionCommands(program: Command, session: Session): void {
     );
   retention
     .command("drop <month>")
-    .description("drop the calls of an archived month; their sums stay")
-    .option("--sha256 <digits>", "of the file, if it no longer lies where it was written")
+    .description("delete the calls of an archived month, e.g. 2026-01; their totals stay")
+    .option("--sha256 <digits>", "SHA-256 of the archive file, in hexadecimal digits, if the file was moved")
     .addHelpText("after", "\nExample:\n  tollgate retention drop 2026-01")
     .action((month: string, { sha256 }: { sha256?: string }) =>
       session(async ({ output, ...tools }) => {
@@ -81,7 +81,7 @@ export function addRetentionCommands(program: Command, session: Session): void {
     );
   retention
     .command("apply")
-    .description("archive and drop what RETENTION_MONTHS no longer keeps")
+    .description("archive and drop the months that are older than RETENTION_MONTHS")
     .addHelpText("after", "\nExample:\n  tollgate retention apply")
     .action(() =>
       session(async ({ output, ...tools }) => {

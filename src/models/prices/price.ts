@@ -13,11 +13,11 @@ export interface Price {
   cachedInputNanoUsdPerMillion: bigint;
   outputNanoUsdPerMillion: bigint;
   reasoningNanoUsdPerMillion: bigint;
-  /** The share of it that an answer out of the cache costs, in millionths. */
+  /** The share of the price that a cached answer costs, in millionths. */
   cacheHitMicro: bigint;
 }
 
-/** What a field declares: `base` in micro-credits, and whether tokens are charged for besides. */
+/** The price of a field, from its directive: the base in micro-credits, and whether tokens are charged, too. */
 export interface Tariff {
   baseMicro: bigint;
   metered: boolean;
@@ -46,7 +46,7 @@ export function creditsOf(
   return divideUp(millionths, million);
 }
 
-/** In micro-credits: what an answer costs that was kept, by what it took when it was made. */
+/** In micro-credits: the price of a cached answer, from the tokens of the original call. */
 export function cachedCreditsOf(
   tariff: Tariff,
   price: Price,
@@ -55,7 +55,7 @@ export function cachedCreditsOf(
   return divideUp(creditsOf(tariff, price, tokens) * price.cacheHitMicro, million);
 }
 
-/** In nano-USD: what the provider takes for it. Cached input and reasoning are parts of their wholes. */
+/** In nano-USD: the provider's cost. Cached tokens are part of the input, and reasoning tokens part of the output. */
 export function costOf(price: Price, usage: Tokens): bigint {
   const plainInput = usage.inputTokens - usage.cachedInputTokens;
   const plainOutput = usage.outputTokens - usage.reasoningTokens;
@@ -68,7 +68,7 @@ export function costOf(price: Price, usage: Tokens): bigint {
   );
 }
 
-/** In nano-USD: the most that tokens of these numbers can cost, whatever part of them is cached or reasoning. */
+/** In nano-USD: the highest cost of these tokens, whichever part of them is cached or reasoning. */
 export function mostCostOf(
   price: Price,
   { inputTokens, outputTokens }: Pick<Tokens, "inputTokens" | "outputTokens">,
@@ -83,8 +83,8 @@ function larger(a: bigint, b: bigint): bigint {
 }
 
 /**
- * How many output tokens `available` micro-credits still pay for beside the base and the input; `wanted` at most.
- * Undefined when not even one is paid for.
+ * The output tokens that `available` micro-credits pay for after the base and the input; at most `wanted`.
+ * Undefined when they do not pay for a single one.
  */
 export function affordableOutput(
   tariff: Tariff,

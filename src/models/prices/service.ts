@@ -8,7 +8,7 @@ import { parseCredits, parseUsd } from "../../ledger/amount.ts";
 import type { Catalogue } from "../catalogue.ts";
 import { insertPrice, isPast, modelByName, type NewPrice, type PriceRow } from "../store.ts";
 
-/** The rates of a price, as decimals of the wire. Nothing given is one credit a call. */
+/** The rates of a price, as decimal strings. Without any rate, a call costs one credit. */
 export interface GivenRates {
   multiplier?: string | null | undefined;
   inputCreditsPerMillion?: string | null | undefined;
@@ -25,7 +25,7 @@ export interface PriceChange extends GivenRates {
   effectiveFrom?: Date | null | undefined;
 }
 
-/** Prices are versions with a date and are never overwritten: a call keeps the one that it was reserved with. */
+/** Prices are versions with an effective date and are never overwritten. A call keeps the version of its reservation. */
 export class Prices {
   readonly #db: Database;
   readonly #catalogue: Catalogue;
@@ -42,7 +42,7 @@ export class Prices {
     if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
     const { effectiveFrom = null } = change;
     if (effectiveFrom && (await isPast(this.#db.orm, effectiveFrom)))
-      throw badInput("effectiveFrom cannot be in the past.");
+      throw badInput("effectiveFrom must not be in the past.");
     try {
       const price = { id: newId(), modelId: model.id, createdBy: origin.actor, effectiveFrom, ...readRates(change) };
       return await this.#db.transaction(async (tx) => {
@@ -80,7 +80,7 @@ export function readRates(change: GivenRates): Omit<NewPrice, "id" | "modelId" |
 function readShare(text: string): bigint {
   const share = parseCredits(text, "cacheHitShare");
   if (share >= 0n && share <= 1_000_000n) return share;
-  throw badInput("cacheHitShare is 0 to 1.", { field: "cacheHitShare" });
+  throw badInput("cacheHitShare must be 0 to 1.", { field: "cacheHitShare" });
 }
 
 /** Beyond this, the price of the longest call could pass int64. */
@@ -88,7 +88,8 @@ const rateMax = 1_000_000_000_000n;
 
 function rate(parse: (text: string, field: string) => bigint, text: string, field: string): bigint {
   const value = parse(text, field);
-  if (value < 0n) throw badInput(`${field} cannot be negative.`, { field });
-  if (value > rateMax) throw badInput(`${field} is too large.`, { field });
+  if (value < 0n) throw badInput(`${field} must not be negative.`, { field });
+  if (value > rateMax)
+    throw badInput(`${field} must be at most ${parse === parseUsd ? "1000" : "1000000"}.`, { field });
   return value;
 }

@@ -5,23 +5,25 @@ import { formatCredits, formatUsd } from "../../ledger/amount.ts";
 import type { PriceRow } from "../store.ts";
 
 @ObjectType({
-  description: "One version of a model's price. A call keeps the version that it was reserved with.",
+  description: "A model price: one version of it. A call keeps the version of its reservation.",
   simpleResolvers: true,
 })
 export class ModelPrice {
-  @Field(() => ID, { description: "`prc_…`" })
+  @Field(() => ID, { description: "The price's id, `prc_…`." })
   id!: string;
 
-  @Field(() => String, { description: "The name of the model." })
+  @Field(() => String, { description: "The name of the model or preset." })
   model!: string;
 
-  @Field(() => Int, { description: "1 for the first price of the model, then one more each time." })
+  @Field(() => Int, {
+    description: "The version: 1 for the first price of the model, increased by one for each later price.",
+  })
   version!: number;
 
-  @Field(() => Date, { description: "From when it holds." })
+  @Field(() => Date, { description: "When the price takes effect." })
   effectiveFrom!: Date;
 
-  @Field(() => GraphQLDecimal, { description: "Times the base price of a field, in credits." })
+  @Field(() => GraphQLDecimal, { description: "The factor by which the base price of a field is multiplied." })
   multiplier!: string;
 
   @Field(() => GraphQLDecimal, { description: "Credits for a million input tokens of a metered field." })
@@ -30,64 +32,95 @@ export class ModelPrice {
   @Field(() => GraphQLDecimal, { description: "Credits for a million output tokens of a metered field." })
   outputCreditsPerMillion!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD that the provider takes for a million input tokens." })
+  @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million input tokens." })
   inputUsdPerMillion!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD for a million input tokens that the provider had in its cache." })
+  @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million cached input tokens." })
   cachedInputUsdPerMillion!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD for a million output tokens." })
+  @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million output tokens." })
   outputUsdPerMillion!: string;
 
-  @Field(() => GraphQLDecimal, { description: "USD for a million reasoning tokens." })
+  @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million reasoning tokens." })
   reasoningUsdPerMillion!: string;
 
   @Field(() => GraphQLDecimal, {
-    description: "0 to 1: the share of a call's price in credits that its answer out of the cache costs.",
+    description: "The price of a cached answer, as a share of the call's price in credits: 0 to 1.",
   })
   cacheHitShare!: string;
 }
 
-@InputType({ description: "What a price says. Nothing given is one credit a call." })
+@InputType({ description: "The rates of a model price. Without any rate, a call costs one credit." })
 export class PriceRatesInput {
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "1", description: "Times the base price of a field." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "1",
+    description: "The factor by which the base price of a field is multiplied: 0 or more.",
+  })
   multiplier?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "Credits, not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0",
+    description: "Credits for a million input tokens of a metered field: 0 or more.",
+  })
   inputCreditsPerMillion?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "Credits, not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0",
+    description: "Credits for a million output tokens of a metered field: 0 or more.",
+  })
   outputCreditsPerMillion?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "USD, not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0",
+    description: "The provider's cost in USD for a million input tokens: 0 or more.",
+  })
   inputUsdPerMillion?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD; as `inputUsdPerMillion` when absent." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description:
+      "The provider's cost in USD for a million cached input tokens: 0 or more. `inputUsdPerMillion` when absent.",
+  })
   cachedInputUsdPerMillion?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, defaultValue: "0", description: "USD, not below 0." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    defaultValue: "0",
+    description: "The provider's cost in USD for a million output tokens: 0 or more.",
+  })
   outputUsdPerMillion?: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD; as `outputUsdPerMillion` when absent." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description:
+      "The provider's cost in USD for a million reasoning tokens: 0 or more. `outputUsdPerMillion` when absent.",
+  })
   reasoningUsdPerMillion?: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
     defaultValue: "0.1",
-    description: "0 to 1: the share of a call's price in credits that its answer out of the cache costs.",
+    description: "The price of a cached answer, as a share of the call's price in credits: 0 to 1.",
   })
   cacheHitShare?: string | null;
 }
 
 @InputType({
   description:
-    "A new version of the price of a model or a preset. With nothing but the model: one credit a call. A preset without a price of its own costs what its base costs.",
+    "A new version of the price of a model or preset. Without any rate, a call costs one credit. A preset without a price has the price of its base.",
 })
 export class SetModelPriceInput extends PriceRatesInput {
   @Field(() => String, { description: "The name of the model or preset." })
   model!: string;
 
-  @Field(() => Date, { nullable: true, description: "From when it holds; now when absent. Not in the past." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "When the price takes effect; now when absent. Must not be in the past.",
+  })
   effectiveFrom?: Date | null;
 }
 

@@ -35,7 +35,7 @@ const finishReasons: Record<ModelFinish["unified"], FinishReason> = {
 };
 
 function promptOf({ messages }: ProviderCall): Prompt {
-  // The answer of a tool must name the tool, which only the call before it does.
+  // The result of a tool must name the tool, and only the call before it has the name.
   const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name] as const)));
   return messages.map(({ role, content, parts, toolCalls = [], toolCallId = "" }) => {
     const text = { type: "text" as const, text: content };
@@ -126,7 +126,7 @@ function appErrorWithin(error: unknown): AppError | undefined {
 export interface AiSdkOptions {
   upstream: Upstream;
   makeModel: (name: string) => Model;
-  /** Under which name the adapter looks for options of the provider's own. */
+  /** The name under which the adapter expects the provider's own options. */
   optionsKey: string;
   /** The counts as the provider sent them. */
   reportedUsage: (usage: Usage) => ReportedUsage | undefined;
@@ -186,7 +186,7 @@ export class AiSdkChat {
     }
   }
 
-  /** Kept, because making one builds its schemas anew; the catalogue of models bounds their number. */
+  /** Cached, because each new model builds its schemas. The catalogue bounds their number. */
   #model(name: string): Model {
     const model = this.#models.get(name) ?? this.#options.makeModel(name);
     this.#models.set(name, model);
@@ -211,7 +211,7 @@ export class AiSdkChat {
     };
   }
 
-  /** The adapter's errors hold the prompt and the answer: only their words go on, where logs do not look. */
+  /** The adapter's errors contain the prompt and the answer. Only name and message are passed on, as a quote that logs omit. */
   #translate(error: unknown, signal: Cancelled): unknown {
     if (signal.aborted) return signal.reason;
     const known = appErrorWithin(error);

@@ -11,7 +11,7 @@ import type { FoundModel, Provider, ProviderAnswer, ProviderCall, ProviderEvent,
 const version = "2023-06-01";
 const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
 
-/** What was read from or written to its cache is input too, which Anthropic counts apart. */
+/** Tokens read from or written to the cache are input too, but Anthropic counts them separately. */
 function reportedUsage({ inputTokens, outputTokens }: Usage): ReportedUsage {
   return {
     inputTokens: inputTokens.total,

@@ -13,7 +13,7 @@ import type {
   TokenUsage,
 } from "./provider.ts";
 
-// A stand-in for a model, always there and needing no network: it answers `echo: <last user message>`.
+// A model for tests and first steps that needs no network: it answers `echo: <last user message>`.
 // One token is one word (a run of non-white-space), in all messages for the input and in the answer for the output,
 // so that anyone can check a price by counting.
 

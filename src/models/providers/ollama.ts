@@ -21,7 +21,7 @@ import {
   type ToolCall,
 } from "./provider.ts";
 
-// Ollama by its native API: one JSON object, or one per line, the last of which says `done` and carries the counts.
+// Ollama's native API: one JSON object, or one per line. The last one has `done` and the token counts.
 
 const toolCallSchema = z.object({
   id: z.string().nullish(),
@@ -38,7 +38,7 @@ const partSchema = z.object({
   message: messageSchema.optional(),
   done: z.boolean(),
   done_reason: z.string().nullish(),
-  // Judged by checkUsage: a wrong count is no reason to lose an answer.
+  // Checked by checkUsage: a wrong count must not fail the answer.
   prompt_eval_count: z.unknown().optional(),
   eval_count: z.unknown().optional(),
   load_duration: z.unknown().optional(),
@@ -78,7 +78,7 @@ function messagesOf(messages: ChatMessage[]) {
   }));
 }
 
-/** Ollama lets the model choose; a choice of one tool or of none is made by what it is shown. */
+/** Ollama has no tool choice. A choice of one tool or of none decides which tools are sent. */
 function toolsOf({ tools, toolChoice }: ProviderCall) {
   if (toolChoice === "none") return undefined;
   const shown = typeof toolChoice === "object" ? tools?.filter(({ name }) => name === toolChoice.name) : tools;
@@ -93,7 +93,7 @@ function toolCallsOf({ message }: Part): ToolCall[] {
   }));
 }
 
-/** Of what an admin sets for a model, these stand beside Ollama's `options`; all else is among them, as `num_ctx` is. */
+/** Provider options that are top-level fields of Ollama's API. All others, such as `num_ctx`, belong into `options`. */
 const besideOptions = new Set(["keep_alive", "think", "truncate"]);
 
 function optionsOf({ providerOptions = {} }: Pick<ProviderCall, "providerOptions">) {
@@ -131,7 +131,7 @@ interface Content {
 }
 
 function timeToFirstToken({ load_duration: load, prompt_eval_duration: prompt }: Part) {
-  // Nanoseconds, by Ollama's own clock; left out where it says nothing sensible.
+  // Nanoseconds, by Ollama's own clock; omitted when the value is not valid.
   const nanoseconds = Number(load ?? 0) + Number(prompt);
   return nanoseconds >= 0 && Number.isFinite(nanoseconds)
     ? { timeToFirstTokenMs: Math.round(nanoseconds / 1_000_000) }
@@ -223,7 +223,7 @@ export class OllamaProvider implements Provider {
 
   #part(value: unknown): Part {
     const part = partSchema.safeParse(value);
-    // An error in the middle of a stream comes as `{"error": …}`, which is no part either.
+    // An error within a stream is `{"error": …}`, which does not match either.
     if (!part.success) throw this.#nonsense("sent no part of an answer", JSON.stringify(value));
     return part.data;
   }

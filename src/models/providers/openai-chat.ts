@@ -15,8 +15,8 @@ import {
   type ToolCall,
 } from "./provider.ts";
 
-// OpenAI's chat completions as services speak them. Read and written here, because most calls and every token of most
-// streams pass through: an adapter that builds web streams and checks each piece twice took a third of a call's time.
+// OpenAI's chat completions as services implement them. Our own reader, because most calls and tokens pass through it:
+// an adapter that builds web streams and checks each piece twice took a third of a call's time.
 
 const contentSchema = z.union([z.string(), z.array(z.object({ type: z.string(), text: z.unknown().optional() }))]);
 const callSchema = z.object({
@@ -26,7 +26,7 @@ const callSchema = z.object({
 });
 const messageSchema = z.object({
   content: contentSchema.nullish(),
-  // Which of the two a service uses depends on the model it runs.
+  // Services use one of the two, depending on the model.
   reasoning_content: z.string().nullish(),
   reasoning: z.string().nullish(),
   tool_calls: z.array(callSchema).nullish(),
@@ -36,7 +36,7 @@ const choiceSchema = z.object({
   delta: messageSchema.nullish(),
   finish_reason: z.string().nullish(),
 });
-/** Of an answer, or of one piece of it. Its counts are judged by checkUsage: a wrong one is no reason to lose it. */
+/** An answer, or one piece of it. checkUsage checks the counts: a wrong count must not fail the answer. */
 const partSchema = z.object({
   choices: z.array(choiceSchema),
   usage: z.unknown().optional(),
@@ -105,7 +105,7 @@ interface SentUsage {
   completion_tokens_details?: { reasoning_tokens?: unknown } | null;
 }
 
-/** The counts as they were sent. */
+/** The token counts as the service sent them. */
 function reportedUsage({ usage }: Part): ReportedUsage | undefined {
   if (!usage) return undefined;
   const sent = usage as SentUsage;
@@ -122,7 +122,7 @@ function textOf({ content }: Message): string {
   return content.map(({ type, text }) => (type === "text" && typeof text === "string" ? text : "")).join("");
 }
 
-/** What has come of an answer so far. */
+/** The parts of an answer that have arrived. */
 class Collected {
   text = "";
   reasoning = "";
@@ -130,7 +130,7 @@ class Collected {
   finish: string | undefined;
   readonly #calls = new Map<number, ToolCall>();
 
-  /** The text that this part adds. */
+  /** Adds a part and returns its text. */
   add(part: Part): string {
     this.usage = reportedUsage(part) ?? this.usage;
     const [choice] = part.choices;
@@ -148,7 +148,7 @@ class Collected {
     return [...this.#calls.values()];
   }
 
-  /** A call comes in pieces that share its index; services that send it whole leave the index out. */
+  /** A tool call arrives in pieces that share its index. Services that send it whole omit the index. */
   #addCall({ index, id, function: { name, arguments: piece } }: z.infer<typeof callSchema>): void {
     const at = index ?? this.#calls.size;
     const known = this.#calls.get(at);
@@ -202,7 +202,7 @@ export class OpenAiChat {
 
   #part(value: unknown): Part {
     const part = partSchema.safeParse(value);
-    // An error in the middle of a stream comes as `{"error": …}`, which is no part either.
+    // An error within a stream is `{"error": …}`, which does not match either.
     if (!part.success) throw this.#upstream.failure("did not answer in its protocol", JSON.stringify(value));
     return part.data;
   }

@@ -14,13 +14,13 @@ import {
   readCount,
 } from "./provider.ts";
 
-// Any service that speaks OpenAI's chat completions.
+// Any service with OpenAI's chat completions API.
 
 const embeddingsSchema = z.object({
   data: z.array(z.object({ index: z.number(), embedding: z.array(z.number()) })),
   usage: z.object({ prompt_tokens: z.unknown() }).nullish(),
 });
-/** OpenAI itself gives only the id; what others add to it differs by name. */
+/** OpenAI itself sends only the id. Other services add fields, under different names. */
 const modelSchema = z.object({
   id: z.string(),
   context_length: z.unknown().optional(),

@@ -2,8 +2,8 @@ import type { MessagePart } from "../../guard/images.ts";
 import type { CallLimits, CloseWhen } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 
-// What a model's provider is to the rest of Tollgate, and the judgement of the usage it reports.
-// A provider's counts decide what a caller pays, so they are believed only as far as they are plausible.
+// The interface of a model's provider, and the check of the usage that it reports.
+// A provider's counts decide the charge, so they are used only if they are plausible.
 
 export interface ToolCall {
   id: string;
@@ -14,13 +14,13 @@ export interface ToolCall {
 
 export interface ChatMessage {
   role: "system" | "user" | "assistant" | "tool";
-  /** All of its text; where there are `parts`, theirs. */
+  /** The whole text; with `parts`, the text of the parts. */
   content: string;
-  /** Of a user who shows images: these and the texts between them, in their order. */
+  /** For a user message with images: images and texts, in order. */
   parts?: MessagePart[] | undefined;
-  /** Of an assistant: what it asked for. */
+  /** For an assistant message: the tool calls of the model. */
   toolCalls?: ToolCall[] | undefined;
-  /** Of a tool: which call it answers. */
+  /** For a tool message: the tool call that it answers. */
   toolCallId?: string | undefined;
 }
 
@@ -38,7 +38,7 @@ export interface ProviderCall {
   /** The provider's own name of the model. */
   model: string;
   messages: ChatMessage[];
-  /** Always set: it is what the hold pays for. */
+  /** Always set: the hold is computed from it. */
   maxOutputTokens: number;
   temperature?: number | undefined;
   topP?: number | undefined;
@@ -47,17 +47,17 @@ export interface ProviderCall {
   responseFormat?: ResponseFormat | undefined;
   tools?: Tool[] | undefined;
   toolChoice?: ToolChoice | undefined;
-  /** As the provider has them; an admin has set them. */
+  /** Sent to the provider unchanged; set by an admin. */
   providerOptions?: Record<string, unknown>;
   limits?: CallLimits;
-  /** What one image counts as at most; for a call that has some. */
+  /** The most input tokens that one image counts as; for a call with images. */
   imageTokens?: number | undefined;
 }
 
 /** ERROR and CANCELLED name how a call ended for the ledger; a provider throws instead of answering them. */
 export type FinishReason = "STOP" | "LENGTH" | "CONTENT_FILTER" | "TOOL_CALLS" | "ERROR" | "CANCELLED" | "OTHER";
 
-/** As the provider said it: unchecked, therefore unknown. */
+/** As the provider sent it: unchecked, therefore unknown. */
 export interface ReportedUsage {
   inputTokens?: unknown;
   cachedInputTokens?: unknown;
@@ -67,10 +67,10 @@ export interface ReportedUsage {
 
 export interface TokenUsage {
   inputTokens: number;
-  /** The part of `inputTokens` the provider had in its cache. */
+  /** The part of `inputTokens` that came from the provider's cache. */
   cachedInputTokens: number;
   outputTokens: number;
-  /** The part of `outputTokens` that is not in the text. */
+  /** The part of `outputTokens` that is reasoning, so not in the text. */
   reasoningTokens: number;
   source: "PROVIDER" | "ESTIMATED";
 }
@@ -102,7 +102,7 @@ export interface EmbedAnswer {
   usage: TokenUsage;
 }
 
-/** A model as its service lists it, as far as the service says. */
+/** A model as its service lists it. Fields that the service omits are undefined. */
 export interface FoundModel {
   /** The provider's own name. */
   name: string;
@@ -113,27 +113,27 @@ export interface FoundModel {
 
 /**
  * Throws only AppError (PROVIDER_FAILED, PROVIDER_TIMEOUT), or the signal's own reason once the signal is aborted.
- * Makes at most one upstream call per call: who retries, and under which hold, is decided by the caller.
+ * Makes at most one upstream request per call. The caller decides about retries and their hold.
  */
 export interface Provider {
   /** "echo", "ollama", or the configured service's name. */
   readonly name: string;
-  /** Where it is, if it is anywhere. */
+  /** The base URL; undefined for a provider without a network. */
   readonly baseUrl?: string;
-  /** Set where models run on one's own machines, so that nobody sells their tokens. */
+  /** True for self-hosted models, which have no public price. */
   readonly selfHosted?: true;
   generate(call: ProviderCall, signal: Cancelled): Promise<ProviderAnswer>;
   /**
-   * Deltas, then exactly one finish. A failure after deltas is thrown behind the last of them.
-   * To leave while a `next()` is pending, abort the signal: `return()` alone has to wait for it.
+   * Deltas, then exactly one finish. A failure after deltas is thrown after the last delta.
+   * To stop while a `next()` is pending, abort the signal: `return()` alone has to wait for it.
    */
   stream(call: ProviderCall, signal: Cancelled): AsyncIterable<ProviderEvent>;
   /** Absent for a provider that has no embeddings. */
   embed?(call: EmbedCall, signal: Cancelled): Promise<EmbedAnswer>;
   listModels?(signal: Cancelled): Promise<FoundModel[]>;
-  /** What the list leaves out of one model, where that takes a question of its own. */
+  /** Details of one model that the list leaves out, for services with a separate request for them. */
   describeModel?(name: string, signal: Cancelled): Promise<FoundModel>;
-  /** At once when nothing is said: drain before it. */
+  /** Closes at once by default, so drain first. */
   close(when?: CloseWhen): Promise<void>;
 }
 
@@ -141,17 +141,17 @@ const overheadTokensPerMessage = 8;
 const overheadTokensPerCall = 8;
 const overheadTokensPerTool = 32;
 const estimatedImageTokens = 1000;
-// Templates of models add system text of their own (Qwen about 20 tokens, gpt-oss about 70): more than the bound, and true.
+// Chat templates add system text (Qwen about 20 tokens, gpt-oss about 70), so a true count can exceed the bound.
 const hiddenInputTokensMax = 1000;
 
-/** What is sent besides the messages and counted as input: the texts of a schema and of tools. */
+/** Data sent besides the messages that counts as input: the texts of a schema and of tools. */
 export interface Enclosed {
   responseFormat?: ResponseFormat | undefined;
   tools?: Tool[] | undefined;
   imageTokens?: number | undefined;
 }
 
-/** What the input can count at most: no tokenizer makes more tokens of a text than it has UTF-8 bytes. */
+/** The most tokens that the input can count as: no tokenizer makes more tokens of a text than it has UTF-8 bytes. */
 export function inputTokensUpperBound(messages: ChatMessage[], enclosed: Enclosed = {}): number {
   const { responseFormat, tools, imageTokens = 0 } = enclosed;
   let tokens = overheadTokensPerCall + countImages(messages) * imageTokens;
@@ -171,23 +171,23 @@ function bytesOf({ content, toolCalls, toolCallId }: ChatMessage): number {
   return Buffer.byteLength(content) + Buffer.byteLength(calls) + Buffer.byteLength(toolCallId ?? "");
 }
 
-/** The own count when the provider gives none: one token per four UTF-8 bytes, rounded up. */
+/** Our estimate when the provider sends no count: one token per four UTF-8 bytes, rounded up. */
 export function estimateTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / 4);
 }
 
-/** As `estimateTokens`, with four tokens a message for what marks its role and its end, and a thousand an image. */
+/** As `estimateTokens`, plus four tokens a message for its role and end markers, and a thousand an image. */
 export function estimateInputTokens(messages: ChatMessage[]): number {
   const images = countImages(messages) * estimatedImageTokens;
   return messages.reduce((tokens, message) => tokens + Math.ceil(bytesOf(message) / 4) + 4, images);
 }
 
-/** A number of tokens that a service claims for a model; undefined when it is none. */
+/** A token limit that a service reports for a model; undefined when it is not a valid number. */
 export function readCount(value: unknown): number | undefined {
   return isCount(value) && value > 0 && value <= countMax ? value : undefined;
 }
 
-/** What a column of the database takes. */
+/** The largest value of an integer column. */
 const countMax = 2_147_483_647;
 
 function isCount(value: unknown): value is number {
@@ -197,15 +197,15 @@ function isCount(value: unknown): value is number {
 function isPlausible(input: number, output: number, call: ProviderCall, text: string): boolean {
   if (input > inputTokensUpperBound(call.messages, call) + hiddenInputTokensMax) return false;
   if (output > call.maxOutputTokens * 2 + 1000) return false;
-  // Zero for something that was there is a field left unset, not a count.
+  // Zero tokens for text that exists means an unset field, not a count.
   const anyInput = call.messages.some(({ content }) => content !== "");
   return !(input === 0 && anyInput) && !(output === 0 && text !== "");
 }
 
 /**
- * The usage to charge for. One count that cannot be true makes the whole report worthless, and the own estimate of
- * the input and of `text` (all that was produced, reasoning included) takes its place. A part larger than its whole
- * is cut to it: services differ in whether a part is inside the whole.
+ * The usage to charge for. If one count cannot be true, the whole report is replaced by our own estimate of the input
+ * and of `text` (the whole output, reasoning included). A part that is larger than its whole is cut to it, because
+ * services differ in whether a part is included in the whole.
  */
 export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCall, text: string): TokenUsage {
   const { inputTokens, outputTokens } = reported ?? {};
@@ -219,7 +219,7 @@ export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCa
     isPlausible(inputTokens, outputTokens, call, text)
   ) {
     return {
-      // JSON can say -0; adding 0 makes it 0.
+      // JSON can contain -0; adding 0 makes it 0.
       inputTokens: inputTokens + 0,
       cachedInputTokens: Math.min(cached, inputTokens) + 0,
       outputTokens: outputTokens + 0,
@@ -236,7 +236,7 @@ export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCa
   };
 }
 
-/** As `checkUsage`, for texts that become vectors and bring no answer. */
+/** As `checkUsage`, for embeddings, which have no output. */
 export function checkEmbedUsage(inputTokens: unknown, inputs: string[]): TokenUsage {
   const messages = inputs.map((content) => ({ role: "user" as const, content }));
   return checkUsage({ inputTokens, outputTokens: 0 }, { model: "", messages, maxOutputTokens: 0 }, "");

@@ -8,19 +8,19 @@ import { OllamaProvider } from "./ollama.ts";
 import { OpenAICompatibleProvider } from "./openai-compatible.ts";
 import type { Provider } from "./provider.ts";
 
-/** Every kind of service that a model can run on. A new one is a file beside this one and a line here. */
+/** Every kind of model service. A new kind needs a file beside this one and a line here. */
 export const providerKinds = {
   OPENAI_COMPATIBLE: {
-    description: "Speaks OpenAI's chat completions: OpenAI itself, vLLM, LM Studio, Groq, OpenRouter and many more.",
+    description: "OpenAI's chat completions API: OpenAI itself, vLLM, LM Studio, Groq, OpenRouter and many more.",
     open: (options) => new OpenAICompatibleProvider(options),
   },
-  OLLAMA: { description: "Ollama, by its native API.", open: (options) => new OllamaProvider(options) },
+  OLLAMA: { description: "Ollama's native API.", open: (options) => new OllamaProvider(options) },
   ANTHROPIC: { description: "Anthropic's messages API.", open: (options) => new AnthropicProvider(options) },
 } satisfies Record<string, { description: string; open: (options: UpstreamOptions) => Provider }>;
 
 export type ProviderKind = keyof typeof providerKinds;
 
-/** A service that was set through the API. */
+/** A service that was added through the API. */
 export interface AddedService {
   name: string;
   kind: string;
@@ -37,8 +37,8 @@ export interface ProvidersOptions {
 }
 
 /**
- * Every provider that this server knows, by the name under which models refer to it: those of its configuration, which
- * stay as they are, and those that were set through the API, which come and go.
+ * Every provider of this server, by the name that models use. Providers of the configuration are fixed; services that
+ * were added through the API can change.
  */
 export class Providers {
   readonly #options: ProvidersOptions;
@@ -66,7 +66,7 @@ export class Providers {
     return [...this.#fixed.keys(), ...this.#added.keys()];
   }
 
-  /** Makes those that were added be these. What runs on one that is replaced comes to its end. */
+  /** Replaces the added services by these. Calls on a replaced service run to their end. */
   adopt(services: readonly AddedService[]): void {
     const wanted = new Map(services.map((service) => [service.name, service]));
     for (const [name, { version, provider }] of this.#added) {
@@ -92,7 +92,7 @@ export class Providers {
       const { open } = providerKinds[kind as ProviderKind];
       return open({ name, baseUrl, apiKey, guard, limits: limitsOf(config) });
     } catch (error) {
-      // Its key was sealed with another secret, or it is of a kind that only a newer server knows.
+      // Its key was encrypted with another secret, or only a newer server knows its kind.
       onError(error);
       return undefined;
     }

@@ -7,8 +7,8 @@ const everyMs = 60_000;
 const patienceMs = 5_000;
 
 /**
- * Adds to the catalogue what a local Ollama has, at the start and then every minute. That there is none is fine, and
- * a model that has gone from it stays in the catalogue, with its price and history.
+ * Adds the models of a local Ollama to the catalogue, at the start and then every minute. Ollama may be absent. A model
+ * that was removed from Ollama stays in the catalogue, with its price and history.
  */
 export class Discovery {
   readonly #provider: Provider;

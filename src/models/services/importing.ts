@@ -8,7 +8,7 @@ import type { FoundModel, Provider } from "../providers/provider.ts";
 import type { Providers } from "../providers/registry.ts";
 import type { ModelsService } from "../service.ts";
 
-/** Adds what a service says it has to the catalogue. Nothing that is there is changed, and nothing is priced unasked. */
+/** Adds the models that a service lists to the catalogue. Existing models stay as they are, and prices are optional. */
 export interface ImportOrder {
   provider: string;
   only?: string[] | null | undefined;
@@ -20,13 +20,13 @@ export interface Imported {
   /** Names of the catalogue. */
   added: string[];
   known: string[];
-  /** The service's own names: those that it does not have, or that can be no name here. */
+  /** The service's names that it does not list, or that are not valid as a name here. */
   skipped: string[];
 }
 
 const patienceMs = 20_000;
 const modelsMax = 2_000;
-/** How many are asked about at once, where each must be asked about. */
+/** Parallel requests to a service that describes each model separately. */
 const askedAtOnce = 4;
 
 export class Importing {
@@ -44,7 +44,7 @@ export class Importing {
     const view = await this.#catalogue.read();
     const provider = this.#providers.get(name);
     if (!provider?.listModels)
-      throw badInput(`"${name}" is no service whose models could be listed.`, { field: "provider" });
+      throw badInput(`provider must be a service that lists its models; "${name}" is not.`, { field: "provider" });
     const signal = AbortSignal.timeout(patienceMs);
     const listed = new Map((await provider.listModels(signal)).slice(0, modelsMax).map((model) => [model.name, model]));
     const imported: Imported = { added: [], known: [], skipped: [] };
@@ -66,7 +66,7 @@ export class Importing {
   }
 }
 
-/** With what the list leaves out; a model that cannot be asked about stays as it was listed. */
+/** Adds the details that the list leaves out. A model that cannot be described stays as listed. */
 async function describeAll(provider: Provider, models: FoundModel[], signal: Cancelled): Promise<FoundModel[]> {
   if (!provider.describeModel) return models;
   const described: FoundModel[] = [];

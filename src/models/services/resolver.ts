@@ -27,7 +27,9 @@ export class ModelServicesResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => [ModelService], { description: "The services that were set through the API, by name." })
+  @Query(() => [ModelService], {
+    description: "Model services that were added through the API, sorted by name. Requires ADMIN.",
+  })
   async modelServices(): Promise<ModelService[]> {
     return (await this.#parts.services.list()).map(toModelService);
   }
@@ -35,7 +37,8 @@ export class ModelServicesResolver {
   @Directive('@role(requires: "ADMIN")')
   @Query(() => ModelPriceSuggestion, {
     nullable: true,
-    description: "What a model costs elsewhere; null where that is not known. Fails with NOT_FOUND.",
+    description:
+      "Suggests rates for a model from a public price list; null when the list does not have it. Sets nothing. Requires ADMIN. Fails with NOT_FOUND.",
   })
   suggestModelPrice(
     @Arg("model", () => String, { description: "The name of a model or preset." }) model: string,
@@ -46,10 +49,10 @@ export class ModelServicesResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ModelService, {
     description:
-      "Adds or changes a service on which models run. Fails with BAD_USER_INPUT for an address that is not public, and with CONFLICT for a name of the server's configuration.",
+      "Creates or updates a model service, the endpoint of a provider. Requires ADMIN. Fails with BAD_USER_INPUT, also for an address that is not public, and with CONFLICT for a name in the server's configuration.",
   })
   async upsertModelService(
-    @Arg("input", () => UpsertModelServiceInput) input: UpsertModelServiceInput,
+    @Arg("input", () => UpsertModelServiceInput, { description: "The service." }) input: UpsertModelServiceInput,
     @Ctx() context: Context,
   ): Promise<ModelService> {
     return toModelService(await this.#parts.services.upsert(originOf(context), input));
@@ -58,10 +61,10 @@ export class ModelServicesResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Boolean, {
     description:
-      "Takes a service away. Fails with NOT_FOUND, and with CONFLICT while a model that runs there is enabled.",
+      "Deletes a model service. Requires ADMIN. Fails with NOT_FOUND, and with CONFLICT while an enabled model runs on it.",
   })
   removeModelService(
-    @Arg("name", () => String, { description: "The service." }) name: string,
+    @Arg("name", () => String, { description: "The name of the service to delete." }) name: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
     return this.#parts.services.remove(originOf(context), name);
@@ -70,10 +73,11 @@ export class ModelServicesResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ModelImport, {
     description:
-      "Adds the models that a service lists. What is in the catalogue already stays as it is. Fails with PROVIDER_FAILED or PROVIDER_TIMEOUT when the service does not answer.",
+      "Imports the models that a service lists. Models that are in the catalogue stay as they are. Requires ADMIN. Fails with BAD_USER_INPUT, and with PROVIDER_FAILED or PROVIDER_TIMEOUT when the service does not answer.",
   })
   importModels(
-    @Arg("input", () => ImportModelsInput) input: ImportModelsInput,
+    @Arg("input", () => ImportModelsInput, { description: "The service, and which of its models to import." })
+    input: ImportModelsInput,
     @Ctx() context: Context,
   ): Promise<ModelImport> {
     return this.#parts.importing.import(originOf(context), input);

@@ -17,8 +17,8 @@ import {
 } from "../store.ts";
 
 /**
- * Services on which models run, as people set them. A base URL leads to public addresses only, and the key is sealed
- * and never read back: it goes nowhere but to the address that it was given for.
+ * Model services that were added through the API. A base URL must lead to a public address. The key is encrypted and
+ * never shown, and it is sent only to the address for which it was set.
  */
 export interface ServiceChange {
   name: string;
@@ -54,17 +54,17 @@ export class RemoteServices {
     const { db, catalogue, sealer } = this.#options;
     this.#checkName(name);
     if (apiKey && !keyPattern.test(apiKey))
-      throw badInput("apiKey has 1 to 500 visible characters.", { field: "apiKey" });
-    // Looked up before the transaction: a slow name server must not hold up others.
+      throw badInput("apiKey must have 1 to 500 visible ASCII characters.", { field: "apiKey" });
+    // Resolved before the transaction: a slow DNS server must not block others.
     const url = baseUrl == null ? undefined : await this.#readUrl(baseUrl);
     const service = await db.transaction(async (tx) => {
       await lockCatalogue(tx);
       const before = await serviceByName(tx, name);
       const address = url ?? before?.baseUrl;
-      if (!address) throw badInput("A new service needs a baseUrl.", { field: "baseUrl" });
+      if (!address) throw badInput("baseUrl must be set for a new service.", { field: "baseUrl" });
       const moved = before !== undefined && new URL(before.baseUrl).origin !== new URL(address).origin;
       if (moved && before.sealedKey && apiKey == null) {
-        throw badInput("Another address needs its apiKey to be given again.", { field: "apiKey" });
+        throw badInput("apiKey must be set again when baseUrl changes to another address.", { field: "apiKey" });
       }
       const kept = apiKey == null ? (before?.sealedKey ?? null) : null;
       const after = await upsertService(tx, {
@@ -87,9 +87,10 @@ export class RemoteServices {
     await db.transaction(async (tx) => {
       await lockCatalogue(tx);
       const before = await serviceByName(tx, name);
-      if (!before) throw new AppError("NOT_FOUND", { message: "No such service was set here." });
+      if (!before) throw new AppError("NOT_FOUND", { message: "No such service." });
       const model = await modelOfService(tx, name);
-      if (model) throw new AppError("CONFLICT", { message: `${model.name} runs there; disable it first.` });
+      if (model)
+        throw new AppError("CONFLICT", { message: `The model ${model.name} runs on this service. Disable it first.` });
       await deleteService(tx, name);
       const change = { action: "service.remove", object: `service:${name}`, accountId: null, before: sideOf(before) };
       await record(tx, origin, change);
@@ -100,19 +101,21 @@ export class RemoteServices {
 
   #checkName(name: string): void {
     if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) {
-      throw badInput("name is 1 to 32 small letters, digits and -, and begins with a letter.", { field: "name" });
+      throw badInput("name must be 1 to 32 lower-case letters, digits and -, and start with a letter.", {
+        field: "name",
+      });
     }
     if (["echo", "ollama", "anthropic"].includes(name) || this.#options.providers.isFixed(name)) {
-      throw new AppError("CONFLICT", { message: `${name} belongs to the server's configuration.` });
+      throw new AppError("CONFLICT", { message: `The name ${name} is in use by the server's configuration.` });
     }
   }
 
-  /** @throws BAD_USER_INPUT for an address that is not one of a service on the internet */
+  /** @throws BAD_USER_INPUT for an address that is not public */
   async #readUrl(text: string): Promise<string> {
     const url = URL.canParse(text) ? new URL(text) : undefined;
     const plain = url && (url.protocol === "https:" || url.protocol === "http:") && url.search + url.hash === "";
     if (!plain || text.length > urlLengthMax || url.username !== "" || url.password !== "") {
-      throw badInput("baseUrl is of the form https://host/v1, without a user, a query or a fragment.", {
+      throw badInput("baseUrl must be of the form https://host/v1, without a user, a query or a fragment.", {
         field: "baseUrl",
       });
     }
@@ -122,7 +125,7 @@ export class RemoteServices {
   }
 }
 
-/** What the audit keeps of it: never the key. */
+/** The fields of a service that the audit records: never the key. */
 function sideOf({ name, kind, baseUrl, sealedKey }: ServiceRow): object {
   return { name, kind, baseUrl, hasKey: sealedKey !== null };
 }

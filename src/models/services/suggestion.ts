@@ -3,8 +3,7 @@ import type { Catalogue } from "../catalogue.ts";
 import type { Providers } from "../providers/registry.ts";
 
 /**
- * What a model costs elsewhere, by a list that others keep (`genai-prices`). It is a suggestion and sets nothing: an
- * admin looks at it and decides.
+ * Suggests rates for a model from a public price list (`genai-prices`). A suggestion sets nothing: an admin decides.
  */
 export interface PriceSuggestion {
   model: string;
@@ -28,7 +27,7 @@ export class Suggestions {
     this.#providers = providers;
   }
 
-  /** @returns null where the list does not know the model, such as one of Ollama's */
+  /** @returns null when the list does not have the model, such as for Ollama */
   async suggest(name: string): Promise<PriceSuggestion | null> {
     const view = await this.#catalogue.read();
     const model = view.byName(name);
@@ -36,9 +35,9 @@ export class Suggestions {
     const { provider, providerModel } = view.baseOf(model);
     const { baseUrl: providerApiUrl, selfHosted = false } = this.#providers.get(provider) ?? {};
     if (providerApiUrl === undefined || selfHosted) return null;
-    // The list is large, and few ever look at it.
+    // Imported on demand, because the list is large and rarely used.
     const { calcPrice } = await import("@pydantic/genai-prices");
-    // By where it runs, else by what its service is called here, else by its own name alone.
+    // By the address of its provider, else by the name of its service here, else by its own name alone.
     const hints = [{ providerApiUrl }, { providerId: provider }, {}];
     const known = hints.map((hint) => calcPrice({}, providerModel, hint)).find((price) => price !== null);
     if (!known) return null;
@@ -56,7 +55,7 @@ export class Suggestions {
   }
 }
 
-/** The list holds floats, whose decimals are read off; of a price that rises with the input, where it begins. */
+/** Converts a float of the list to a decimal string. Of a tiered price, the lowest tier. */
 export function decimalOf(rate: Rate): string | null {
   const number = typeof rate === "object" ? rate.base : rate;
   if (number === undefined || !Number.isFinite(number) || number < 0) return null;

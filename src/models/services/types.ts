@@ -4,117 +4,141 @@ import { PriceRatesInput } from "../prices/types.ts";
 import { type ProviderKind, providerKinds } from "../providers/registry.ts";
 import type { ServiceRow } from "../store.ts";
 
-/** The kinds of the registry, as an enum of the wire. */
+/** The kinds of the registry, as a GraphQL enum. */
 export const ModelServiceKind = Object.fromEntries(Object.keys(providerKinds).map((kind) => [kind, kind]));
 registerEnumType(ModelServiceKind, {
   name: "ModelServiceKind",
-  description: "What a service speaks.",
+  description: "The API that a model service offers.",
   valuesConfig: Object.fromEntries(
     Object.entries(providerKinds).map(([kind, { description }]) => [kind, { description }]),
   ),
 });
 
 @ObjectType({
-  description: "A service on which models run, as it was set here; those of the server's configuration are not listed.",
+  description:
+    "A model service: the endpoint of a provider, added through the API. Services of the server's configuration are not listed.",
   simpleResolvers: true,
 })
 export class ModelService {
-  @Field(() => String, { description: "What goes into `UpsertModelInput.provider`." })
+  @Field(() => String, { description: "The unique name, as in `UpsertModelInput.provider`." })
   name!: string;
 
-  @Field(() => ModelServiceKind, { description: "What it speaks." })
+  @Field(() => ModelServiceKind, { description: "The API that the service offers." })
   kind!: string;
 
-  @Field(() => String, { description: "Where it is." })
+  @Field(() => String, { description: "The base URL of the service." })
   baseUrl!: string;
 
-  @Field(() => Boolean, { description: "Whether a key was given. The key itself is never shown." })
+  @Field(() => Boolean, { description: "Whether an API key of the service is set. The key itself is never shown." })
   hasKey!: boolean;
 
-  @Field(() => Date, { description: "When it was first set." })
+  @Field(() => Date, { description: "When the service was added." })
   createdAt!: Date;
 }
 
-@InputType({ description: "A service to add, or to change if the name exists. What is left out stays as it is." })
+@InputType({
+  description: "A model service to create, or to update if the name exists. A field that is absent stays as it is.",
+})
 export class UpsertModelServiceInput {
-  @Field(() => String, { description: "1 to 32 small letters, digits and `-`." })
+  @Field(() => String, {
+    description: "The unique name: 1 to 32 lower-case letters, digits and `-`, starting with a letter.",
+  })
   name!: string;
 
-  @Field(() => ModelServiceKind, { nullable: true, description: "OPENAI_COMPATIBLE for a new one." })
+  @Field(() => ModelServiceKind, {
+    nullable: true,
+    description: "The API that the service offers; OPENAI_COMPATIBLE by default for a new service.",
+  })
   kind?: ProviderKind | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "Such as `https://api.example.com/v1`. At a public address, or at a host and port that the server's configuration allows. Required for a new service.",
+      "The base URL, such as `https://api.example.com/v1`. It must be at a public address, or at a host and port that the server's configuration allows. Required for a new service.",
   })
   baseUrl?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "The key that the service asks for; it is encrypted and never shown. An empty text takes it away. To be given again when the address changes.",
+      "The API key of the service, 1 to 500 visible ASCII characters. It is encrypted and never shown. An empty string removes it. Must be set again when the address changes.",
   })
   apiKey?: string | null;
 }
 
-@InputType({ description: "Which models of a service to add to the catalogue." })
+@InputType({ description: "An import of models from a service into the catalogue." })
 export class ImportModelsInput {
-  @Field(() => String, { description: "`ollama`, `anthropic` or the name of a service." })
+  @Field(() => String, { description: "The provider: `ollama`, `anthropic` or the name of a service." })
   provider!: string;
 
-  @Field(() => [String], { nullable: true, description: "The service's own names of models; all when absent." })
+  @Field(() => [String], {
+    nullable: true,
+    description: "The service's names of the models to import; all when absent.",
+  })
   only?: string[] | null;
 
-  @Field(() => String, { nullable: true, description: "Goes before each name in the catalogue, such as `groq/`." })
+  @Field(() => String, { nullable: true, description: "A prefix for each name in the catalogue, such as `groq/`." })
   prefix?: string | null;
 
   @Field(() => PriceRatesInput, {
     nullable: true,
-    description: "The price of each model that is added; without one they cannot be called yet.",
+    description: "The rates of each imported model. Without them, the models have no price and cannot be called yet.",
   })
   price?: PriceRatesInput | null;
 }
 
-@ObjectType({ description: "What came of an import.", simpleResolvers: true })
+@ObjectType({ description: "The result of an import of models.", simpleResolvers: true })
 export class ModelImport {
-  @Field(() => [String], { description: "Names of models that were added." })
+  @Field(() => [String], { description: "Names of the models that were added." })
   added!: string[];
 
-  @Field(() => [String], { description: "Names that were in the catalogue already; they stay as they are." })
+  @Field(() => [String], { description: "Names of models that were already in the catalogue. They stay as they are." })
   known!: string[];
 
-  @Field(() => [String], { description: "Names that the service does not list, or that can be no name here." })
+  @Field(() => [String], {
+    description:
+      "The service's names that were skipped: the service does not list them, or they are not valid names here.",
+  })
   skipped!: string[];
 }
 
 @ObjectType({
-  description: "What a model costs elsewhere, by the list of `genai-prices`. It sets nothing: see `setModelPrice`.",
+  description:
+    "Suggested rates of a model, from the public price list `genai-prices`. To set them, see `setModelPrice`.",
   simpleResolvers: true,
 })
 export class ModelPriceSuggestion {
-  @Field(() => String, { description: "The name of the model here." })
+  @Field(() => String, { description: "The name of the model or preset here." })
   model!: string;
 
-  @Field(() => String, { description: "Whose price it is." })
+  @Field(() => String, { description: "The provider whose price it is." })
   matchedProvider!: string;
 
-  @Field(() => String, { description: "Of which of their models." })
+  @Field(() => String, { description: "The provider's model whose price it is." })
   matchedModel!: string;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD for a million input tokens." })
+  @Field(() => GraphQLDecimal, { nullable: true, description: "USD for a million input tokens; null when unknown." })
   inputUsdPerMillion!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD for a million cached input tokens." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "USD for a million cached input tokens; null when unknown.",
+  })
   cachedInputUsdPerMillion!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "USD for a million output tokens, reasoning included." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "USD for a million output tokens, reasoning included; null when unknown.",
+  })
   outputUsdPerMillion!: string | null;
 
-  @Field(() => Boolean, { description: "Whether long inputs cost more than this." })
+  @Field(() => Boolean, { description: "Whether long inputs cost more than these rates." })
   isTiered!: boolean;
 
-  @Field(() => Int, { nullable: true, description: "Tokens of input and output together, where the list knows." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The context length: the most tokens of input and output together; null when unknown.",
+  })
   contextLength!: number | null;
 }
 
