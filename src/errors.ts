@@ -2,7 +2,7 @@
  * Every error that a caller can receive. A code is never reused for another meaning.
  * The caller reads `message`. The cause of an error goes to the log only.
  */
-export interface Fault {
+interface CatalogueEntry {
   status: number;
   /** Whether the same request may succeed later without being changed. */
   retryable: boolean;
@@ -59,7 +59,7 @@ export const catalogue = {
   },
   UNAVAILABLE: { status: 503, retryable: true, message: "The service cannot handle this request now. Retry later." },
   INTERNAL: { status: 500, retryable: false, message: "An internal error occurred." },
-} as const satisfies Record<string, Fault>;
+} as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof catalogue;
 

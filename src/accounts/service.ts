@@ -27,7 +27,7 @@ import {
 export type OpenSharedWallet = (tx: Executor, accountId: string) => Promise<void>;
 
 /** The fields of an account to change. Null resets a setting to its default. */
-export interface AccountOrder {
+export interface AccountUpdate {
   name?: string | null | undefined;
   planId?: string | null | undefined;
   rotateKeysAfterDays?: number | null | undefined;
@@ -79,7 +79,7 @@ export class AccountsService {
   }
 
   /** @throws NOT_FOUND, BAD_USER_INPUT, or CONFLICT once it is closed */
-  async update(origin: Origin, id: string, order: AccountOrder): Promise<AccountRow> {
+  async update(origin: Origin, id: string, order: AccountUpdate): Promise<AccountRow> {
     const change = readChange(order);
     try {
       const account = await this.#db.transaction(async (tx) => {
@@ -146,7 +146,7 @@ function readName(text: string | null): string {
   return name;
 }
 
-function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountOrder): AccountChange {
+function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountUpdate): AccountChange {
   if (rotateKeysAfterDays != null && (rotateKeysAfterDays < 1 || rotateKeysAfterDays > rotateDaysMax)) {
     throw badInput(`rotateKeysAfterDays must be 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
   }

@@ -1,10 +1,13 @@
 import { loadConfig, loadRemote } from "../config/environment.ts";
 import { createLogger } from "../log.ts";
-import { type Connection, connectRemote } from "./connection.ts";
+import { type CommandConnection, connectRemote } from "./connection.ts";
 import type { Terminal } from "./program.ts";
 
 /** Connects to the server of an option or of the environment; without one, to the database of the configuration. */
-export async function connect(options: { url?: string; token?: string }, { env, err }: Terminal): Promise<Connection> {
+export async function connect(
+  options: { url?: string; token?: string },
+  { env, err }: Terminal,
+): Promise<CommandConnection> {
   const remote = loadRemote(env);
   const url = options.url ?? remote.url;
   if (url) return connectRemote(url, options.token ?? remote.token);

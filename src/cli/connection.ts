@@ -3,7 +3,7 @@ import type { BiGrant } from "../usage/bi/service.ts";
 import type { BiLimits } from "../usage/bi/store.ts";
 
 /** Runs the operations of commands: on a server, or on the database directly. Both have the same schema. */
-export interface Connection {
+export interface CommandConnection {
   /** The data of an operation. @throws Refused */
   // biome-ignore lint/suspicious/noExplicitAny: a command knows the shape of its own operation's data.
   run(query: string, variables?: object): Promise<any>;
@@ -52,7 +52,7 @@ export function dataOf({ data, errors }: Answer): unknown {
 
 const patienceMs = 60_000;
 
-export function connectRemote(url: string, token: string | undefined): Connection {
+export function connectRemote(url: string, token: string | undefined): CommandConnection {
   const address = url.endsWith("/graphql") ? url : `${url.replace(/\/$/, "")}/graphql`;
   return {
     async run(query, variables = {}) {

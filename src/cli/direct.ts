@@ -11,13 +11,13 @@ import { describeFirstRun, prepareFirstRun } from "../first-run.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
-import { type Answer, type Connection, dataOf, Refused } from "./connection.ts";
+import { type Answer, type CommandConnection, dataOf, Refused } from "./connection.ts";
 
 /**
  * Runs the services on the database, for its operator, with or without a running server. Operations have every
  * permission, and the audit records the actor `system:cli`.
  */
-export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<Connection> {
+export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<CommandConnection> {
   const { db, reports, close: closeDatabase } = await openDatabases(config, log, { joins: true });
   const parts = compose(config, loadSecrets(config), db, log, { reports });
   const close = async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { printObject, printRows } from "./print.ts";
-import type { Session } from "./session.ts";
+import type { CommandSession } from "./session.ts";
 
 interface ImportOptions {
   account?: string;
@@ -9,7 +9,7 @@ interface ImportOptions {
   dryRun?: true;
 }
 
-export function addKeyImport(keys: Command, session: Session): void {
+export function addKeyImport(keys: Command, session: CommandSession): void {
   keys
     .command("import <file>")
     .description(

@@ -11,7 +11,7 @@ import { addCreditCommands, addOperatorCommands, addReportCommands } from "./com
 import { connect } from "./connect.ts";
 import { Refused } from "./connection.ts";
 import { addKeyImport } from "./key-import.ts";
-import type { Session } from "./session.ts";
+import type { CommandSession } from "./session.ts";
 
 /** The command line: operations of the schema, on the database directly or on a server with `--url`. */
 const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3 } as const;
@@ -70,7 +70,7 @@ function buildProgram(terminal: Terminal): Command {
   return program;
 }
 
-function sessionOf(program: Command, terminal: Terminal): Session {
+function sessionOf(program: Command, terminal: Terminal): CommandSession {
   return async (work) => {
     const { json = false, ...where } = program.opts<GlobalOptions>();
     const connection = await connect(where, terminal);

@@ -5,13 +5,13 @@ import { AppError, badInput } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd, parseCredits, parseUsd } from "../ledger/amount.ts";
-import { type AccountBudgets, accountBudgetsById, updateAccountBudgets } from "./store.ts";
+import { accountBudgetsById, type BudgetRow, updateAccountBudgets } from "./store.ts";
 
 /**
  * Budgets of an account, shared by all its keys, a day or a month of UTC. Each call reserves and settles its budgets
  * together with its credits. Running replicas enforce a change within five seconds, the lifetime of their key cache.
  */
-export interface BudgetOrder {
+export interface BudgetChange {
   dailyBudgetUsd?: string | null | undefined;
   monthlyBudgetUsd?: string | null | undefined;
   dailyBudgetCredits?: string | null | undefined;
@@ -20,7 +20,7 @@ export interface BudgetOrder {
 
 export class BudgetsService {
   readonly #db: Database;
-  readonly byAccount: LoadMany<AccountBudgets>;
+  readonly byAccount: LoadMany<BudgetRow>;
 
   readonly #record: RecordChange;
 
@@ -31,7 +31,7 @@ export class BudgetsService {
   }
 
   /** Replaces all four budgets. An absent budget means no limit. */
-  async set(origin: Origin, accountId: string, order: BudgetOrder): Promise<AccountBudgets> {
+  async set(origin: Origin, accountId: string, order: BudgetChange): Promise<BudgetRow> {
     const budgets = {
       dailyBudgetNanoUsd: read(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
       monthlyBudgetNanoUsd: read(parseUsd, order.monthlyBudgetUsd, "monthlyBudgetUsd"),
@@ -53,7 +53,7 @@ export class BudgetsService {
   }
 }
 
-function toAudit(budgets: AccountBudgets): object {
+function toAudit(budgets: BudgetRow): object {
   const { dailyBudgetNanoUsd, monthlyBudgetNanoUsd, dailyBudgetMicroCredits, monthlyBudgetMicroCredits } = budgets;
   const text = (format: (amount: bigint) => string, amount: bigint | null) => (amount === null ? null : format(amount));
   return {

@@ -71,7 +71,7 @@ export class CreditsResolver {
     @Ctx() context: Context,
   ): Promise<Wallet> {
     const correction = { ...input, id: fromWire("ent", input.entryId) };
-    return toWallet(await this.#credits.takeBack(originOf(context), correction));
+    return toWallet(await this.#credits.deduct(originOf(context), correction));
   }
 
   @Directive('@role(requires: "ADMIN")')

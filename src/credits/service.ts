@@ -32,7 +32,7 @@ export interface CreditCorrection {
   idempotencyKey?: string | null | undefined;
 }
 
-export interface RefillOrder {
+export interface RefillChange {
   walletId: string;
   every: RefillRule["every"];
   mode: RefillRule["mode"];
@@ -96,7 +96,7 @@ export class CreditsService {
     );
   }
 
-  takeBack(origin: Origin, correction: CreditCorrection): Promise<WalletRow> {
+  deduct(origin: Origin, correction: CreditCorrection): Promise<WalletRow> {
     const { reason = null } = correction;
     const entry = toWire("ent", correction.id);
     return this.#corrections.takeBack(
@@ -109,7 +109,7 @@ export class CreditsService {
   }
 
   /** Replaces the wallet's refill rule. The first refill is at `startsAt`, or now. */
-  async setRefill(origin: Origin, { walletId, every, mode, ...order }: RefillOrder): Promise<WalletRow> {
+  async setRefill(origin: Origin, { walletId, every, mode, ...order }: RefillChange): Promise<WalletRow> {
     const amount = readAmount(order.credits, "credits");
     const cap = order.cap == null ? null : readAmount(order.cap, "cap");
     if (mode === "ADD" && cap === null) throw badInput("A refill with mode ADD must have a cap.", { field: "cap" });

@@ -7,18 +7,18 @@ export async function walletOfKey(tx: Executor, apiKeyId: string): Promise<strin
   return row?.walletId;
 }
 
-export type AccountBudgets = Pick<
+export type BudgetRow = Pick<
   typeof accounts.$inferSelect,
   "dailyBudgetNanoUsd" | "monthlyBudgetNanoUsd" | "dailyBudgetMicroCredits" | "monthlyBudgetMicroCredits"
 >;
 
 /** False if there is no such account. */
-export async function updateAccountBudgets(tx: Executor, id: string, budgets: AccountBudgets): Promise<boolean> {
+export async function updateAccountBudgets(tx: Executor, id: string, budgets: BudgetRow): Promise<boolean> {
   const rows = await tx.update(accounts).set(budgets).where(eq(accounts.id, id)).returning({ id: accounts.id });
   return rows.length === 1;
 }
 
-export async function accountBudgetsById(tx: Executor, ids: readonly string[]): Promise<Map<string, AccountBudgets>> {
+export async function accountBudgetsById(tx: Executor, ids: readonly string[]): Promise<Map<string, BudgetRow>> {
   const rows = await tx
     .select()
     .from(accounts)

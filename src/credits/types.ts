@@ -4,7 +4,7 @@ import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/wallets/store.ts";
-import type { AccountBudgets as BudgetRow } from "./store.ts";
+import type { BudgetRow } from "./store.ts";
 
 @ObjectType({
   description: "A wallet: the credits that one API key, or all keys of an account that share it, may spend.",

@@ -3,8 +3,8 @@ import { AppError, badInput } from "../errors.ts";
 import { hasImages } from "../guard/images.ts";
 import type { Candidate } from "../models/attempts.ts";
 import type { CallableModel, Modality, Route } from "../models/catalogue.ts";
-import { mayCall } from "../models/catalogue-view.ts";
-import { applyTerms, checkLocks } from "../models/presets.ts";
+import { mayCall } from "../models/catalogue-snapshot.ts";
+import { applySettings, checkLocks } from "../models/presets.ts";
 import { creditsOf, mostCostOf, type Tariff } from "../models/prices/price.ts";
 import { inputTokensUpperBound, type ProviderCall } from "../models/providers/provider.ts";
 import { repairInputMax } from "./format-repair.ts";
@@ -48,7 +48,7 @@ export function bidsOf(order: Order, route: Route, key: KeyViewer, needs: readon
   if (!asked) throw new AppError("INTERNAL");
   const lacking = needs.find((each) => !can(asked, each));
   if (lacking) throw badInput(missing[lacking], { field: "model" });
-  checkLocks(route.name, asked.terms, order);
+  checkLocks(route.name, asked.settings, order);
   const usable = others.filter((other) => mayCall(key, other) && needs.every((each) => can(other, each)));
   return [bidOf(order, asked, needs), ...usable.map((other) => bidOf(order, other, needs))];
 }
@@ -58,11 +58,11 @@ function can({ modalities, runner }: CallableModel, modality: Modality): boolean
 }
 
 function bidOf(order: Order, model: CallableModel, needs: readonly Modality[]): Bid {
-  const { terms, providerModel, limits, maxOutputTokens: limit } = model;
+  const { settings, providerModel, limits, maxOutputTokens: limit } = model;
   // Texts that become vectors are nobody's conversation: no system text goes with them.
   const { call, maxOutputTokens = limit } = needs.includes("EMBEDDING")
-    ? applyTerms({ ...terms, system: null, locked: [] }, order)
-    : applyTerms(terms, order);
+    ? applySettings({ ...settings, system: null, locked: [] }, order)
+    : applySettings(settings, order);
   const repairs = order.repairable && model.repairFormat && call.responseFormat !== undefined;
   const imageTokens = needs.includes("IMAGE") ? model.imageTokens : undefined;
   const asked = { model: providerModel, limits, imageTokens, ...call };

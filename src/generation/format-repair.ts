@@ -1,4 +1,4 @@
-import { formatFault } from "../guard/response-format.ts";
+import { responseFormatFault } from "../guard/response-format.ts";
 import { endingBy } from "../models/attempts.ts";
 import { creditsOf, mostCostOf, type Price, type Tariff } from "../models/prices/price.ts";
 import {
@@ -33,7 +33,7 @@ export function faultOf(
   { text, toolCalls, finishReason }: Pick<ProviderAnswer, "text" | "finishReason"> & Pick<Told, "toolCalls">,
 ): string | undefined {
   if (!responseFormat || toolCalls?.length || finishReason === "CONTENT_FILTER") return undefined;
-  const fault = formatFault(responseFormat, text);
+  const fault = responseFormatFault(responseFormat, text);
   return fault !== undefined && finishReason === "LENGTH" ? "It was cut at the limit of output tokens." : fault;
 }
 

@@ -12,7 +12,7 @@ import type { Leases } from "../ledger/journal/leases.ts";
 import type { Admission, LimitsService } from "../limits/service.ts";
 import { Attempts } from "../models/attempts.ts";
 import type { Catalogue, Modality, Route } from "../models/catalogue.ts";
-import { mayCall } from "../models/catalogue-view.ts";
+import { mayCall } from "../models/catalogue-snapshot.ts";
 import { cachedCreditsOf, type Tariff } from "../models/prices/price.ts";
 import type { PromptWriter } from "../prompts/writer.ts";
 import type { AnswerCache, CachedAnswer, CacheUse } from "./cache/service.ts";

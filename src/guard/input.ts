@@ -38,7 +38,7 @@ export function readPrompt({ prompt, messages, system }: PromptInput, bytesMax: 
   return conversation;
 }
 
-export interface SamplingInput {
+export interface SamplingParameters {
   maxOutputTokens?: number | null | undefined;
   temperature?: number | null | undefined;
   topP?: number | null | undefined;
@@ -49,7 +49,7 @@ export interface SamplingInput {
 const stopMax = 4;
 const stopLengthMax = 100;
 
-export function checkSampling({ maxOutputTokens, temperature, topP, stop }: SamplingInput): void {
+export function checkSampling({ maxOutputTokens, temperature, topP, stop }: SamplingParameters): void {
   if ((maxOutputTokens ?? 1) < 1) throw badInput("maxOutputTokens must be at least 1.", { field: "maxOutputTokens" });
   if (!isWithin(temperature, 0, 2)) throw badInput("temperature must be 0 to 2.", { field: "temperature" });
   if (!isWithin(topP, 0, 1)) throw badInput("topP must be 0 to 1.", { field: "topP" });

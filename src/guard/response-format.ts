@@ -19,7 +19,7 @@ export function readResponseFormat(value: unknown): ResponseFormat | undefined {
 }
 
 /** The fault of an answer, in words; undefined when it has the format. */
-export function formatFault(format: ResponseFormat, text: string): string | undefined {
+export function responseFormatFault(format: ResponseFormat, text: string): string | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -3,8 +3,8 @@ import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import type { CallLimits } from "../outbound/http.ts";
 import { type Breaker, type BreakerPolicy, Breakers } from "./breaker.ts";
-import { type BaseModel, CatalogueView, mayCall, pickByWeight } from "./catalogue-view.ts";
-import type { Terms } from "./presets.ts";
+import { type BaseModel, CatalogueSnapshot, mayCall, pickByWeight } from "./catalogue-snapshot.ts";
+import type { PresetSettings } from "./presets.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
 import { type AliasRow, type ModelRow, type PriceRow, readCatalogue } from "./store.ts";
@@ -31,7 +31,7 @@ export interface CallableModel {
   price: PriceRow;
   /** The id of the model or preset that has the price. */
   pricedId: string;
-  terms: Terms;
+  settings: PresetSettings;
   limits: CallLimits;
   retries: number;
   /** Whether an answer that misses the requested format is repaired by a second attempt. */
@@ -86,10 +86,10 @@ export interface CatalogueOptions {
 export class Catalogue {
   readonly #options: CatalogueOptions;
   readonly #breakers = new Breakers();
-  #view: Promise<CatalogueView> | undefined;
+  #snapshot: Promise<CatalogueSnapshot> | undefined;
   #expiresAtMs = 0;
   /** By the requested entry of one snapshot: the same for all calls. */
-  readonly #made = new WeakMap<ModelRow, { terms: ModelRow; model: CallableModel }[]>();
+  readonly #made = new WeakMap<ModelRow, { settingsEntry: ModelRow; model: CallableModel }[]>();
 
   constructor(options: CatalogueOptions) {
     this.#options = options;
@@ -106,8 +106,8 @@ export class Catalogue {
   }
 
   async list(): Promise<ListedModel[]> {
-    const view = await this.read();
-    return view.models.map((model) => this.#listed(view, model));
+    const snapshot = await this.read();
+    return snapshot.models.map((model) => this.#listed(snapshot, model));
   }
 
   /** Sorted by name. A key sees the models that it may call now; users see all. */
@@ -119,9 +119,9 @@ export class Catalogue {
 
   /** By name. A key sees those of which it may call every target. */
   async aliasesVisibleTo(viewer: Viewer): Promise<ListedAlias[]> {
-    const view = await this.read();
-    const targetOf = ({ modelId }: AliasRow) => view.byId(modelId) as ModelRow;
-    return [...view.aliases]
+    const snapshot = await this.read();
+    const targetOf = ({ modelId }: AliasRow) => snapshot.byId(modelId) as ModelRow;
+    return [...snapshot.aliases]
       .filter(([alias, rows]) => {
         if (viewer.kind === "USER") return true;
         return rows.map(targetOf).every(({ name, enabled, scopes }) => {
@@ -140,60 +140,65 @@ export class Catalogue {
    * @throws NOT_FOUND, MODEL_UNPRICED, or UNAVAILABLE when its provider is not configured here
    */
   async route(name: string, promised?: Promised): Promise<Route> {
-    const view = await this.read();
-    const { entry, alias } = this.#find(view, name, promised?.modelId);
+    const snapshot = await this.read();
+    const { entry, alias } = this.#find(snapshot, name, promised?.modelId);
     if (!entry?.enabled) throw new AppError("NOT_FOUND", { message: "No such model." });
-    const first = this.#callable(view, entry, entry, promised);
-    const fallbacks = entry.fallbacks.length > 0 ? entry.fallbacks : view.baseOf(entry).fallbacks;
-    const others = fallbacks.flatMap((each) => this.#fallback(view, entry, each, promised) ?? []);
+    const first = this.#callable(snapshot, entry, entry, promised);
+    const fallbacks = entry.fallbacks.length > 0 ? entry.fallbacks : snapshot.baseOf(entry).fallbacks;
+    const others = fallbacks.flatMap((each) => this.#fallback(snapshot, entry, each, promised) ?? []);
     const { id, scopes } = entry;
     const names = alias === undefined ? [entry.name] : [entry.name, alias];
     return { id, name: entry.name, names, scopes, candidates: [first, ...others] };
   }
 
   /** The current snapshot. */
-  read(): Promise<CatalogueView> {
+  read(): Promise<CatalogueSnapshot> {
     const now = performance.now();
-    if (!this.#view || now >= this.#expiresAtMs) {
+    if (!this.#snapshot || now >= this.#expiresAtMs) {
       this.#expiresAtMs = now + trustedMs;
-      const reading: Promise<CatalogueView> = readCatalogue(this.#options.db.orm).then((rows) => {
+      const reading: Promise<CatalogueSnapshot> = readCatalogue(this.#options.db.orm).then((rows) => {
         // One that was overtaken must not bring back services as they were.
-        if (this.#view === reading) this.#options.providers.adopt(rows.services);
-        return new CatalogueView(rows, now);
+        if (this.#snapshot === reading) this.#options.providers.adopt(rows.services);
+        return new CatalogueSnapshot(rows, now);
       });
       // A failed read must not be the answer for the next five seconds.
       reading.catch(() => this.forget());
-      this.#view = reading;
+      this.#snapshot = reading;
     }
-    return this.#view;
+    return this.#snapshot;
   }
 
-  #find(view: CatalogueView, name: string, wantedId: string | undefined): { entry?: ModelRow; alias?: string } {
-    const exact = view.byName(name);
+  #find(snapshot: CatalogueSnapshot, name: string, wantedId: string | undefined): { entry?: ModelRow; alias?: string } {
+    const exact = snapshot.byName(name);
     if (exact) return { entry: exact };
-    const targets = (view.aliases.get(name) ?? []).filter(({ modelId }) => view.byId(modelId)?.enabled);
+    const targets = (snapshot.aliases.get(name) ?? []).filter(({ modelId }) => snapshot.byId(modelId)?.enabled);
     const { random = Math.random } = this.#options;
     const target = targets.find(({ modelId }) => modelId === wantedId) ?? pickByWeight(targets, random());
-    if (target) return { entry: view.byId(target.modelId) as ModelRow, alias: name };
+    if (target) return { entry: snapshot.byId(target.modelId) as ModelRow, alias: name };
     // Without a tag, Ollama and its users mean `:latest`.
-    const latest = view.byName(`${name}:latest`);
+    const latest = snapshot.byName(`${name}:latest`);
     return latest ? { entry: latest } : {};
   }
 
-  /** `terms`: the entry whose system text and parameters hold. */
-  #callable(view: CatalogueView, entry: ModelRow, terms: ModelRow, promised: Promised | undefined): CallableModel {
-    const price = this.#price(view, entry, promised);
+  /** `settingsEntry`: the entry whose system text and parameters hold. */
+  #callable(
+    snapshot: CatalogueSnapshot,
+    entry: ModelRow,
+    settingsEntry: ModelRow,
+    promised: Promised | undefined,
+  ): CallableModel {
+    const price = this.#price(snapshot, entry, promised);
     if (!price) throw unpriced(entry.name);
     const made = this.#made.get(entry) ?? [];
-    const known = made.find((each) => each.terms === terms && each.model.price === price);
+    const known = made.find((each) => each.settingsEntry === settingsEntry && each.model.price === price);
     if (known) return known.model;
-    const model = this.#make(view, entry, terms, price);
-    this.#made.set(entry, [...made, { terms, model }]);
+    const model = this.#make(snapshot, entry, settingsEntry, price);
+    this.#made.set(entry, [...made, { settingsEntry, model }]);
     return model;
   }
 
-  #make(view: CatalogueView, entry: ModelRow, terms: ModelRow, price: PriceRow): CallableModel {
-    const base = view.baseOf(entry);
+  #make(snapshot: CatalogueSnapshot, entry: ModelRow, settingsEntry: ModelRow, price: PriceRow): CallableModel {
+    const base = snapshot.baseOf(entry);
     const runner = this.#options.providers.get(base.provider);
     if (!runner) throw new AppError("UNAVAILABLE", { message: "The provider of this model is not configured." });
     const { id, name, provider, providerModel, retries, repairFormat } = base;
@@ -209,7 +214,7 @@ export class Catalogue {
       modalities: modalitiesOf(entry, base, runner),
       price,
       pricedId: price.modelId,
-      terms: termsOf(base, terms),
+      settings: settingsOf(base, settingsEntry),
       limits: {
         totalMs: totalMs ?? this.#options.totalMs,
         ...given({ connectMs, firstByteMs, idleMs, maxResponseBytes }),
@@ -223,12 +228,12 @@ export class Catalogue {
   }
 
   /** A preset keeps its settings when a model takes its place. A preset that takes its place has its own. */
-  #fallback(view: CatalogueView, entry: ModelRow, name: string, promised: Promised | undefined) {
-    const other = view.byName(name);
-    if (!other?.enabled || view.baseOf(other).id === view.baseOf(entry).id) return undefined;
+  #fallback(snapshot: CatalogueSnapshot, entry: ModelRow, name: string, promised: Promised | undefined) {
+    const other = snapshot.byName(name);
+    if (!other?.enabled || snapshot.baseOf(other).id === snapshot.baseOf(entry).id) return undefined;
     try {
-      const terms = other.baseId === null && entry.baseId !== null ? entry : other;
-      return this.#callable(view, other, terms, promised);
+      const settingsEntry = other.baseId === null && entry.baseId !== null ? entry : other;
+      return this.#callable(snapshot, other, settingsEntry, promised);
     } catch (error) {
       // A model without a price or without a configured provider cannot be a fallback.
       if (error instanceof AppError) return undefined;
@@ -236,21 +241,27 @@ export class Catalogue {
     }
   }
 
-  #price(view: CatalogueView, entry: ModelRow, promised: Promised | undefined): PriceRow | undefined {
-    const now = view.priceOf(entry);
+  #price(snapshot: CatalogueSnapshot, entry: ModelRow, promised: Promised | undefined): PriceRow | undefined {
+    const now = snapshot.priceOf(entry);
     const id = now && promised?.priceIds[now.modelId];
-    return id === undefined ? now : view.priceById(entry, id);
+    return id === undefined ? now : snapshot.priceById(entry, id);
   }
 
-  #listed(view: CatalogueView, model: ModelRow): ListedModel {
-    const base = view.baseOf(model);
+  #listed(snapshot: CatalogueSnapshot, model: ModelRow): ListedModel {
+    const base = snapshot.baseOf(model);
     const modalities = modalitiesOf(model, base, this.#options.providers.get(base.provider));
-    return { model, base, price: view.priceOf(model), modalities, breaker: this.#breakers.of(base.id, policyOf(base)) };
+    return {
+      model,
+      base,
+      price: snapshot.priceOf(model),
+      modalities,
+      breaker: this.#breakers.of(base.id, policyOf(base)),
+    };
   }
 }
 
 /** The settings of the base model, overridden by those of `entry`: the same model, a preset of it, or another's preset. */
-function termsOf(base: BaseModel, { system, parameters, locked, baseId }: ModelRow): Terms {
+function settingsOf(base: BaseModel, { system, parameters, locked, baseId }: ModelRow): PresetSettings {
   const { providerOptions, ...plain } = parameters;
   // Another provider would not understand them.
   const options = baseId === null || baseId === base.id ? providerOptions : undefined;

@@ -1,6 +1,7 @@
 import { Field, Float, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
-import { Modality, ModelParameter } from "./types.ts";
+import { ModelParameter } from "./settings/types.ts";
+import { ModelModality } from "./types.ts";
 
 @InputType({ description: "Sampling parameters of a model." })
 export abstract class SamplingInput {
@@ -79,18 +80,18 @@ export class CircuitBreakerInput {
 }
 
 @InputType({ description: "Fields that models and presets share." })
-abstract class ModelTermsInput {
+abstract class ModelFieldsInput {
   @Field(() => String, { description: "The unique name: 1 to 200 letters, digits and `.` `_` `:` `/` `@` `+` `-`." })
   name!: string;
 
   @Field(() => String, { nullable: true, description: "A description for users, at most 1,000 characters." })
   description?: string | null;
 
-  @Field(() => [Modality], {
+  @Field(() => [ModelModality], {
     nullable: true,
     description: "The capabilities of the model. An empty list restores the provider's default.",
   })
-  modalities?: `${Modality}`[] | null;
+  modalities?: `${ModelModality}`[] | null;
 
   @Field(() => [String], {
     nullable: true,
@@ -129,7 +130,7 @@ abstract class ModelTermsInput {
 @InputType({
   description: "A model to create, or to update if the name exists. A field that is absent stays as it is.",
 })
-export class UpsertModelInput extends ModelTermsInput {
+export class UpsertModelInput extends ModelFieldsInput {
   @Field(() => String, {
     nullable: true,
     description:
@@ -197,7 +198,7 @@ export class UpsertModelInput extends ModelTermsInput {
   description:
     "A preset to create, or to update if the name exists. A preset is a model under another name, with a system text and parameters of its own. A field that is absent stays as it is.",
 })
-export class UpsertPresetInput extends ModelTermsInput {
+export class UpsertPresetInput extends ModelFieldsInput {
   @Field(() => String, {
     nullable: true,
     description: "The name of the model that the preset is based on. Required for a new preset.",

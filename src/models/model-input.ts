@@ -43,7 +43,7 @@ export interface GivenTimeouts {
 }
 
 /** The settings that every row of a model or preset has. */
-export type ModelTerms = Omit<NewModel, "id" | "name" | "baseId" | "provider" | "providerModel" | "maxOutputTokens">;
+export type ModelFields = Omit<NewModel, "id" | "name" | "baseId" | "provider" | "providerModel" | "maxOutputTokens">;
 
 const maxOutputTokensMax = 1_000_000;
 const descriptionLengthMax = 1000;
@@ -69,7 +69,7 @@ export function checkModelName(text: string, field: string): void {
 }
 
 /** The settings of a new model. */
-export const defaultTerms: ModelTerms = {
+export const defaultFields: ModelFields = {
   description: null,
   contextLength: null,
   modalities: null,
@@ -96,7 +96,7 @@ export const defaultTerms: ModelTerms = {
  * restore the default.
  * @throws BAD_USER_INPUT with the name of the field
  */
-export function readModelTerms(change: GivenModel, before: ModelTerms = defaultTerms): ModelTerms {
+export function readModelFields(change: GivenModel, before: ModelFields = defaultFields): ModelFields {
   const { description, contextLength, system, parameters, breaker, timeouts } = change;
   checkModelName(change.name, "name");
   if ((description?.length ?? 0) > descriptionLengthMax)
@@ -133,7 +133,7 @@ export function readModelTerms(change: GivenModel, before: ModelTerms = defaultT
   };
 }
 
-function readTimeouts(given: GivenTimeouts, before: Pick<ModelTerms, keyof GivenTimeouts>) {
+function readTimeouts(given: GivenTimeouts, before: Pick<ModelFields, keyof GivenTimeouts>) {
   const read = (field: keyof GivenTimeouts) =>
     orNone(given[field], before[field], (ms) => checkWithin(ms, waitMsMin, waitMsMax, `timeouts.${field}`));
   return {

@@ -6,7 +6,7 @@ import type { ChatMessage, ProviderCall } from "./providers/provider.ts";
  * Settings that a model or preset adds to a call: system text and default parameters. The caller's own value takes
  * precedence. For a locked parameter, a caller's value is refused rather than ignored.
  */
-export interface Terms {
+export interface PresetSettings {
   system: string | null;
   parameters: ModelParameters;
   locked: readonly string[];
@@ -35,7 +35,7 @@ const isSystem = ({ role }: ChatMessage) => role === "system";
 /** @throws BAD_USER_INPUT when the caller sets a locked parameter */
 export function checkLocks(
   name: string,
-  { locked }: Pick<Terms, "locked">,
+  { locked }: Pick<PresetSettings, "locked">,
   { call, maxOutputTokens }: AskedCall,
 ): void {
   if (locked.length === 0) return;
@@ -47,7 +47,7 @@ export function checkLocks(
 }
 
 /** The call with the settings of a model applied. */
-export function applyTerms({ system, parameters, locked }: Terms, asked: AskedCall): AskedCall {
+export function applySettings({ system, parameters, locked }: PresetSettings, asked: AskedCall): AskedCall {
   const { call, maxOutputTokens } = asked;
   // A fast path for every call: most models have no settings.
   if (system === null && locked.length === 0 && Object.keys(parameters).length === 0) return asked;

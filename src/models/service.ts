@@ -4,7 +4,7 @@ import type { Database, Executor } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId, toWire } from "../ids.ts";
 import type { Catalogue, ListedModel } from "./catalogue.ts";
-import { checkModelName, defaultTerms, type GivenModel, readModelTerms } from "./model-input.ts";
+import { checkModelName, defaultFields, type GivenModel, readModelFields } from "./model-input.ts";
 import { type GivenRates, readRates } from "./prices/service.ts";
 import type { FoundModel } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
@@ -53,10 +53,10 @@ export class ModelsService {
     return this.#write(origin, change, async (tx, before) => {
       if (before?.baseId) throw isPreset(change.name);
       const provider = await this.#provider(change.provider ?? before?.provider);
-      const terms = readModelTerms(change, before);
-      await this.#checkFallbacks(tx, change.name, terms.fallbacks);
+      const fields = readModelFields(change, before);
+      await this.#checkFallbacks(tx, change.name, fields.fallbacks);
       return {
-        ...terms,
+        ...fields,
         provider,
         baseId: null,
         providerModel: change.providerModel ?? before?.providerModel ?? change.name,
@@ -68,12 +68,12 @@ export class ModelsService {
   upsertPreset(origin: Origin, change: PresetChange): Promise<ListedModel> {
     return this.#write(origin, change, async (tx, before) => {
       if (before && before.baseId === null) throw isModel(change.name);
-      const terms = readModelTerms(change, before);
-      await this.#checkFallbacks(tx, change.name, terms.fallbacks);
+      const fields = readModelFields(change, before);
+      await this.#checkFallbacks(tx, change.name, fields.fallbacks);
       const baseId = change.base == null ? before?.baseId : (await this.#base(tx, change.base)).id;
       if (!baseId) throw badInput("base must be set for a new preset.", { field: "base" });
       const maxOutputTokens = change.maxOutputTokens ?? before?.maxOutputTokens ?? null;
-      return { ...terms, baseId, provider: null, providerModel: null, maxOutputTokens };
+      return { ...fields, baseId, provider: null, providerModel: null, maxOutputTokens };
     });
   }
 
@@ -87,8 +87,8 @@ export class ModelsService {
   ): Promise<boolean> {
     const { name, providerModel = name, description = null, contextLength = null } = found;
     const { maxOutputTokens = defaultMaxOutputTokens, modalities = null } = found;
-    const terms = { ...defaultTerms, description, contextLength, modalities };
-    const row = { id: newId(), name, baseId: null, provider, providerModel, ...terms, maxOutputTokens };
+    const fields = { ...defaultFields, description, contextLength, modalities };
+    const row = { id: newId(), name, baseId: null, provider, providerModel, ...fields, maxOutputTokens };
     const { db, catalogue } = this.#options;
     // Checked without the lock first: discovery repeats this for models that already exist.
     if (await modelByName(db.orm, name)) return false;

@@ -14,10 +14,10 @@ import {
   PromptRecordFilter,
   PromptText,
   SetPromptLogInput,
+  toPromptLogOwner,
+  toPromptLogTerms,
+  toPromptRecord,
   toPromptSearch,
-  toRecord,
-  toTerms,
-  toWhose,
 } from "./types.ts";
 
 @Resolver()
@@ -38,7 +38,9 @@ export class PromptsResolver {
     input: SetPromptLogInput,
     @Ctx() context: Context,
   ): Promise<PromptLogTerms> {
-    return toTerms(await this.#prompts.agree(originOf(context), toWhose(input), input.days ?? null));
+    return toPromptLogTerms(
+      await this.#prompts.configure(originOf(context), toPromptLogOwner(input), input.days ?? null),
+    );
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -50,7 +52,7 @@ export class PromptsResolver {
     filter: PromptRecordFilter,
     @Args(() => PageArgs) page: PageArgs,
   ): Promise<Connection<PromptRecord>> {
-    return toConnection(await this.#prompts.list(toPromptSearch(filter), readPage(page)), toRecord);
+    return toConnection(await this.#prompts.list(toPromptSearch(filter), readPage(page)), toPromptRecord);
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -63,7 +65,7 @@ export class PromptsResolver {
     @Arg("generationId", () => ID, { description: "The call, `gen_…`." }) generationId: string,
     @Ctx() context: Context,
   ): Promise<PromptText> {
-    return toRecord(await this.#prompts.read(originOf(context), fromWire("gen", generationId)));
+    return toPromptRecord(await this.#prompts.read(originOf(context), fromWire("gen", generationId)));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -103,7 +105,7 @@ export class MyPromptLogResolver {
 
   @FieldResolver(() => PromptLogTerms, { description: `${shown} For an API key its own, for a MEMBER its account's.` })
   async promptLog(@Ctx() context: Context): Promise<PromptLogTerms> {
-    return toTerms(await this.#prompts.daysOf(viewerOf(context), context.loaders));
+    return toPromptLogTerms(await this.#prompts.daysOf(viewerOf(context), context.loaders));
   }
 }
 
@@ -117,7 +119,7 @@ export class ApiKeyPromptLogResolver {
 
   @FieldResolver(() => PromptLogTerms, { description: shown })
   async promptLog(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<PromptLogTerms> {
-    return toTerms((await loaders.load(this.#prompts.byKey, row.id)) ?? 0);
+    return toPromptLogTerms((await loaders.load(this.#prompts.byKey, row.id)) ?? 0);
   }
 }
 
@@ -131,6 +133,6 @@ export class AccountPromptLogResolver {
 
   @FieldResolver(() => PromptLogTerms, { description: `${shown} A key's own setting takes precedence.` })
   async promptLog(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<PromptLogTerms> {
-    return toTerms((await loaders.load(this.#prompts.byAccount, fromWire("acc", id))) ?? 0);
+    return toPromptLogTerms((await loaders.load(this.#prompts.byAccount, fromWire("acc", id))) ?? 0);
   }
 }

@@ -17,11 +17,11 @@ import {
   listPrompts,
   lockDays,
   type PromptHeader,
+  type PromptLogOwner,
   type PromptSearch,
   setDays,
-  type Whose,
 } from "./store.ts";
-import type { Sealed } from "./writer.ts";
+import type { EncryptedPrompt } from "./writer.ts";
 
 /**
  * Prompt logs (opt-in): an admin turns them on for a key or an account. Records are redacted, encrypted and deleted
@@ -35,8 +35,8 @@ export interface PromptLogOptions {
   onError: (error: unknown) => void;
 }
 
-/** What was said, as it is shown. */
-export interface PromptText extends PromptHeader, Omit<Sealed, "id"> {}
+/** A decrypted prompt log record. */
+export interface DecryptedPrompt extends PromptHeader, Omit<EncryptedPrompt, "id"> {}
 
 const daysMax = 365;
 const sweepEveryMs = 30_000;
@@ -75,18 +75,18 @@ export class PromptLog {
    * Null `days`: a key uses its account's setting, and an account has prompt logs off. Records that exist stay.
    * @throws BAD_USER_INPUT or NOT_FOUND
    */
-  async agree(origin: Origin, whose: Whose, days: number | null): Promise<number> {
+  async configure(origin: Origin, owner: PromptLogOwner, days: number | null): Promise<number> {
     if (days !== null && (!Number.isInteger(days) || days < 0 || days > daysMax)) {
       throw badInput(`days must be 0 to ${daysMax}.`, { field: "days" });
     }
     const { db, record } = this.#options;
-    const { kind, id } = whose;
+    const { kind, id } = owner;
     await db.transaction(async (tx) => {
-      const found = await lockDays(tx, whose);
+      const found = await lockDays(tx, owner);
       if (!found) throw new AppError("NOT_FOUND");
       const object = toWire(kind === "KEY" ? "key" : "acc", id);
       const sides = { before: { promptLogDays: found.days }, after: { promptLogDays: days } };
-      await setDays(tx, whose, days);
+      await setDays(tx, owner, days);
       await record(tx, origin, { action: "prompts.agree", object, accountId: found.accountId, ...sides });
     });
     const effective = kind === "KEY" ? await daysByKey(db.orm, [id]) : await daysByAccount(db.orm, [id]);
@@ -99,14 +99,14 @@ export class PromptLog {
   }
 
   /** @throws NOT_FOUND when the call was not logged or its record has expired */
-  async read(origin: Origin, id: string): Promise<PromptText> {
+  async read(origin: Origin, id: string): Promise<DecryptedPrompt> {
     const { db, sealer, record } = this.#options;
     return db.transaction(async (tx) => {
       const found = await findPrompt(tx, id);
       if (!found) throw new AppError("NOT_FOUND", { message: "This call has no prompt log." });
       const { sealed, ...header } = found;
       await record(tx, origin, { action: "prompts.read", object: toWire("gen", id), accountId: header.accountId });
-      const { id: sealedId, ...said } = JSON.parse(sealer.open(sealed)) as Sealed;
+      const { id: sealedId, ...said } = JSON.parse(sealer.open(sealed)) as EncryptedPrompt;
       if (sealedId !== id) throw new AppError("INTERNAL", { cause: new Error("a prompt in the place of another") });
       return { ...header, ...said };
     });

@@ -81,16 +81,16 @@ export function listPrompts(
 
 /** Returns the number of deleted rows. */
 export async function deletePrompts(tx: Executor, { accountId, endUser }: PromptSearch): Promise<number> {
-  const whose = and(
+  const matching = and(
     eq(promptLogs.accountId, accountId),
     endUser === undefined ? undefined : eq(promptLogs.endUser, endUser),
   );
-  return (await tx.delete(promptLogs).where(whose).returning({ id: promptLogs.id })).length;
+  return (await tx.delete(promptLogs).where(matching).returning({ id: promptLogs.id })).length;
 }
 
 export async function deleteCachedAnswers(tx: Executor, accountId: string): Promise<number> {
-  const whose = eq(cachedAnswers.accountId, accountId);
-  return (await tx.delete(cachedAnswers).where(whose).returning({ digest: cachedAnswers.digest })).length;
+  const matching = eq(cachedAnswers.accountId, accountId);
+  return (await tx.delete(cachedAnswers).where(matching).returning({ digest: cachedAnswers.digest })).length;
 }
 
 /** Deletes at most `limit` rows and returns their number. */
@@ -105,28 +105,28 @@ export async function deleteExpiredPrompts(tx: Executor, limit: number): Promise
 /** The own setting of a key or an account; null days for none. Undefined for an unknown id. */
 export async function lockDays(
   tx: Executor,
-  whose: Whose,
+  owner: PromptLogOwner,
 ): Promise<{ accountId: string; days: number | null } | undefined> {
   const rows =
-    whose.kind === "ACCOUNT"
+    owner.kind === "ACCOUNT"
       ? tx
           .select({ accountId: accounts.id, days: accounts.promptLogDays })
           .from(accounts)
-          .where(eq(accounts.id, whose.id))
+          .where(eq(accounts.id, owner.id))
       : tx
           .select({ accountId: apiKeys.accountId, days: apiKeys.promptLogDays })
           .from(apiKeys)
-          .where(eq(apiKeys.id, whose.id));
+          .where(eq(apiKeys.id, owner.id));
   return (await rows.for("update"))[0];
 }
 
-export interface Whose {
+export interface PromptLogOwner {
   kind: "ACCOUNT" | "KEY";
   id: string;
 }
 
 /** A key's new version notifies every replica. A trigger does that for accounts. */
-export async function setDays(tx: Executor, { kind, id }: Whose, days: number | null): Promise<void> {
+export async function setDays(tx: Executor, { kind, id }: PromptLogOwner, days: number | null): Promise<void> {
   if (kind === "ACCOUNT") await tx.update(accounts).set({ promptLogDays: days }).where(eq(accounts.id, id));
   else {
     const version = sql`${apiKeys.version} + 1`;

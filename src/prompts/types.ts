@@ -3,7 +3,7 @@ import { badInput } from "../errors.ts";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire, toWire } from "../ids.ts";
-import type { PromptHeader, PromptSearch, Whose } from "./store.ts";
+import type { PromptHeader, PromptLogOwner, PromptSearch } from "./store.ts";
 
 @ObjectType({ description: "The prompt log setting of a key or an account.", simpleResolvers: true })
 export class PromptLogTerms {
@@ -101,9 +101,9 @@ export class DeletedPrompts {
   answers!: number;
 }
 
-export const toTerms = (days: number): PromptLogTerms => ({ days: days > 0 ? days : null });
+export const toPromptLogTerms = (days: number): PromptLogTerms => ({ days: days > 0 ? days : null });
 
-export function toRecord<T extends PromptHeader>(row: T) {
+export function toPromptRecord<T extends PromptHeader>(row: T) {
   const { id, accountId, apiKeyId } = row;
   return { ...row, id: toWire("gen", id), accountId: toWire("acc", accountId), apiKeyId: toWire("key", apiKeyId) };
 }
@@ -117,7 +117,7 @@ export function toPromptSearch({ accountId, apiKeyId, endUser }: PromptRecordFil
 }
 
 /** @throws BAD_USER_INPUT unless exactly one id is set */
-export function toWhose({ accountId, apiKeyId }: SetPromptLogInput): Whose {
+export function toPromptLogOwner({ accountId, apiKeyId }: SetPromptLogInput): PromptLogOwner {
   if ((accountId == null) === (apiKeyId == null)) throw badInput("Exactly one of accountId and apiKeyId must be set.");
   return accountId != null
     ? { kind: "ACCOUNT", id: fromWire("acc", accountId) }

@@ -7,7 +7,7 @@ import { insertPrompts, type NewPrompt } from "./store.ts";
  * Writes prompt logs in the background: after a call is settled, in small batches, from a bounded queue. A prompt that
  * does not fit into the queue or cannot be written is dropped and counted. No call fails because of it.
  */
-export interface Said {
+export interface LoggedPrompt {
   accountId: string;
   /** The id of the call. */
   id: string;
@@ -21,7 +21,7 @@ export interface Said {
 }
 
 /** The encrypted part. Its id detects a row that was swapped for another. */
-export type Sealed = Pick<Said, "id" | "messages" | "answer" | "toolCalls">;
+export type EncryptedPrompt = Pick<LoggedPrompt, "id" | "messages" | "answer" | "toolCalls">;
 
 export interface WriterLimits {
   waitingMax: number;
@@ -36,7 +36,7 @@ export class PromptWriter {
   readonly #sealer: Sealer;
   readonly #onLost: (count: number, cause?: unknown) => void;
   readonly #limits: WriterLimits;
-  readonly #waiting: { said: Said; length: number }[] = [];
+  readonly #waiting: { said: LoggedPrompt; length: number }[] = [];
   #waitingCharacters = 0;
   #lost = 0;
   #writing: Promise<void> | undefined;
@@ -53,7 +53,7 @@ export class PromptWriter {
     this.#limits = { ...defaults, ...limits };
   }
 
-  add(said: Said): void {
+  add(said: LoggedPrompt): void {
     const length = lengthOf(said);
     const { waitingMax, waitingCharactersMax } = this.#limits;
     if (this.#waiting.length >= waitingMax || this.#waitingCharacters + length > waitingCharactersMax) {
@@ -89,12 +89,12 @@ export class PromptWriter {
     this.#lost = 0;
   }
 
-  #seal({ messages, answer, toolCalls, ...row }: Said): NewPrompt {
-    const said = redactAll({ messages, answer, toolCalls }) as Omit<Sealed, "id">;
-    return { ...row, sealed: this.#sealer.seal(JSON.stringify({ id: row.id, ...said } satisfies Sealed)) };
+  #seal({ messages, answer, toolCalls, ...row }: LoggedPrompt): NewPrompt {
+    const said = redactAll({ messages, answer, toolCalls }) as Omit<EncryptedPrompt, "id">;
+    return { ...row, sealed: this.#sealer.seal(JSON.stringify({ id: row.id, ...said } satisfies EncryptedPrompt)) };
   }
 }
 
-function lengthOf({ messages, answer, toolCalls }: Said): number {
+function lengthOf({ messages, answer, toolCalls }: LoggedPrompt): number {
   return JSON.stringify([messages, toolCalls]).length + (answer?.length ?? 0);
 }

@@ -9,7 +9,7 @@ import {
   creditsOf,
   type Price,
   type Tariff,
-  type Tokens,
+  type TokenCounts,
 } from "../../src/models/prices/price.ts";
 
 /** Properties of the arithmetic of money, each tried on thousands of made-up cases; a failure prints its seed. */
@@ -34,7 +34,7 @@ const tariff: fc.Arbitrary<Tariff> = fc.record({
   metered: fc.boolean(),
 });
 const count = fc.oneof(fc.integer({ min: 0, max: 2_000_000 }), fc.integer({ min: 0, max: 3 }));
-const usage: fc.Arbitrary<Tokens> = fc
+const usage: fc.Arbitrary<TokenCounts> = fc
   .record({ inputTokens: count, outputTokens: count, cachedShare: fc.nat(100), reasoningShare: fc.nat(100) })
   .map(({ inputTokens, outputTokens, cachedShare, reasoningShare }) => ({
     inputTokens,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { pickByWeight } from "../../src/models/catalogue-view.ts";
+import { pickByWeight } from "../../src/models/catalogue-snapshot.ts";
 
 describe("picking by weight", () => {
   const targets = fc.array(fc.record({ weight: fc.integer({ min: 1, max: 1_000_000 }) }), {

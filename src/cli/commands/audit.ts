@@ -6,10 +6,10 @@ import { writeAnchor } from "../../audit/chain.ts";
 import { checkLines } from "../../audit/export.ts";
 import { Refused } from "../connection.ts";
 import { printObject } from "../print.ts";
-import type { Session } from "../session.ts";
+import type { CommandSession } from "../session.ts";
 import { readInt } from "./keys.ts";
 
-export function addAuditCommands(program: Command, session: Session, out: Writable): void {
+export function addAuditCommands(program: Command, session: CommandSession, out: Writable): void {
   const audit = program.command("audit").description("verify or export the audit");
   audit
     .command("verify")

@@ -1,16 +1,16 @@
 import type { Command } from "commander";
 import { printObject } from "../print.ts";
-import type { Session } from "../session.ts";
+import type { CommandSession } from "../session.ts";
 import { readInt } from "./keys.ts";
 import { addRetentionCommands } from "./retention.ts";
 
 /** Commands for BI tools and archives. */
-export function addDataCommands(program: Command, session: Session): void {
+export function addDataCommands(program: Command, session: CommandSession): void {
   addBi(program, session);
   addRetentionCommands(program, session);
 }
 
-function addBi(program: Command, session: Session): void {
+function addBi(program: Command, session: CommandSession): void {
   program
     .command("bi")
     .description("give BI tools access")

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { printObject, printRows } from "../print.ts";
-import type { Session } from "../session.ts";
+import type { CommandSession } from "../session.ts";
 import { readInt } from "./keys.ts";
 
 interface RestateOptions {
@@ -13,13 +13,13 @@ interface RestateOptions {
   idempotencyKey?: string;
 }
 
-export function addFinanceCommands(program: Command, session: Session): void {
+export function addFinanceCommands(program: Command, session: CommandSession): void {
   addRestate(program, session);
   addRestatements(program, session);
   addInvoices(program, session);
 }
 
-function addInvoices(program: Command, session: Session): void {
+function addInvoices(program: Command, session: CommandSession): void {
   const invoices = program.command("invoices").description("import, list or compare providers' invoices");
   invoices
     .command("import <file>")
@@ -73,7 +73,7 @@ function addInvoices(program: Command, session: Session): void {
     );
 }
 
-function addRestatements(program: Command, session: Session): void {
+function addRestatements(program: Command, session: CommandSession): void {
   const columns = ["id", "state", "dryRun", "model", "priceVersion", "from", "to", "calls", "creditsDifference"];
   program
     .command("restatements")
@@ -87,7 +87,7 @@ function addRestatements(program: Command, session: Session): void {
     );
 }
 
-function addRestate(program: Command, session: Session): void {
+function addRestate(program: Command, session: CommandSession): void {
   program
     .command("restate <model>")
     .description("preview how a price version changes the charges of past calls; --apply corrects them by adjustments")

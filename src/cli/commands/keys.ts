@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { printObject, printRows } from "../print.ts";
-import type { Session } from "../session.ts";
+import type { CommandSession } from "../session.ts";
 
 const shown = "id name status prefix last4 requestsPerMinute tokensPerMinute maxConcurrency expiresAt lastUsedAt";
 
@@ -40,7 +40,7 @@ interface ListOptions {
   exposed?: true;
 }
 
-export function addKeyCommands(program: Command, session: Session): Command {
+export function addKeyCommands(program: Command, session: CommandSession): Command {
   const keys = program
     .command("keys")
     .description("create, list, show, import, rotate, disable, enable or revoke API keys");
@@ -69,7 +69,7 @@ export function addKeyCommands(program: Command, session: Session): Command {
   return keys;
 }
 
-function addCreate(keys: Command, session: Session): void {
+function addCreate(keys: Command, session: CommandSession): void {
   keys
     .command("create <name>")
     .description("create an API key and print the plaintext key; it is shown only once")
@@ -124,7 +124,7 @@ function addCreate(keys: Command, session: Session): void {
     );
 }
 
-function addReading(keys: Command, session: Session): void {
+function addReading(keys: Command, session: CommandSession): void {
   keys
     .command("list")
     .description("list API keys, newest first")
@@ -162,15 +162,15 @@ function addReading(keys: Command, session: Session): void {
         const { apiKey } = await run(`query ($id: ID!) { apiKey(id: $id) { ${shown} ${more} ${secrets} } }`, { id });
         if (!apiKey) return refuse("NOT_FOUND", "No such key.");
         if (output.json) return printObject(output, apiKey);
-        const { account, wallet, secrets: rows, ...terms } = apiKey;
-        printObject(output, { ...terms, account: account.id, wallet: wallet.id, credits: wallet.available });
+        const { account, wallet, secrets: rows, ...fields } = apiKey;
+        printObject(output, { ...fields, account: account.id, wallet: wallet.id, credits: wallet.available });
         output.write("\n");
         printRows(output, rows, Object.keys(rows[0]));
       }),
     );
 }
 
-function addRotate(keys: Command, session: Session): void {
+function addRotate(keys: Command, session: CommandSession): void {
   keys
     .command("rotate <id>")
     .description("rotate a key: create a new secret and print the plaintext key; it is shown only once")

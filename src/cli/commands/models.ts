@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { printObject, printRows } from "../print.ts";
-import type { Session } from "../session.ts";
+import type { CommandSession } from "../session.ts";
 import { readList } from "./keys.ts";
 
-export function addModelCommands(program: Command, session: Session): void {
+export function addModelCommands(program: Command, session: CommandSession): void {
   const models = program
     .command("models")
     .description("list, price or import models; set presets, aliases and services");
@@ -17,7 +17,7 @@ export function addModelCommands(program: Command, session: Session): void {
   addService(models, session);
 }
 
-function addList(models: Command, session: Session): void {
+function addList(models: Command, session: CommandSession): void {
   const columns = ["name", "provider", "enabled", "maxOutputTokens"];
   models
     .command("list")
@@ -30,7 +30,7 @@ function addList(models: Command, session: Session): void {
     );
 }
 
-function addPrice(models: Command, session: Session): void {
+function addPrice(models: Command, session: CommandSession): void {
   models
     .command("price <model>")
     .description("set the price of a model by adding a version; earlier versions stay")
@@ -52,7 +52,7 @@ function addPrice(models: Command, session: Session): void {
     );
 }
 
-function addSuggest(models: Command, session: Session): void {
+function addSuggest(models: Command, session: CommandSession): void {
   models
     .command("suggest <model>")
     .description("suggest rates for a model from a public price list; sets nothing")
@@ -68,7 +68,7 @@ function addSuggest(models: Command, session: Session): void {
     );
 }
 
-function addImport(models: Command, session: Session): void {
+function addImport(models: Command, session: CommandSession): void {
   models
     .command("import <provider>")
     .description("import the models that a provider lists; without --multiplier they have no price")
@@ -90,7 +90,7 @@ function addImport(models: Command, session: Session): void {
     );
 }
 
-function addPreset(models: Command, session: Session): void {
+function addPreset(models: Command, session: CommandSession): void {
   models
     .command("preset <name>")
     .description("create or update a preset: a model with a system text and parameters of its own")
@@ -114,7 +114,7 @@ function addPreset(models: Command, session: Session): void {
     );
 }
 
-function addAlias(models: Command, session: Session): void {
+function addAlias(models: Command, session: CommandSession): void {
   models
     .command("alias <name> <targets>")
     .description("create or update an alias: another name for a model, or for several by weight")
@@ -133,7 +133,7 @@ function addAlias(models: Command, session: Session): void {
     );
 }
 
-function addService(models: Command, session: Session): void {
+function addService(models: Command, session: CommandSession): void {
   models
     .command("service <name>")
     .description("create or update a model service, the endpoint of a provider")

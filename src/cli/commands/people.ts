@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { type Command, Option } from "commander";
 import { printObject, printRows } from "../print.ts";
-import type { CommandTools, Session } from "../session.ts";
+import type { CommandSession, CommandTools } from "../session.ts";
 
 const roles = ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"];
 const newPassword = () => randomBytes(15).toString("base64url");
 
-export function addPeopleCommands(program: Command, session: Session): void {
+export function addPeopleCommands(program: Command, session: CommandSession): void {
   const users = program.command("users").description("create, list, disable, enable or unlock users; reset passwords");
   addCreate(users, session);
   addList(users, session);
@@ -32,7 +32,7 @@ export function addPeopleCommands(program: Command, session: Session): void {
   addSigningKeys(program, session);
 }
 
-function addCreate(users: Command, session: Session): void {
+function addCreate(users: Command, session: CommandSession): void {
   users
     .command("create <email>")
     .description("create a user with a generated password; it is shown only once")
@@ -50,7 +50,7 @@ function addCreate(users: Command, session: Session): void {
     );
 }
 
-function addList(users: Command, session: Session): void {
+function addList(users: Command, session: CommandSession): void {
   users
     .command("list")
     .description("list users, newest first, at most 100")
@@ -66,7 +66,7 @@ function addList(users: Command, session: Session): void {
     );
 }
 
-function addReset(users: Command, session: Session): void {
+function addReset(users: Command, session: CommandSession): void {
   users
     .command("reset-password <who>")
     .description("set a generated password, shown only once, and end all sessions of a user; by id or email")
@@ -83,7 +83,7 @@ function addReset(users: Command, session: Session): void {
     );
 }
 
-function addSessions(program: Command, session: Session): void {
+function addSessions(program: Command, session: CommandSession): void {
   const sessions = program.command("sessions").description("list or end sign-in sessions");
   sessions
     .command("list <who>")
@@ -112,7 +112,7 @@ function addSessions(program: Command, session: Session): void {
     );
 }
 
-function addSigningKeys(program: Command, session: Session): void {
+function addSigningKeys(program: Command, session: CommandSession): void {
   const keys = program.command("signing-keys").description("list, rotate or remove the keys that sign access tokens");
   const columns = ["kid", "status", "createdAt", "signsFrom", "endsAt"];
   const shown = `{ ${columns.join(" ")} }`;

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { printObject, printRows } from "../print.ts";
-import type { Session } from "../session.ts";
+import type { CommandSession } from "../session.ts";
 import { readList } from "./keys.ts";
 
-export function addCreditCommands(program: Command, session: Session): void {
+export function addCreditCommands(program: Command, session: CommandSession): void {
   const credits = program.command("credits").description("grant or show credits");
   credits
     .command("grant <id> <amount>")
@@ -43,7 +43,7 @@ export function addCreditCommands(program: Command, session: Session): void {
     );
 }
 
-export function addReportCommands(program: Command, session: Session): void {
+export function addReportCommands(program: Command, session: CommandSession): void {
   program
     .command("usage")
     .description("report usage: requests, tokens, credits and cost")
@@ -73,7 +73,7 @@ export function addReportCommands(program: Command, session: Session): void {
     );
 }
 
-export function addOperatorCommands(program: Command, session: Session): void {
+export function addOperatorCommands(program: Command, session: CommandSession): void {
   program
     .command("doctor")
     .description("check every invariant of the ledger, on the database; exit code 1 if one is broken")

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import { Refused } from "../connection.ts";
 import { printObject, printRows, type Row } from "../print.ts";
-import type { CommandTools, Session } from "../session.ts";
+import type { CommandSession, CommandTools } from "../session.ts";
 
 const monthFields =
   "month state storedBytes droppedAt archive { requests credits costUsd file bytes sha256 archivedAt }";
@@ -41,7 +41,7 @@ export async function changedMonths(
 
 const versionOf = ({ month, state, archive }: Month): string => `${month} ${state} ${archive?.archivedAt}`;
 
-export function addRetentionCommands(program: Command, session: Session): void {
+export function addRetentionCommands(program: Command, session: CommandSession): void {
   const retention = program.command("retention").description("show, archive or drop old months of calls");
   retention
     .command("show")

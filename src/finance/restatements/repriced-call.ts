@@ -1,12 +1,12 @@
 import type { RequestStatus } from "../../ledger/journal/journal.ts";
 import type { CallChange } from "../../ledger/wallets/adjustments.ts";
-import { costOf, creditsOf, type Price, type Tariff, type Tokens } from "../../models/prices/price.ts";
+import { costOf, creditsOf, type Price, type Tariff, type TokenCounts } from "../../models/prices/price.ts";
 
 /**
  * The charge and cost of a settled call at another price, by the rules of its settlement. Differences are against the
  * present charge, earlier corrections included, so that a second correction changes nothing. Pure.
  */
-export interface PricedCall extends Tokens, Omit<CallChange, "owed" | "status"> {
+export interface PricedCall extends TokenCounts, Omit<CallChange, "owed" | "status"> {
   status: RequestStatus;
   priceId: string;
   reserved: bigint;

@@ -9,7 +9,7 @@ import { keyWithPlan, type SecretMatch } from "../../keys/store.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
 import type { LimitsService, Usage } from "../../limits/service.ts";
 import type { Catalogue, Route } from "../../models/catalogue.ts";
-import { mayCall } from "../../models/catalogue-view.ts";
+import { mayCall } from "../../models/catalogue-snapshot.ts";
 import type { Tariff } from "../../models/prices/price.ts";
 import { type Bids, bidsOf, mostOf, needsOf, totalTokensOf, withOutput } from "../candidates.ts";
 import type { GenerateInput } from "../inputs/generate.ts";

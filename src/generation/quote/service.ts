@@ -4,7 +4,7 @@ import type { Sealer } from "../../encryption.ts";
 import { AppError, type ErrorCode } from "../../errors.ts";
 import { formatCredits } from "../../ledger/amount.ts";
 import type { Catalogue, Promised, Route } from "../../models/catalogue.ts";
-import { mayCall } from "../../models/catalogue-view.ts";
+import { mayCall } from "../../models/catalogue-snapshot.ts";
 import { cachedCreditsOf, creditsOf, type Tariff } from "../../models/prices/price.ts";
 import { bidsOf, mostOf, needsOf } from "../candidates.ts";
 import type { Order } from "../request.ts";

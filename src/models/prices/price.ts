@@ -23,7 +23,7 @@ export interface Tariff {
   metered: boolean;
 }
 
-export interface Tokens {
+export interface TokenCounts {
   inputTokens: number;
   cachedInputTokens: number;
   outputTokens: number;
@@ -36,7 +36,7 @@ const million = 1_000_000n;
 export function creditsOf(
   { baseMicro, metered }: Tariff,
   price: Price,
-  { inputTokens, outputTokens }: Pick<Tokens, "inputTokens" | "outputTokens">,
+  { inputTokens, outputTokens }: Pick<TokenCounts, "inputTokens" | "outputTokens">,
 ): bigint {
   let millionths = baseMicro * price.multiplierMicro;
   if (metered) {
@@ -50,13 +50,13 @@ export function creditsOf(
 export function cachedCreditsOf(
   tariff: Tariff,
   price: Price,
-  tokens: Pick<Tokens, "inputTokens" | "outputTokens">,
+  tokens: Pick<TokenCounts, "inputTokens" | "outputTokens">,
 ): bigint {
   return divideUp(creditsOf(tariff, price, tokens) * price.cacheHitMicro, million);
 }
 
 /** In nano-USD: the provider's cost. Cached tokens are part of the input, and reasoning tokens part of the output. */
-export function costOf(price: Price, usage: Tokens): bigint {
+export function costOf(price: Price, usage: TokenCounts): bigint {
   const plainInput = usage.inputTokens - usage.cachedInputTokens;
   const plainOutput = usage.outputTokens - usage.reasoningTokens;
   return divideUp(
@@ -71,7 +71,7 @@ export function costOf(price: Price, usage: Tokens): bigint {
 /** In nano-USD: the highest cost of these tokens, whichever part of them is cached or reasoning. */
 export function mostCostOf(
   price: Price,
-  { inputTokens, outputTokens }: Pick<Tokens, "inputTokens" | "outputTokens">,
+  { inputTokens, outputTokens }: Pick<TokenCounts, "inputTokens" | "outputTokens">,
 ): bigint {
   const input = larger(price.inputNanoUsdPerMillion, price.cachedInputNanoUsdPerMillion);
   const output = larger(price.outputNanoUsdPerMillion, price.reasoningNanoUsdPerMillion);

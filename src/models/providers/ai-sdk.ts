@@ -19,7 +19,7 @@ import {
 type Model = Pick<ReturnType<Adapter["chat"]>, "doGenerate" | "doStream">;
 type CallOptions = Parameters<Model["doGenerate"]>[0];
 type Prompt = CallOptions["prompt"];
-export type Usage = Awaited<ReturnType<Model["doGenerate"]>>["usage"];
+export type AiSdkUsage = Awaited<ReturnType<Model["doGenerate"]>>["usage"];
 type ModelFinish = Awaited<ReturnType<Model["doGenerate"]>>["finishReason"];
 type FunctionTool = Extract<NonNullable<CallOptions["tools"]>[number], { type: "function" }>;
 type ProviderOptions = NonNullable<CallOptions["providerOptions"]>[string];
@@ -129,7 +129,7 @@ export interface AiSdkOptions {
   /** The name under which the adapter expects the provider's own options. */
   optionsKey: string;
   /** The counts as the provider sent them. */
-  reportedUsage: (usage: Usage) => ReportedUsage | undefined;
+  reportedUsage: (usage: AiSdkUsage) => ReportedUsage | undefined;
 }
 
 export class AiSdkChat {
@@ -194,7 +194,7 @@ export class AiSdkChat {
   }
 
   #ending(
-    end: { finishReason: ModelFinish; usage: Usage },
+    end: { finishReason: ModelFinish; usage: AiSdkUsage },
     call: ProviderCall,
     { text, reasoning, toolCalls }: Content,
   ) {

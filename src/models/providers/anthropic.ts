@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { CloseWhen } from "../../outbound/http.ts";
 import { Upstream, type UpstreamOptions } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
-import { AiSdkChat, type Usage } from "./ai-sdk.ts";
+import { AiSdkChat, type AiSdkUsage } from "./ai-sdk.ts";
 import type { FoundModel, Provider, ProviderAnswer, ProviderCall, ProviderEvent, ReportedUsage } from "./provider.ts";
 
 // Anthropic by its messages API.
@@ -12,7 +12,7 @@ const version = "2023-06-01";
 const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 /** Tokens read from or written to the cache are input too, but Anthropic counts them separately. */
-function reportedUsage({ inputTokens, outputTokens }: Usage): ReportedUsage {
+function reportedUsage({ inputTokens, outputTokens }: AiSdkUsage): ReportedUsage {
   return {
     inputTokens: inputTokens.total,
     cachedInputTokens: inputTokens.cacheRead,

@@ -1,4 +1,5 @@
 import type { MessagePart } from "../../guard/images.ts";
+import type { ResponseFormat } from "../../guard/response-format.ts";
 import type { CallLimits, CloseWhen } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 
@@ -31,8 +32,6 @@ export interface Tool {
 }
 
 export type ToolChoice = "auto" | "none" | "required" | { name: string };
-
-export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
 
 export interface ProviderCall {
   /** The provider's own name of the model. */

@@ -9,7 +9,7 @@ import type { Providers } from "../providers/registry.ts";
 import type { ModelsService } from "../service.ts";
 
 /** Adds the models that a service lists to the catalogue. Existing models stay as they are, and prices are optional. */
-export interface ImportOrder {
+export interface ModelImportRequest {
   provider: string;
   only?: string[] | null | undefined;
   prefix?: string | null | undefined;
@@ -40,8 +40,8 @@ export class Importing {
     this.#models = models;
   }
 
-  async import(origin: Origin, { provider: name, only, prefix, price }: ImportOrder): Promise<Imported> {
-    const view = await this.#catalogue.read();
+  async import(origin: Origin, { provider: name, only, prefix, price }: ModelImportRequest): Promise<Imported> {
+    const snapshot = await this.#catalogue.read();
     const provider = this.#providers.get(name);
     if (!provider?.listModels)
       throw badInput(`provider must be a service that lists its models; "${name}" is not.`, { field: "provider" });
@@ -53,7 +53,7 @@ export class Importing {
       const model = listed.get(own);
       const inCatalogue = `${prefix ?? ""}${own}`;
       if (!model || !isModelName(own) || !isModelName(inCatalogue)) imported.skipped.push(own);
-      else if (view.byName(inCatalogue)) imported.known.push(inCatalogue);
+      else if (snapshot.byName(inCatalogue)) imported.known.push(inCatalogue);
       else wanted.push(model);
     }
     for (const model of await describeAll(provider, wanted, signal)) {

@@ -29,10 +29,10 @@ export class Suggestions {
 
   /** @returns null when the list does not have the model, such as for Ollama */
   async suggest(name: string): Promise<PriceSuggestion | null> {
-    const view = await this.#catalogue.read();
-    const model = view.byName(name);
+    const snapshot = await this.#catalogue.read();
+    const model = snapshot.byName(name);
     if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
-    const { provider, providerModel } = view.baseOf(model);
+    const { provider, providerModel } = snapshot.baseOf(model);
     const { baseUrl: providerApiUrl, selfHosted = false } = this.#providers.get(provider) ?? {};
     if (providerApiUrl === undefined || selfHosted) return null;
     // Imported on demand, because the list is large and rarely used.

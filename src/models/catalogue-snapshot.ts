@@ -3,7 +3,7 @@ import { allowsModel } from "../keys/rules/model-patterns.ts";
 import type { AliasRow, CatalogueRows, ModelRow, PriceRow } from "./store.ts";
 
 /** A snapshot of the catalogue with its indexes, built once for each read. */
-export class CatalogueView {
+export class CatalogueSnapshot {
   readonly models: readonly ModelRow[];
   readonly aliases: ReadonlyMap<string, readonly AliasRow[]>;
   readonly #byId: ReadonlyMap<string, ModelRow>;
