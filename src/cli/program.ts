@@ -87,6 +87,8 @@ function sessionOf(program: Command, terminal: Terminal): CommandSession {
 }
 
 function exitCodeOf(error: unknown, err: Writable): number {
+  // The reader of a pipe stopped early, as `head` does.
+  if ((error as NodeJS.ErrnoException).code === "EPIPE") return exitCodes.done;
   // Commander has already printed the error. Requested help is not an error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (error instanceof Refused) {

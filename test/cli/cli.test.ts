@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { changedMonths } from "../../src/cli/commands/retention.ts";
 import { connectRemote, Refused } from "../../src/cli/connection.ts";
-import { tollgate, tollgateProcess } from "../harness/command-line.ts";
+import { tollgate, tollgatePipe, tollgateProcess } from "../harness/command-line.ts";
 import { serverSecret } from "../harness/first-start.ts";
 import { generate, useServer } from "../harness/server.ts";
 import { settlePast } from "../harness/traffic.ts";
@@ -214,18 +214,18 @@ describe("tollgate", { timeout: 120_000 }, () => {
     };
     const done = changedMonths({ run: watch, refuse }, cut, 10);
     await expect(done).resolves.toMatchObject([{ month: "2026-01", state: "ARCHIVED" }]);
-    const inVain = async () => {
+    const failing = async () => {
       throw new TypeError("fetch failed");
     };
     // As another server would hold it.
     const lock = await server.database.sql.reserve();
     await lock`select pg_advisory_lock(7461009)`;
     busy.length = 0;
-    const waiting = changedMonths({ run: watch, refuse }, inVain, 10);
+    const waiting = changedMonths({ run: watch, refuse }, failing, 10);
     await expect.poll(() => busy.filter(Boolean).length).toBeGreaterThan(2);
     await lock`select pg_advisory_unlock(7461009)`;
     lock.release();
-    await expect(waiting).rejects.toThrow("The server gave up");
+    await expect(waiting).rejects.toThrow("The server failed. See its log");
   });
 
   it("proves the ledger, migrates, and says 2 for wrong usage and 3 for a server that is not there", async () => {
@@ -239,12 +239,21 @@ describe("tollgate", { timeout: 120_000 }, () => {
     expect(stranger.code).toBe(1);
   });
 
+  it.each([
+    ["keys list | head -1", ["keys", "list"], "head -1", /^id +name +status.*\n$/],
+    ["keys list, whose reader is gone before the first line", ["keys", "list"], "true", /^$/],
+    ["audit export, whose reader is gone before the first line", ["audit", "export"], "true", /^$/],
+  ])("ends in silence when a pipe is closed early: %s", async (_what, args, reader, seen) => {
+    await server.customer();
+    const ran = await tollgatePipe(["--url", server.url, ...args], { TOLLGATE_TOKEN: server.ownerToken }, reader);
+    expect(ran).toEqual({ code: 0, out: expect.stringMatching(seen), err: "" });
+  });
+
   it("has an example in the help of every command", () => {
-    const text = readdirSync("src/cli")
-      .filter((file) => /-(commands|import)\.ts$/.test(file))
-      .map((file) => readFileSync(`src/cli/${file}`, "utf8"))
-      .join("");
-    const actions = text.match(/\.action\(/g)?.length;
-    expect(text.match(/Examples?:/g)).toHaveLength(actions ?? 0);
+    const files = readdirSync("src/cli", { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+    const text = files.map((file) => readFileSync(`src/cli/${file}`, "utf8")).join("");
+    const actions = text.match(/\.action\(/g) ?? [];
+    expect(actions.length).toBeGreaterThan(30);
+    expect(text.match(/Examples?:/g)).toHaveLength(actions.length);
   });
 });

@@ -30,6 +30,20 @@ export function tollgateProcess(args: string[], env: Record<string, string>): Pr
   });
 }
 
+/** The same as a process whose output goes through a pipe to another command. */
+export function tollgatePipe(args: string[], env: Record<string, string>, reader: string): Promise<Ran> {
+  const base = { PATH: process.env["PATH"] ?? "", ...settings };
+  const line = `set -o pipefail; "$0" --import tsx src/cli.ts "$@" | ${reader}`;
+  return new Promise((resolve) => {
+    execFile(
+      "bash",
+      ["--norc", "-c", line, process.execPath, ...args],
+      { env: { ...base, ...env } },
+      (error, out, err) => resolve({ code: typeof error?.code === "number" ? error.code : error ? -1 : 0, out, err }),
+    );
+  });
+}
+
 class Paper extends Writable {
   text = "";
 

@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { writeAnchor } from "../../audit/chain.ts";
 import { checkLines } from "../../audit/export.ts";
@@ -33,9 +34,7 @@ export function addAuditCommands(program: Command, session: CommandSession, out:
     .addHelpText("after", "\nExample:\n  tollgate audit export > audit.jsonl")
     .action(({ after }: { after: number }) =>
       session(async ({ exportAudit }) => {
-        for await (const text of exportAudit(after)) {
-          if (!out.write(text)) await new Promise((resolve) => out.once("drain", resolve));
-        }
+        await pipeline(exportAudit(after), out, { end: false });
       }),
     );
 }
