@@ -30,7 +30,7 @@ export class GenerationResolver {
   @Directive('@cost(base: "1", metered: true)')
   @Mutation(() => Generation, { description: "Calls a model. Credits are reserved before and settled after." })
   generate(
-    @Arg("input", () => GenerateInput) _input: GenerateInput,
+    @Arg("input", () => GenerateInput, { description: "The request." }) _input: GenerateInput,
     @Ctx() { paidCall }: PaidContext<Context, PaidGeneration>,
   ): Promise<Checked> {
     return this.#generation.ask(paidCall);
@@ -42,7 +42,8 @@ export class GenerationResolver {
       "Calls, newest first. A key sees its own, a MEMBER those of one account. Fails with BAD_USER_INPUT, or NOT_FOUND for ids that are none; with UNAVAILABLE for what takes too long to look for.",
   })
   async generations(
-    @Arg("filter", () => GenerationFilter, { nullable: true }) filter: GenerationFilter | null,
+    @Arg("filter", () => GenerationFilter, { nullable: true, description: "Which calls to list; all when absent." })
+    filter: GenerationFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<Generation>> {

@@ -81,7 +81,7 @@ export class Charge {
 }
 
 @ObjectType({
-  description: "A model that was asked in vain, or passed over because it has failed too often of late.",
+  description: "A failed attempt, or a model skipped because its circuit breaker was open.",
   simpleResolvers: true,
 })
 export class FailedTry {

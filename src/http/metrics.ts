@@ -44,7 +44,7 @@ export class Metrics {
   });
   readonly #localLimits = new Counter({
     name: "tollgate_limits_decided_locally_total",
-    help: "Limits that this replica decided by itself because Redis did not answer.",
+    help: "Rate limit decisions that this replica made locally because Redis did not answer.",
     registers: [this.#registry],
   });
 

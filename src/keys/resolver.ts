@@ -42,7 +42,7 @@ export class KeysResolver {
       "Creates a key. Its secret is in this answer and nowhere else. A MEMBER may create some in its own account: without credits of their own, and within the account's plan. An ANALYST may not. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a key text that is in use or an account that is closed.",
   })
   async createApiKey(
-    @Arg("input", () => CreateApiKeyInput) input: CreateApiKeyInput,
+    @Arg("input", () => CreateApiKeyInput, { description: "The key." }) input: CreateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<IssuedApiKey> {
     const { key, secret } = await this.#keys.create(originOf(context), toKeyOrder(input), personOf(context));
@@ -55,8 +55,8 @@ export class KeysResolver {
       "Changes what a key may do. A MEMBER may change what it made itself, within the plan; an ANALYST nothing. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked.",
   })
   async updateApiKey(
-    @Arg("id", () => ID) id: string,
-    @Arg("input", () => UpdateApiKeyInput) input: UpdateApiKeyInput,
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
+    @Arg("input", () => UpdateApiKeyInput, { description: "The fields to change." }) input: UpdateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<ApiKey> {
     return toApiKey(
@@ -69,7 +69,10 @@ export class KeysResolver {
     description:
       "Stops a key until it is enabled, which an OPERATOR does. A MEMBER may stop what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT once revoked.",
   })
-  async disableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
+  async disableApiKey(
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<ApiKey> {
     const keyId = fromWire("key", id);
     return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "DISABLED"));
   }
@@ -78,7 +81,10 @@ export class KeysResolver {
   @Mutation(() => ApiKey, {
     description: "Lets a disabled key work again. Fails with NOT_FOUND, or CONFLICT once revoked.",
   })
-  async enableApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
+  async enableApiKey(
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<ApiKey> {
     const keyId = fromWire("key", id);
     return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "ACTIVE"));
   }
@@ -88,14 +94,20 @@ export class KeysResolver {
     description:
       "Stops a key for ever. A MEMBER may stop what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if it was revoked before.",
   })
-  async revokeApiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey> {
+  async revokeApiKey(
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<ApiKey> {
     const keyId = fromWire("key", id);
     return toApiKey(await this.#keys.setStatus(originOf(context), personOf(context), keyId, "REVOKED"));
   }
 
   @Directive('@role(requires: "MEMBER")')
   @Query(() => ApiKey, { nullable: true, description: "One key; null if there is none that the caller may see." })
-  async apiKey(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<ApiKey | null> {
+  async apiKey(
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<ApiKey | null> {
     const keyId = readWire("key", id);
     const key = keyId && (await this.#keys.find(personOf(context), keyId));
     return key ? toApiKey(key) : null;
@@ -107,7 +119,8 @@ export class KeysResolver {
       "Keys, newest first. A MEMBER sees those of one account. A filter may find nothing on a page and go on with the next: ask as long as `hasNextPage` says so.",
   })
   async apiKeys(
-    @Arg("filter", () => ApiKeyFilter, { nullable: true }) filter: ApiKeyFilter | null,
+    @Arg("filter", () => ApiKeyFilter, { nullable: true, description: "Which keys to list; all when absent." })
+    filter: ApiKeyFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,
   ): Promise<Connection<ApiKey>> {

@@ -36,7 +36,8 @@ export class UsageResolver {
       "Usage report: sums over the calls of the ledger, exact at the time of the request. A key with the scope `usage:read` sees its own calls, a MEMBER those of one account, an ANALYST all. Fails with BAD_USER_INPUT, and with UNAVAILABLE when it takes too long.",
   })
   usage(
-    @Arg("input", () => UsageInput) input: UsageInput,
+    @Arg("input", () => UsageInput, { description: "The time range, filters and grouping of the report." })
+    input: UsageInput,
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageReport> {
@@ -51,7 +52,8 @@ export class UsageResolver {
       "Usage report of the caller: `usage` for the calls that the caller may see. Fails with BAD_USER_INPUT.",
   })
   myUsage(
-    @Arg("input", () => UsageInput) input: UsageInput,
+    @Arg("input", () => UsageInput, { description: "The time range, filters and grouping of the report." })
+    input: UsageInput,
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageReport> {
@@ -79,7 +81,8 @@ export class UsageViewsResolver {
       "Usage over time, for charts: a point for every bucket, also those without calls. The caller sees what `usage` shows. Fails with BAD_USER_INPUT, and with UNAVAILABLE when it takes too long.",
   })
   async usageTimeline(
-    @Arg("input", () => UsageTimelineInput) input: UsageTimelineInput,
+    @Arg("input", () => UsageTimelineInput, { description: "The time range, filters and interval of the report." })
+    input: UsageTimelineInput,
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageTimeline> {
@@ -92,7 +95,8 @@ export class UsageViewsResolver {
       "The API keys with the most usage by `orderBy`. The caller sees what `usage` shows. Fails with BAD_USER_INPUT.",
   })
   async topKeys(
-    @Arg("input", () => UsageTopInput) input: UsageTopInput,
+    @Arg("input", () => UsageTopInput, { description: "The time range, filters and order of the report." })
+    input: UsageTopInput,
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageReport> {
@@ -105,7 +109,8 @@ export class UsageViewsResolver {
       "The models with the most usage by `orderBy`. The caller sees what `usage` shows. Fails with BAD_USER_INPUT.",
   })
   async topModels(
-    @Arg("input", () => UsageTopInput) input: UsageTopInput,
+    @Arg("input", () => UsageTopInput, { description: "The time range, filters and order of the report." })
+    input: UsageTopInput,
     @Ctx() context: Context,
     @Info() info: GraphQLResolveInfo,
   ): Promise<UsageReport> {

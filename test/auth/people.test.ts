@@ -67,7 +67,7 @@ describe("setUserRole", () => {
     await server.refused("FORBIDDEN", setRole, { id: admin.id, role: "OWNER" }, { token: admin.token });
     const refusals = `query ($id: ID!) { auditEvents(filter: { object: $id, action: "refused.setUserRole" }) { nodes { actor after } } }`;
     const written = async (id: string) => (await server.ok(refusals, { id })).auditEvents.nodes;
-    const reason = "Nobody changes their own role.";
+    const reason = "You must not change your own role.";
     expect(await written(owner.id)).toMatchObject([{ after: { code: "FORBIDDEN", reason, role: "ADMIN" } }]);
     const [{ actor, after }] = await written(admin.id);
     expect([actor.replaceAll("-", ""), after]).toEqual([

@@ -18,7 +18,7 @@ export class PeopleResolver {
     description: "Changes the caller's own password and ends all other sessions. Fails with UNAUTHENTICATED.",
   })
   async changePassword(
-    @Arg("currentPassword", () => String) current: string,
+    @Arg("currentPassword", () => String, { description: "The current password." }) current: string,
     @Arg("newPassword", () => String, { description: "8 to 72 bytes." }) next: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
@@ -33,7 +33,7 @@ export class PeopleResolver {
       "Gives a person a new password and ends all of that person's sessions. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom another issuer vouches for.",
   })
   async resetPassword(
-    @Arg("userId", () => ID) userId: string,
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
     @Arg("newPassword", () => String, { description: "8 to 72 bytes." }) password: string,
     @Ctx() context: Context,
   ): Promise<User> {
@@ -47,8 +47,8 @@ export class PeopleResolver {
       "Changes what a person may do, from the next request on. Fails with NOT_FOUND, FORBIDDEN for the caller's own role, or CONFLICT for the last OWNER and for someone whom another issuer vouches for.",
   })
   async setUserRole(
-    @Arg("userId", () => ID) userId: string,
-    @Arg("role", () => Role) role: RoleName,
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
+    @Arg("role", () => Role, { description: "The new role." }) role: RoleName,
     @Arg("accountId", () => ID, { nullable: true, description: "The account of a MEMBER; absent for other roles." })
     account: string | null,
     @Ctx() context: Context,

@@ -65,8 +65,9 @@ export class People {
 
   /** @throws NOT_FOUND; FORBIDDEN for one's own role; CONFLICT for the last OWNER, or if an issuer vouches for them */
   async setRole(origin: Origin, viewer: UserViewer, { userId, role, accountId }: RoleChange): Promise<UserRow> {
-    if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "Nobody changes their own role." });
-    if ((role === "MEMBER") !== (accountId !== null)) throw badInput("A MEMBER has an accountId, and nobody else.");
+    if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "You must not change your own role." });
+    if ((role === "MEMBER") !== (accountId !== null))
+      throw badInput("accountId must be set for a MEMBER and for no other role.");
     try {
       return await this.#db.transaction(async (tx) => {
         if (accountId !== null) await checkOpen(tx, accountId);

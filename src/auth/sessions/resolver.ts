@@ -24,7 +24,10 @@ export class SessionsResolver {
     description:
       "Where a person is signed in, the newest first, at most 100. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
-  async userSessions(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<UserSession[]> {
+  async userSessions(
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
+    @Ctx() context: Context,
+  ): Promise<UserSession[]> {
     const viewer = personOf(context);
     const rows = await this.#sessions.list(viewer, fromWire("usr", userId));
     return rows.map((row) => toUserSession(row, viewer.sessionId));
@@ -35,7 +38,10 @@ export class SessionsResolver {
     description:
       "Ends one session: its tokens stop working with the next request, and its sockets and event streams within two seconds. Everyone may end their own, an ADMIN those of people who are not above. Fails with NOT_FOUND.",
   })
-  async endSession(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<UserSession> {
+  async endSession(
+    @Arg("id", () => ID, { description: "The session to end, `ses_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<UserSession> {
     const viewer = personOf(context);
     const row = await this.#sessions.end(originOf(context), viewer, fromWire("ses", id));
     return toUserSession(row, viewer.sessionId);
@@ -54,7 +60,10 @@ export class SessionsResolver {
     description:
       "Ends all sessions of a person (of the caller: all others). Answers how many there were. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
-  async endUserSessions(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<number> {
+  async endUserSessions(
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
+    @Ctx() context: Context,
+  ): Promise<number> {
     return this.#sessions.endAll(originOf(context), personOf(context), fromWire("usr", userId));
   }
 }

@@ -21,7 +21,7 @@ export class AuthResolver {
       "Signs a person in. Fails with UNAUTHENTICATED, never telling which was wrong, or RATE_LIMITED after too many failures on the email, whether or not anyone has it, or from the address.",
   })
   async login(
-    @Arg("input", () => LoginInput) { email, password }: LoginInput,
+    @Arg("input", () => LoginInput, { description: "Email and password." }) { email, password }: LoginInput,
     @Ctx() context: Context,
   ): Promise<Session> {
     return toSession(await this.#auth.login(context, email, password));
@@ -31,7 +31,9 @@ export class AuthResolver {
   @Mutation(() => Session, {
     description: "Exchanges a refresh token for new tokens. One that comes a second time ends the session.",
   })
-  async refreshSession(@Arg("refreshToken", () => String) refreshToken: string): Promise<Session> {
+  async refreshSession(
+    @Arg("refreshToken", () => String, { description: "The refresh token of the session." }) refreshToken: string,
+  ): Promise<Session> {
     return toSession(await this.#auth.refresh(refreshToken));
   }
 
@@ -45,7 +47,7 @@ export class AuthResolver {
   @Directive('@role(requires: "OWNER")')
   @Mutation(() => User, { description: "Creates a person. Fails with CONFLICT if the email is in use." })
   async createUser(
-    @Arg("input", () => CreateUserInput) input: CreateUserInput,
+    @Arg("input", () => CreateUserInput, { description: "The user." }) input: CreateUserInput,
     @Ctx() context: Context,
   ): Promise<User> {
     const accountId = input.accountId == null ? null : fromWire("acc", input.accountId);

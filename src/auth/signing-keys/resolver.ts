@@ -41,7 +41,10 @@ export class SigningKeysResolver {
     description:
       "Takes a key out, for a leak: its access tokens are refused at once, on every server within 30 seconds even if the notification is lost; refresh tokens stay good. Another key signs from now on. Fails with NOT_FOUND.",
   })
-  async removeSigningKey(@Arg("kid", () => ID) kid: string, @Ctx() context: Context): Promise<SigningKey[]> {
+  async removeSigningKey(
+    @Arg("kid", () => ID, { description: "The id of the signing key to remove." }) kid: string,
+    @Ctx() context: Context,
+  ): Promise<SigningKey[]> {
     await this.#keys.remove(originOf(context), kid);
     return this.#shown();
   }

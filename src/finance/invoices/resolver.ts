@@ -26,7 +26,7 @@ export class InvoiceResolver {
       "Imports an invoice of a provider, whole or not at all; importing the same number again replaces it. Needs ADMIN. Fails with BAD_USER_INPUT, whose `lines` list the errors of the file line by line.",
   })
   async importProviderInvoice(
-    @Arg("input", () => ImportProviderInvoiceInput) input: ImportProviderInvoiceInput,
+    @Arg("input", () => ImportProviderInvoiceInput, { description: "The invoice." }) input: ImportProviderInvoiceInput,
     @Ctx() context: Context,
   ): Promise<ProviderInvoice> {
     return toProviderInvoice(await this.#invoices.import(originOf(context), input));

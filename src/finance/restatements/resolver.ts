@@ -19,7 +19,8 @@ export class RestatementResolver {
       "Corrects the price of past calls by adjustments of wallets, or previews that with `dryRun`. Answers when it is done, or after three seconds as RUNNING; the server then continues in the background. Needs ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT, IDEMPOTENCY_MISMATCH.",
   })
   async restateUsage(
-    @Arg("input", () => RestateUsageInput) input: RestateUsageInput,
+    @Arg("input", () => RestateUsageInput, { description: "The calls to restate, and the price version." })
+    input: RestateUsageInput,
     @Ctx() context: Context,
   ): Promise<Restatement> {
     return toRestatement(await this.#restatements.restate(originOf(context), toOrder(input)));

@@ -16,7 +16,7 @@ export class EmbedResolver {
       "Makes vectors of texts. Credits are reserved before and settled after. Fails as `generate` does, and with BAD_USER_INPUT for a model that has no embeddings.",
   })
   embed(
-    @Arg("input", () => EmbedInput) _input: EmbedInput,
+    @Arg("input", () => EmbedInput, { description: "The request." }) _input: EmbedInput,
     @Ctx() { paidCall }: PaidContext<Context, PaidEmbedding>,
   ): Promise<EmbedAnswer> {
     return paidCall.ask();

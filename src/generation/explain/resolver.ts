@@ -18,8 +18,8 @@ export class ExplainResolver {
       "Why a key may or may not make this call now: each check with its outcome and figures. No model is called, and nothing is reserved or counted. Fails with NOT_FOUND.",
   })
   async explainAccess(
-    @Arg("apiKeyId", () => ID) apiKeyId: string,
-    @Arg("input", () => GenerateInput) input: GenerateInput,
+    @Arg("apiKeyId", () => ID, { description: "The key, `key_…`." }) apiKeyId: string,
+    @Arg("input", () => GenerateInput, { description: "The request." }) input: GenerateInput,
     @Arg("ip", () => String, { nullable: true, description: "The address that the call comes from." }) ip:
       | string
       | null,

@@ -74,7 +74,10 @@ export class AccessCheck {
   @Field(() => String, { nullable: true, description: "What the call would take, in the same unit." })
   required!: string | null;
 
-  @Field(() => Date, { nullable: true, description: "When it changes by itself, where that is known." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "When the result of the check changes without any action; null when unknown.",
+  })
   resetAt!: Date | null;
 
   @Field(() => String, { nullable: true, description: "More, for people." })

@@ -24,7 +24,11 @@ export function feedResolver(feed: GenerationFeed): object {
     })
     generationFeed(
       @Root() row: SettledCall,
-      @Arg("filter", () => GenerationFeedFilter, { nullable: true }) _filter: GenerationFeedFilter | null,
+      @Arg("filter", () => GenerationFeedFilter, {
+        nullable: true,
+        description: "Which calls to receive; all when absent.",
+      })
+      _filter: GenerationFeedFilter | null,
       @Ctx() context: Context,
     ): Generation {
       // What is read for one event is not kept for the next: a subscription may last for days.

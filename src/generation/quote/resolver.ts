@@ -18,7 +18,10 @@ export class QuoteResolver {
     description:
       "What `generate` would cost with this input, without calling anything. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND or MODEL_UNPRICED.",
   })
-  quote(@Arg("input", () => GenerateInput) input: GenerateInput, @Ctx() context: Context): Promise<Quote> {
+  quote(
+    @Arg("input", () => GenerateInput, { description: "The request." }) input: GenerateInput,
+    @Ctx() context: Context,
+  ): Promise<Quote> {
     return this.#generation.quote(context, input);
   }
 }

@@ -24,7 +24,7 @@ export class GenerationStreamResolver {
   })
   generateStream(
     @Root() event: TextDelta | GenerationFinished,
-    @Arg("input", () => GenerateInput) _input: GenerateInput,
+    @Arg("input", () => GenerateInput, { description: "The request." }) _input: GenerateInput,
   ): TextDelta | GenerationFinished {
     return event;
   }

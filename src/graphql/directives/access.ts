@@ -8,21 +8,21 @@ import {
   GraphQLString,
 } from "graphql";
 
-const requires = { type: new GraphQLNonNull(GraphQLString) };
+const requires = (description: string) => ({ type: new GraphQLNonNull(GraphQLString), description });
 const locations = [DirectiveLocation.FIELD_DEFINITION];
 
 export const accessDirectives = [
   new GraphQLDirective({
     name: "scope",
     description: "Callable with an API key that has this scope, or by a person with the role.",
-    args: { requires },
+    args: { requires: requires("The scope that an API key must have.") },
     locations,
   }),
   new GraphQLDirective({
     name: "role",
     description:
       "Callable by a person whose role is at least this one, from least to most: MEMBER, ANALYST, OPERATOR, ADMIN, OWNER.",
-    args: { requires },
+    args: { requires: requires("The lowest role that a user must have.") },
     locations,
   }),
   new GraphQLDirective({

@@ -15,8 +15,16 @@ export const costDirective = new GraphQLDirective({
   description:
     "What the field costs. `base` in credits; a metered field adds the price of its tokens. Reserved before, settled after.",
   args: {
-    base: { type: new GraphQLNonNull(GraphQLDecimal), defaultValue: "1" },
-    metered: { type: new GraphQLNonNull(GraphQLBoolean), defaultValue: false },
+    base: {
+      type: new GraphQLNonNull(GraphQLDecimal),
+      defaultValue: "1",
+      description: "The credits of a call before its tokens.",
+    },
+    metered: {
+      type: new GraphQLNonNull(GraphQLBoolean),
+      defaultValue: false,
+      description: "Whether tokens are charged, too.",
+    },
   },
   locations: [DirectiveLocation.FIELD_DEFINITION],
 });
@@ -86,7 +94,7 @@ export function withCost<C extends object>(schema: GraphQLSchema, { calls, strea
       const [call, stream] = [calls[name], streams[name]];
       if (call) field.resolve = payCall(call, cost, resolve);
       else if (stream) field.resolve = payStream(stream, cost, resolve);
-      else throw new Error(`Nobody meters the paid field ${name}.`);
+      else throw new Error(`No meter is registered for the paid field ${name}.`);
       return field;
     },
   });

@@ -17,7 +17,10 @@ export const rateLimitDirectiveDefinition = new GraphQLDirective({
   name: "rateLimit",
   description:
     "At most `limit` calls per `duration` seconds for one caller (key, else user, else address); a key's own limit overrides it.",
-  args: { limit: amount, duration: amount },
+  args: {
+    limit: { ...amount, description: "The number of calls, at least 1." },
+    duration: { ...amount, description: "The period in seconds, at least 1." },
+  },
   locations: [DirectiveLocation.FIELD_DEFINITION],
 });
 

@@ -20,7 +20,7 @@ export class LeaksResolver {
   @Directive("@rateLimit(limit: 10, duration: 60)")
   @Mutation(() => Boolean, {
     description:
-      "For whoever finds a key where it should not be: if it is one that works, it is revoked for ever and its owner is alerted. The answer is always true. Fails with RATE_LIMITED past 10 reports a minute from one address.",
+      "Reports a leaked key. If it is the plaintext of an active key, the key is revoked for good and its owner is alerted. The answer is always true. Public: needs no credentials. Fails with RATE_LIMITED past 10 reports a minute from one address.",
   })
   async reportLeakedKey(
     @Arg("secret", () => String, { description: "The text that was found." }) secret: string,
@@ -46,7 +46,10 @@ export class ClosingResolver {
     description:
       "Closes a customer for ever: all its keys are revoked, it gets no new ones, and its MEMBERs are disabled. Its history stays. Fails with NOT_FOUND, or CONFLICT if it is closed or the default account.",
   })
-  async closeAccount(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<Account> {
+  async closeAccount(
+    @Arg("id", () => ID, { description: "The account to close, `acc_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<Account> {
     return toAccount(await this.#closing.close(originOf(context), fromWire("acc", id)));
   }
 }

@@ -18,7 +18,7 @@ export class ImportResolver {
       "Creates all keys of a file, or none: fails with BAD_USER_INPUT, whose `lines` say for each fault its line, field and message, at most 100. A brought key takes about a tenth of a second.",
   })
   async importApiKeys(
-    @Arg("input", () => ImportApiKeysInput) input: ImportApiKeysInput,
+    @Arg("input", () => ImportApiKeysInput, { description: "The file of keys." }) input: ImportApiKeysInput,
     @Ctx() context: Context,
   ): Promise<ApiKeyImport> {
     return toApiKeyImport(await this.#imports.run(originOf(context), toImportOrder(input)));

@@ -24,7 +24,7 @@ export class PlansResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Plan, { description: "Creates a plan. Fails with CONFLICT if there is one of this name." })
   async createPlan(
-    @Arg("input", () => CreatePlanInput) { limits, ...input }: CreatePlanInput,
+    @Arg("input", () => CreatePlanInput, { description: "The plan." }) { limits, ...input }: CreatePlanInput,
     @Ctx() context: Context,
   ): Promise<Plan> {
     return toPlan(await this.#plans.create(originOf(context), { ...limits, ...input }));
@@ -36,8 +36,11 @@ export class PlansResolver {
       "Changes a plan for all its keys: on every replica within a second, within 5 even if the notification is lost. Fails with NOT_FOUND or CONFLICT.",
   })
   async updatePlan(
-    @Arg("id", () => ID) id: string,
-    @Arg("input", () => UpdatePlanInput) { limits, ...input }: UpdatePlanInput,
+    @Arg("id", () => ID, { description: "The plan, `pln_…`." }) id: string,
+    @Arg("input", () => UpdatePlanInput, { description: "The fields to change." }) {
+      limits,
+      ...input
+    }: UpdatePlanInput,
     @Ctx() context: Context,
   ): Promise<Plan> {
     return toPlan(await this.#plans.update(originOf(context), fromWire("pln", id), { ...limits, ...input }));
@@ -47,7 +50,10 @@ export class PlansResolver {
   @Mutation(() => Boolean, {
     description: "Deletes a plan. Fails with NOT_FOUND, or CONFLICT while a key or an account has it.",
   })
-  async deletePlan(@Arg("id", () => ID) id: string, @Ctx() context: Context): Promise<boolean> {
+  async deletePlan(
+    @Arg("id", () => ID, { description: "The plan, `pln_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<boolean> {
     await this.#plans.delete(originOf(context), fromWire("pln", id));
     return true;
   }

@@ -20,7 +20,7 @@ export class RotationResolver {
       "Gives a key a new secret, which is in this answer and nowhere else. The key keeps its id, credits, limits and history. A MEMBER may rotate what it made itself. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked or with 10 secrets at work.",
   })
   async rotateApiKey(
-    @Arg("id", () => ID) id: string,
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
     @Arg("overlapSeconds", () => Int, {
       nullable: true,
       defaultValue: dayInSeconds,
@@ -45,8 +45,8 @@ export class RotationResolver {
       "Ends one secret of a key now. A MEMBER may do so for what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if it has ended or is the only one.",
   })
   async endSecret(
-    @Arg("id", () => ID) id: string,
-    @Arg("secretId", () => ID) secretId: string,
+    @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
+    @Arg("secretId", () => ID, { description: "The secret to end, `sec_…`." }) secretId: string,
     @Ctx() context: Context,
   ): Promise<ApiKey> {
     const secret = fromWire("sec", secretId);

@@ -17,7 +17,11 @@ export class DenialReportsResolver {
     description:
       "Report of refused requests by code, key, account and time. A key with the scope `usage:read` sees its own refusals, a MEMBER those of one account, an ANALYST all. Fails with BAD_USER_INPUT.",
   })
-  async denials(@Arg("input", () => DenialsInput) input: DenialsInput, @Ctx() context: Context): Promise<DenialReport> {
+  async denials(
+    @Arg("input", () => DenialsInput, { description: "The time range, filters and grouping of the report." })
+    input: DenialsInput,
+    @Ctx() context: Context,
+  ): Promise<DenialReport> {
     return toDenialReport(await this.#denials.report(viewerOf(context), toDenialQuestion(input)));
   }
 
@@ -28,7 +32,11 @@ export class DenialReportsResolver {
     description:
       "Report of refused requests of the caller: `denials` for what the caller may see. Fails with BAD_USER_INPUT.",
   })
-  myDenials(@Arg("input", () => DenialsInput) input: DenialsInput, @Ctx() context: Context): Promise<DenialReport> {
+  myDenials(
+    @Arg("input", () => DenialsInput, { description: "The time range, filters and grouping of the report." })
+    input: DenialsInput,
+    @Ctx() context: Context,
+  ): Promise<DenialReport> {
     return this.denials(input, context);
   }
 }

@@ -17,7 +17,8 @@ export class StandingResolver {
   @Directive('@role(requires: "ADMIN")')
   @Query(() => UserConnection, { description: "The people who may or might sign in, newest first." })
   async users(
-    @Arg("filter", () => UserFilter, { nullable: true }) filter: UserFilter | null,
+    @Arg("filter", () => UserFilter, { nullable: true, description: "Which users to list; all when absent." })
+    filter: UserFilter | null,
     @Args(() => PageArgs) page: PageArgs,
   ): Promise<Connection<User>> {
     const { search, role, disabled } = filter ?? {};
@@ -27,14 +28,14 @@ export class StandingResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Query(() => User, { nullable: true, description: "One person; null if there is none of this id." })
-  async user(@Arg("id", () => ID) id: string): Promise<User | null> {
+  async user(@Arg("id", () => ID, { description: "The user, `usr_…`." }) id: string): Promise<User | null> {
     const known = readWire("usr", id);
     const row = known === undefined ? undefined : await this.#standing.byId(known);
     return row ? toUser(row) : null;
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => [LockedAddress], { description: "Addresses from which nobody may sign in now, at most 1000." })
+  @Query(() => [LockedAddress], { description: "IP addresses that are locked out of sign-in now, at most 1000." })
   lockedAddresses(): Promise<LockedAddress[]> {
     return this.#standing.lockedAddresses();
   }
@@ -43,7 +44,7 @@ export class StandingResolver {
   @FieldResolver(() => Date, {
     nullable: true,
     description:
-      "Until when nobody may sign in here with this email, after too many failures; null if they may, and for someone whom another issuer vouches for.",
+      "When the lock of this email ends, after too many failed sign-ins; null when it is not locked, and for users of an identity provider.",
   })
   async lockedUntil(@Root() { email, issuer }: User, @Ctx() { loaders }: Context): Promise<Date | null> {
     return issuer === null ? ((await loaders.load(this.#standing.lockedUntil, email)) ?? null) : null;
@@ -54,7 +55,10 @@ export class StandingResolver {
     description:
       "Stops a person from signing in and ends all of that person's sessions. Fails with NOT_FOUND, FORBIDDEN for the caller or a role above the caller's, or CONFLICT for the last OWNER.",
   })
-  async disableUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
+  async disableUser(
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
+    @Ctx() context: Context,
+  ): Promise<User> {
     return toUser(await this.#standing.disable(originOf(context), personOf(context), fromWire("usr", userId)));
   }
 
@@ -63,7 +67,10 @@ export class StandingResolver {
     description:
       "Lets a disabled person sign in again. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
-  async enableUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
+  async enableUser(
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
+    @Ctx() context: Context,
+  ): Promise<User> {
     return toUser(await this.#standing.enable(originOf(context), personOf(context), fromWire("usr", userId)));
   }
 
@@ -72,7 +79,10 @@ export class StandingResolver {
     description:
       "Forgets a person's failed sign-ins, and so the lock that they have led to. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom another issuer vouches for.",
   })
-  async unlockUser(@Arg("userId", () => ID) userId: string, @Ctx() context: Context): Promise<User> {
+  async unlockUser(
+    @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
+    @Ctx() context: Context,
+  ): Promise<User> {
     return toUser(await this.#standing.unlock(originOf(context), personOf(context), fromWire("usr", userId)));
   }
 

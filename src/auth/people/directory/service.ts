@@ -53,7 +53,7 @@ export class Standing {
 
   /** @throws NOT_FOUND; FORBIDDEN for oneself or a person above; CONFLICT for the last OWNER */
   async disable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
-    if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "Nobody disables themselves." });
+    if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "You must not disable yourself." });
     return this.#change(origin, viewer, { userId, action: "user.disable" }, async (tx, owners) => {
       if (owners.length === 1 && owners[0] === userId) throw lastOwner();
       await endSessionsOf(tx, userId);
