@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { printSchemaWithDirectives } from "@graphql-tools/utils";
 import {
+  buildSchema as buildGraphQLSchema,
   type GraphQLSchema,
   isEnumType,
   isInputObjectType,
@@ -52,7 +53,7 @@ describe("schema.graphql", () => {
 });
 
 describe("the schema", () => {
-  it("describes every type, field, input field, enum value and directive", () => {
+  it("describes every type, field, argument, input field, enum, enum value and directive", () => {
     expect(undescribed(schema)).toEqual([]);
   });
 
@@ -100,6 +101,35 @@ describe("the contract with outside clients", () => {
   });
 });
 
+describe("the search for missing descriptions", () => {
+  const described = `
+    "d" directive @a("d" b: Int) on FIELD
+    type Query { "d" c("d" d: Int): E "d" f("d" g: H): I }
+    "d" enum E { "d" V }
+    "d" input H { "d" i: Int }
+    "d" interface I { "d" j: Int }
+    "d" type T implements I { "d" j: Int }`;
+
+  it("finds none where there is none", () => {
+    expect(undescribed(buildGraphQLSchema(described))).toEqual([]);
+  });
+
+  it.each([
+    ['"d" directive', "@a"],
+    ['"d" b', "@a(b)"],
+    ['"d" c', "Query.c"],
+    ['"d" d:', "Query.c(d)"],
+    ['"d" enum', "E"],
+    ['"d" V', "E.V"],
+    ['"d" input', "H"],
+    ['"d" i:', "H.i"],
+    ['"d" interface', "I"],
+    ['"d" type', "T"],
+  ])("finds what %s described", (text, name) => {
+    expect(undescribed(buildGraphQLSchema(described.replace(text, text.slice(4))))).toEqual([name]);
+  });
+});
+
 describe("the comparison with the contract", () => {
   const made = (text: string) => coordinatesOfDocument(parse(text));
 
@@ -130,19 +160,26 @@ function pick(map: ReadonlyMap<string, string>, names: string[]): Record<string,
 interface Described {
   name: string;
   description?: string | null | undefined;
+  args?: readonly Described[];
 }
 
+/** Every element without a description, as `Type.field(argument)`. */
 function undescribed(of: GraphQLSchema): string[] {
   const types = Object.values(of.getTypeMap()).filter(({ name }) => !name.startsWith("__"));
-  const roots = new Set([of.getQueryType(), of.getMutationType(), of.getSubscriptionType()]);
+  const roots = [of.getQueryType(), of.getMutationType(), of.getSubscriptionType()];
   const parts = types.flatMap((type) => {
-    const own = roots.has(type as never) ? [] : [{ name: type.name, description: type.description }];
     const hasFields = isObjectType(type) || isInterfaceType(type) || isInputObjectType(type);
     const fields = hasFields ? Object.values(type.getFields() as Record<string, Described>) : [];
     const within: Described[] = isEnumType(type) ? [...type.getValues()] : fields;
-    return [...own, ...within.map(({ name, description }) => ({ name: `${type.name}.${name}`, description }))];
+    const own = roots.some((root) => root === type) ? [] : [{ name: type.name, description: type.description }];
+    return [...own, ...within.flatMap((part) => withArguments(part, `${type.name}.`))];
   });
   const directives = of.getDirectives().filter((directive) => !isSpecifiedDirective(directive));
-  const all = [...parts, ...directives.map(({ name, description }) => ({ name: `@${name}`, description }))];
+  const all = [...parts, ...directives.flatMap((directive) => withArguments(directive, "@"))];
   return all.filter(({ description }) => !description?.trim()).map(({ name }) => name);
+}
+
+function withArguments({ name, description, args = [] }: Described, prefix: string): Described[] {
+  const path = `${prefix}${name}`;
+  return [{ name: path, description }, ...args.map((arg) => ({ ...arg, name: `${path}(${arg.name})` }))];
 }
