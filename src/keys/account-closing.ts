@@ -10,7 +10,7 @@ import { revokeKeysOf } from "./store.ts";
  * The end of a customer: the account is closed, all its keys are revoked and its MEMBERs disabled, in one transaction.
  * Its history stays.
  */
-export interface ClosingOptions {
+export interface AccountClosingOptions {
   db: Database;
   accounts: AccountsService;
   identity: KeyIdentity;
@@ -18,10 +18,10 @@ export interface ClosingOptions {
   disableMembers: (tx: Executor, accountId: string) => Promise<string[]>;
 }
 
-export class Closing {
-  readonly #options: ClosingOptions;
+export class AccountClosing {
+  readonly #options: AccountClosingOptions;
 
-  constructor(options: ClosingOptions) {
+  constructor(options: AccountClosingOptions) {
     this.#options = options;
   }
 

@@ -6,7 +6,7 @@ import { trustedMs } from "./freshness.ts";
 import { toBlockList } from "./rules/addresses.ts";
 import { budgetsOf, effectiveLimits } from "./rules/effective.ts";
 import { openHours } from "./rules/hours.ts";
-import { type Judged, judge } from "./rules/verdict.ts";
+import { type Credential, verdictOf } from "./rules/verdict.ts";
 import { digestKey, isKeyText, type Peppers, verifyKey } from "./secret.ts";
 import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
 
@@ -18,12 +18,12 @@ import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
 export interface IdentityOptions {
   db: Database;
   peppers: Peppers;
-  guesses: Guesses;
+  keyGuesses: GuessGuard;
   onError: (error: unknown) => void;
 }
 
 /** Who tries out keys. Lent by limits/. */
-export interface Guesses {
+export interface GuessGuard {
   /** Whether this address has shown too many unknown keys of late. */
   isSuspect(ip: string): boolean;
   /** What the bearer of one more unknown key is told. */
@@ -33,7 +33,7 @@ export interface Guesses {
 const touchEveryMs = 60_000;
 const cacheSizeMax = 50_000;
 
-interface Known extends SecretMatch, Pick<Judged, "allowed" | "hours"> {
+interface Known extends SecretMatch, Pick<Credential, "allowed" | "hours"> {
   viewer: KeyViewer;
   readAtMs: number;
 }
@@ -47,7 +47,7 @@ export class KeyIdentity {
   /** Ids of secrets whose bcrypt hash was compared in this process; from then on the digest is proof enough. */
   readonly #verified = new Set<string>();
   readonly #touchedAtMs = new Map<string, number>();
-  /** Whoever guesses may still hold a good key, but what it makes us read must not crowd out the others. */
+  /** A caller who guesses may still hold a good key, but what it makes us read must not crowd out the others. */
   readonly #suspects = new Gate(2, 200);
 
   constructor(options: IdentityOptions) {
@@ -57,9 +57,9 @@ export class KeyIdentity {
   /** The caller; or UNAUTHENTICATED, KEY_REVOKED, KEY_DISABLED, KEY_EXPIRED, IP_NOT_ALLOWED or OUTSIDE_HOURS. */
   async identify(text: string, ip: string): Promise<Identity> {
     const known = isKeyText(text) ? await this.#find(text, ip) : undefined;
-    if (!known) return { refusal: await this.#options.guesses.refuse(ip) };
+    if (!known) return { refusal: await this.#options.keyGuesses.refuse(ip) };
     const { viewer, databaseNow, readAtMs } = known;
-    const verdict = judge(known, { nowMs: databaseNow.getTime() + (performance.now() - readAtMs), ip });
+    const verdict = verdictOf(known, { nowMs: databaseNow.getTime() + (performance.now() - readAtMs), ip });
     // Hours are a limit and can be tried out before they bite; where a key may be used from is none.
     if (verdict?.code === "OUTSIDE_HOURS" && viewer.limitMode === "SHADOW") return { viewer, shadowed: verdict.code };
     if (verdict) {
@@ -96,7 +96,7 @@ export class KeyIdentity {
   }
 
   #find(text: string, ip: string): Promise<Known | undefined> | Known {
-    const { peppers, guesses } = this.#options;
+    const { peppers, keyGuesses } = this.#options;
     const digest = digestKey(text, peppers);
     const cacheKey = digest.toString("latin1");
     const known = this.#known.get(cacheKey);
@@ -104,7 +104,7 @@ export class KeyIdentity {
     const underWay = this.#reading.get(cacheKey);
     if (underWay) return underWay;
     const read = () => this.#read(text, digest);
-    const reading = (guesses.isSuspect(ip) ? this.#suspects.run(read) : read()).then((found) => {
+    const reading = (keyGuesses.isSuspect(ip) ? this.#suspects.run(read) : read()).then((found) => {
       if (this.#reading.get(cacheKey) === reading) this.#keep(cacheKey, found);
       return found;
     });

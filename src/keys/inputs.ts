@@ -1,14 +1,14 @@
 import { Field, ID, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
-import type { KeyTerms } from "./rules/key-input.ts";
+import type { KeyInput } from "./rules/key-input.ts";
 import { HoursOfUseInput } from "./rules/types.ts";
 import type { KeyFilter } from "./sql/search-keys.ts";
 import { ApiKeyStatus, LimitMode } from "./types.ts";
 
 /** What both a new key and a change of one may say. */
 @InputType()
-abstract class KeyTermsInput {
+abstract class KeySettingsInput {
   @Field(() => [String], {
     nullable: true,
     description:
@@ -94,7 +94,7 @@ abstract class KeyTermsInput {
 }
 
 @InputType({ description: "A new key. What is absent is as if it were null." })
-export class CreateApiKeyInput extends KeyTermsInput {
+export class CreateApiKeyInput extends KeySettingsInput {
   @Field(() => String, { description: "1 to 200 characters." })
   name!: string;
 
@@ -124,7 +124,7 @@ export class CreateApiKeyInput extends KeyTermsInput {
 }
 
 @InputType({ description: "A change of a key: a field that is absent stays as it is, and null takes its limit away." })
-export class UpdateApiKeyInput extends KeyTermsInput {
+export class UpdateApiKeyInput extends KeySettingsInput {
   @Field(() => String, { nullable: true, description: "1 to 200 characters; not null." })
   name?: string | null;
 }
@@ -181,7 +181,7 @@ export function toKeyOrder({ accountId, ...input }: CreateApiKeyInput) {
   };
 }
 
-export function toKeyChange(input: UpdateApiKeyInput): KeyTerms {
+export function toKeyChange(input: UpdateApiKeyInput): KeyInput {
   const { planId } = input;
   return { ...input, planId: planId == null ? planId : fromWire("pln", planId) };
 }

@@ -8,7 +8,7 @@ import { newId, toWire } from "../ids.ts";
 import { formatCredits, parseCredits } from "../ledger/amount.ts";
 import type { Wallets } from "../ledger/wallets/wallets.ts";
 import { toAudit } from "./audit-record.ts";
-import { type KeyTerms, readTerms, type Terms } from "./rules/key-input.ts";
+import { type KeyInput, type KeySettings, readNewSettings } from "./rules/key-input.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "./secret.ts";
 import { insertKey, insertSecret, type KeyRow } from "./store.ts";
 
@@ -16,7 +16,7 @@ import { insertKey, insertSecret, type KeyRow } from "./store.ts";
  * How a new key comes to be, one by one or out of a file: its order is read, its text made into what is stored, and
  * key, secret, wallet, first credits and audit event are written in one transaction. The text itself is never stored.
  */
-export interface KeyOrder extends KeyTerms {
+export interface KeyOrder extends KeyInput {
   name: string;
   accountId?: string | undefined;
   credits?: string | null | undefined;
@@ -26,7 +26,7 @@ export interface KeyOrder extends KeyTerms {
 
 /** An order in which nothing is wrong by itself. */
 export interface ReadOrder {
-  terms: Terms;
+  terms: KeySettings;
   /** In micro-credits. */
   amount: bigint;
   sharedWallet: boolean;
@@ -50,7 +50,7 @@ export interface IssuingOptions {
 
 /** @throws BAD_USER_INPUT naming the first field that is wrong */
 export function readKeyOrder(order: KeyOrder): ReadOrder {
-  const terms = readTerms(order);
+  const terms = readNewSettings(order);
   const amount = parseCredits(order.credits ?? "0", "credits");
   if (amount < 0n) throw badInput("credits cannot be negative.", { field: "credits" });
   if (order.key != null) checkBroughtKey(order.key);

@@ -9,13 +9,13 @@ import { toWire } from "../ids.ts";
 import { toAudit } from "./audit-record.ts";
 import type { KeyIdentity } from "./identity.ts";
 import { asRefusal, checkNotExpired, type Issuing, type KeyOrder, type PreparedKey, readKeyOrder } from "./issuing.ts";
-import { type KeyTerms, readChange } from "./rules/key-input.ts";
+import { type KeyInput, readSettings } from "./rules/key-input.ts";
 import {
-  changeable,
   checkKeyCount,
-  checkMemberOrder,
-  checkSteward,
-  checkWithin,
+  checkMayChange,
+  checkMayManageKeys,
+  checkMemberInput,
+  checkWithinPlan,
   isMember,
 } from "./rules/permissions.ts";
 import { type KeyFilter, lastLookedAt, searchKeys } from "./sql/search-keys.ts";
@@ -65,8 +65,8 @@ export class KeysService {
     const { db, accounts, issuing } = this.#options;
     const read = readKeyOrder(order);
     const bound = viewer && boundAccount(viewer);
-    if (viewer) checkSteward(viewer);
-    if (bound !== undefined) checkMemberOrder(order, read.amount);
+    if (viewer) checkMayManageKeys(viewer);
+    if (bound !== undefined) checkMemberInput(order, read.amount);
     const account = await accounts.find(order.accountId ?? bound);
     // Another account answers the same as none.
     if (bound !== undefined && account.id !== bound) throw new AppError("NOT_FOUND", { message: "No such account." });
@@ -82,12 +82,12 @@ export class KeysService {
     }
   }
 
-  update(origin: Origin, viewer: UserViewer, id: string, terms: KeyTerms): Promise<KeyRow> {
-    const change = readChange(terms);
-    if (isMember(viewer)) checkMemberOrder(terms, 0n);
+  update(origin: Origin, viewer: UserViewer, id: string, terms: KeyInput): Promise<KeyRow> {
+    const change = readSettings(terms);
+    if (isMember(viewer)) checkMemberInput(terms, 0n);
     return this.#change(origin, viewer, id, "key.update", change, async (tx, after) => {
       if (change.expiresAt) checkNotExpired(after);
-      if (isMember(viewer)) checkWithin(change, await planOf(tx, after));
+      if (isMember(viewer)) checkWithinPlan(change, await planOf(tx, after));
     });
   }
 
@@ -119,7 +119,7 @@ export class KeysService {
     // Alone, so that keys made at the same time count each other.
     const { memberKeysMax } = await this.#options.accounts.holdOpen(tx, accountId, { alone: true });
     checkKeyCount(await countKeysBy(tx, accountId, actor), memberKeysMax);
-    checkWithin(terms, await planOf(tx, { accountId, planId: null }));
+    checkWithinPlan(terms, await planOf(tx, { accountId, planId: null }));
   }
 
   async #change(
@@ -133,7 +133,7 @@ export class KeysService {
     const { db, identity, record } = this.#options;
     try {
       const key = await db.transaction(async (tx) => {
-        const before = changeable(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+        const before = checkMayChange(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
         const after = await updateKey(tx, before, change);
         await check?.(tx, after);
         const { accountId } = after;

@@ -3,11 +3,11 @@ import { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/record-change.ts";
 import type { Database } from "../db/client.ts";
 import type { Wallets } from "../ledger/wallets/wallets.ts";
-import { Closing, type ClosingOptions } from "./account-closing.ts";
+import { AccountClosing, type AccountClosingOptions } from "./account-closing.ts";
 import { Exposures } from "./exposure/exposures.ts";
 import { Leaks } from "./exposure/leaks.ts";
-import { ClosingResolver, LeaksResolver, RotationDueResolver } from "./exposure/resolver.ts";
-import { type Guesses, KeyIdentity } from "./identity.ts";
+import { AccountClosingResolver, LeaksResolver, RotationDueResolver } from "./exposure/resolver.ts";
+import { type GuessGuard, KeyIdentity } from "./identity.ts";
 import { ImportResolver } from "./import/resolver.ts";
 import { KeyImport } from "./import/service.ts";
 import { Issuing } from "./issuing.ts";
@@ -27,14 +27,14 @@ export interface KeyParts {
   wallets: Wallets;
   peppers: Peppers;
   environment: KeyEnvironment;
-  guesses: Guesses;
-  disableMembers: ClosingOptions["disableMembers"];
+  keyGuesses: GuessGuard;
+  disableMembers: AccountClosingOptions["disableMembers"];
   record: RecordChange;
   onError: (error: unknown) => void;
 }
 
-export function openKeys({ db, wallets, peppers, environment, guesses, disableMembers, record, onError }: KeyParts) {
-  const identity = new KeyIdentity({ db, peppers, guesses, onError });
+export function openKeys({ db, wallets, peppers, environment, keyGuesses, disableMembers, record, onError }: KeyParts) {
+  const identity = new KeyIdentity({ db, peppers, keyGuesses, onError });
   const accounts = new AccountsService({
     ...{ db, record },
     openSharedWallet: (tx, accountId) => wallets.openShared(tx, accountId),
@@ -53,13 +53,13 @@ export function openKeys({ db, wallets, peppers, environment, guesses, disableMe
     new RotationDueResolver(keys, accounts),
     new LeaksResolver(new Leaks({ db, identity, peppers, record })),
     new ImportResolver(new KeyImport({ db, accounts, issuing, peppers })),
-    new ClosingResolver(new Closing({ db, accounts, identity, disableMembers })),
+    new AccountClosingResolver(new AccountClosing({ db, accounts, identity, disableMembers })),
     new PlansResolver(plans),
     new KeyPlanResolver(plans),
     new AccountPlanResolver(plans),
   ];
   const reminders = new RotationReminders(db, onError);
-  const exposures = new Exposures({ db, peppers, guesses, record });
+  const exposures = new Exposures({ db, peppers, keyGuesses, record });
   const running = new RunningCalls(db, onError);
   return { accounts, identity, keys, running, exposures, reminders, resolvers };
 }

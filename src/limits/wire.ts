@@ -33,5 +33,5 @@ export function openLimits({ config, db, log, onLocal }: LimitParts) {
     await denials.flush();
     redis?.disconnect();
   };
-  return { limiters, concurrency, denials, guesses: new KeyGuesses(limiters), close };
+  return { limiters, concurrency, denials, keyGuesses: new KeyGuesses(limiters), close };
 }

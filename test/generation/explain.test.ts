@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkNames } from "../../src/generation/explain/service.ts";
+import { accessCheckNames } from "../../src/generation/explain/service.ts";
 import { dumpState } from "../harness/dump.ts";
 import { generate, useServer } from "../harness/server.ts";
 
@@ -126,7 +126,7 @@ describe("explainAccess works", () => {
 
   it("with a word in the schema for every check", async () => {
     const { enumValues } = (await server.ok('{ __type(name: "AccessCheckName") { enumValues { name } } }')).__type;
-    expect(enumValues.map(({ name }: { name: string }) => name)).toEqual(checkNames.toSorted());
+    expect(enumValues.map(({ name }: { name: string }) => name)).toEqual(accessCheckNames.toSorted());
   });
 });
 

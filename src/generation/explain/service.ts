@@ -4,10 +4,10 @@ import { AppError, type ErrorCode } from "../../errors.ts";
 import { toViewer } from "../../keys/identity.ts";
 import { allowsAddress, toBlockList } from "../../keys/rules/addresses.ts";
 import { openHours } from "../../keys/rules/hours.ts";
-import { judgeHours } from "../../keys/rules/verdict.ts";
+import { hoursVerdict } from "../../keys/rules/verdict.ts";
 import { keyWithPlan, type SecretMatch } from "../../keys/store.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
-import type { LimitsService, Usage } from "../../limits/service.ts";
+import type { LimitsService, LimitUsage } from "../../limits/service.ts";
 import type { Catalogue, Route } from "../../models/catalogue.ts";
 import { mayCall } from "../../models/catalogue-snapshot.ts";
 import type { Tariff } from "../../models/prices/price.ts";
@@ -20,13 +20,13 @@ import { type Standing, standingOf } from "../store.ts";
  * What `generate` would say to a key, check by check, with the figures that each of them looks at. Nothing is called,
  * reserved or counted: the same functions judge, on what the database and the limiters have now.
  */
-export const checkNames = [
+export const accessCheckNames = [
   ...(["STATUS", "EXPIRY", "SCOPE", "ADDRESS", "HOURS", "MODEL", "GUARD"] as const),
   ...(["REQUESTS", "TOKENS", "CONCURRENCY", "BUDGET", "CREDITS"] as const),
 ] as const;
 
 export interface Check {
-  check: (typeof checkNames)[number];
+  check: (typeof accessCheckNames)[number];
   outcome: "PASSED" | "REFUSED" | "COUNTED" | "SKIPPED";
   code: ErrorCode | null;
   limit: string | null;
@@ -118,7 +118,7 @@ function ofKey({ key }: Match, judgedAt: Date, ip: string | undefined): Check[] 
   const stopped = { ACTIVE: undefined, DISABLED: "KEY_DISABLED", REVOKED: "KEY_REVOKED" } as const;
   const code = stopped[status];
   const late = expiresAt !== null && expiresAt <= judgedAt;
-  const outside = judgeHours(hours ? openHours(hours) : undefined, judgedAt.getTime());
+  const outside = hoursVerdict(hours ? openHours(hours) : undefined, judgedAt.getTime());
   const opening = outside?.details?.["resetAt"];
   return [
     verdict("STATUS", code && new AppError(code)),
@@ -149,7 +149,7 @@ function ofModel({ value: route, error }: Attempt<Route>, key: KeyViewer): Check
 
 const checkOfLimit = { requests: "REQUESTS", tokensPerMinute: "TOKENS", maxConcurrency: "CONCURRENCY" } as const;
 
-function ofUsage({ limited, limit, used, msBeforeReset }: Usage, key: KeyViewer, now: Date, bids?: Bids): Check {
+function ofUsage({ limited, limit, used, msBeforeReset }: LimitUsage, key: KeyViewer, now: Date, bids?: Bids): Check {
   const check = checkOfLimit[limited];
   const most = limited === "tokensPerMinute" ? bids && totalTokensOf(bids) : 1;
   // A call that could use more than the whole limit takes all of it.

@@ -4,7 +4,7 @@ import type { Database } from "../../db/client.ts";
 import { newId, toWire } from "../../ids.ts";
 import { insertAlert } from "../../ledger/sql/raise-alert.ts";
 import { Gate } from "../../tasks/gate.ts";
-import type { Guesses } from "../identity.ts";
+import type { GuessGuard } from "../identity.ts";
 import { digestKey, type Peppers } from "../secret.ts";
 import { markExposed, workingSecrets } from "./store.ts";
 
@@ -15,7 +15,7 @@ import { markExposed, workingSecrets } from "./store.ts";
 export interface ExposuresOptions {
   db: Database;
   peppers: Peppers;
-  guesses: Guesses;
+  keyGuesses: GuessGuard;
   record: RecordChange;
 }
 
@@ -40,12 +40,12 @@ export class Exposures {
 
   /** Whether one of the texts is a secret that works. @throws RATE_LIMITED when too many are asked about at once */
   async mark(exposed: Exposed): Promise<boolean> {
-    const { db, peppers, guesses } = this.#options;
+    const { db, peppers, keyGuesses } = this.#options;
     if (exposed.texts.length === 0) return false;
     const digests = exposed.texts.slice(0, textsMax).map((text) => digestKey(text, peppers));
     const found = await this.#gate.run(() => workingSecrets(db.orm, digests));
     // Who asks about texts that are no keys is trying them out, in whatever place.
-    if (found.length === 0) await guesses.refuse(exposed.ip);
+    if (found.length === 0) await keyGuesses.refuse(exposed.ip);
     for (const { id, exposedAt } of found) {
       if (!exposedAt) await this.#mark(id, exposed);
     }

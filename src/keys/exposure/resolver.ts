@@ -3,7 +3,7 @@ import type { AccountsService } from "../../accounts/service.ts";
 import { Account, toAccount } from "../../accounts/types.ts";
 import { type Context, originOf, systemOrigin } from "../../auth/viewer.ts";
 import { fromWire } from "../../ids.ts";
-import type { Closing } from "../account-closing.ts";
+import type { AccountClosing } from "../account-closing.ts";
 import { dueAt } from "../rotation/service.ts";
 import type { KeysService } from "../service.ts";
 import { ApiKey } from "../types.ts";
@@ -34,10 +34,10 @@ export class LeaksResolver {
 }
 
 @Resolver()
-export class ClosingResolver {
-  readonly #closing: Closing;
+export class AccountClosingResolver {
+  readonly #closing: AccountClosing;
 
-  constructor(closing: Closing) {
+  constructor(closing: AccountClosing) {
     this.#closing = closing;
   }
 

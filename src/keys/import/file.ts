@@ -7,7 +7,7 @@ import { importFields } from "./schema.ts";
  */
 export type ImportFormat = "CSV" | "JSON";
 
-export interface Fault {
+export interface ImportFault {
   /** Of the file, from 1; of a JSON array, the number of the item. */
   line: number;
   /** Null when it is not about one field. */
@@ -22,7 +22,7 @@ export interface RawEntry {
 
 export interface ImportFile {
   entries: RawEntry[];
-  faults: Fault[];
+  faults: ImportFault[];
 }
 
 export function readImportFile(format: ImportFormat, content: string): ImportFile {
@@ -62,7 +62,7 @@ function readCsv(content: string): ImportFile {
   }
 }
 
-function faultsOfHeader(names: string[], line: number): Fault[] {
+function faultsOfHeader(names: string[], line: number): ImportFault[] {
   return names.flatMap((name, i) => {
     if (!importFields.includes(name)) return [{ line, field: name.slice(0, 50), message: "There is no such field." }];
     return names.indexOf(name) < i ? [{ line, field: name, message: "The field is there twice." }] : [];

@@ -1,7 +1,7 @@
 import { Arg, Ctx, Directive, Mutation, Resolver } from "type-graphql";
 import { type Context, originOf } from "../../auth/viewer.ts";
 import type { KeyImport } from "./service.ts";
-import { ApiKeyImport, ImportApiKeysInput, toApiKeyImport, toImportOrder } from "./types.ts";
+import { ApiKeyImport, ImportApiKeysInput, toApiKeyImport, toKeyImportOrder } from "./types.ts";
 
 @Resolver()
 export class ImportResolver {
@@ -21,6 +21,6 @@ export class ImportResolver {
     @Arg("input", () => ImportApiKeysInput, { description: "The file of keys." }) input: ImportApiKeysInput,
     @Ctx() context: Context,
   ): Promise<ApiKeyImport> {
-    return toApiKeyImport(await this.#imports.run(originOf(context), toImportOrder(input)));
+    return toApiKeyImport(await this.#imports.run(originOf(context), toKeyImportOrder(input)));
   }
 }

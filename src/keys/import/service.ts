@@ -7,14 +7,14 @@ import { asRefusal, type Issuing, type PreparedKey, type ReadOrder, readKeyOrder
 import { plansById } from "../plans/store.ts";
 import { digestKey, type Peppers } from "../secret.ts";
 import { digestsInUse, type KeyRow } from "../store.ts";
-import { type Fault, type ImportFormat, type RawEntry, readImportFile } from "./file.ts";
+import { type ImportFault, type ImportFormat, type RawEntry, readImportFile } from "./file.ts";
 import { importEntry } from "./schema.ts";
 
 /**
  * Many keys out of a file, all of them or none: the file is judged as a whole and every fault is told with its line
  * before anything is written, and then all keys are written in one transaction.
  */
-export interface ImportOrder {
+export interface KeyImportOrder {
   format: ImportFormat;
   content: string;
   /** For entries that name no account; the default account when absent. */
@@ -56,7 +56,7 @@ export class KeyImport {
   }
 
   /** @throws BAD_USER_INPUT with `lines`: what is wrong, line by line */
-  async run(origin: Origin, order: ImportOrder): Promise<{ lines: number; keys: ImportedKey[] }> {
+  async run(origin: Origin, order: KeyImportOrder): Promise<{ lines: number; keys: ImportedKey[] }> {
     const { entries, faults } = readImportFile(order.format, order.content);
     if (entries.length > importLinesMax) throw badInput(`A file has at most ${importLinesMax} keys.`);
     if (entries.length === 0 && faults.length === 0) throw badInput("The file has no keys.");
@@ -69,7 +69,7 @@ export class KeyImport {
     return { lines: entries.length, keys: await this.#write(origin, orders) };
   }
 
-  #read({ line, values }: RawEntry, defaultAccountId: string): Read | { faults: Fault[] } {
+  #read({ line, values }: RawEntry, defaultAccountId: string): Read | { faults: ImportFault[] } {
     const parsed = importEntry.safeParse(values);
     if (!parsed.success) {
       const faults = parsed.error.issues.map(({ path, message, ...issue }) => {
@@ -92,7 +92,7 @@ export class KeyImport {
   }
 
   /** What is wrong with an entry only beside the others, or beside what is there already. */
-  async #clashes(entries: Read[]): Promise<Fault[]> {
+  async #clashes(entries: Read[]): Promise<ImportFault[]> {
     const { db, accounts } = this.#options;
     const known = await accounts.byId([...new Set(entries.map(({ accountId }) => accountId))]);
     const planIds = entries.flatMap(({ order }) => order.terms.planId ?? []);
@@ -103,7 +103,7 @@ export class KeyImport {
     );
     const seen = new Map<string, number>();
     return entries.flatMap(({ line, order, accountId, digest }) => {
-      const faults: Fault[] = [];
+      const faults: ImportFault[] = [];
       const account = known.get(accountId);
       if (!account) faults.push({ line, field: "accountId", message: "No such account." });
       if (account?.closedAt) faults.push({ line, field: "accountId", message: "This account is closed." });
@@ -145,7 +145,7 @@ export class KeyImport {
 /** An id of the wrong form names nothing, as one of the right form that is not there. */
 const nothing = "00000000-0000-0000-0000-000000000000";
 
-function refuse(faults: Fault[]): void {
+function refuse(faults: ImportFault[]): void {
   if (faults.length === 0) return;
   const lines = faults.toSorted((a, b) => a.line - b.line).slice(0, faultsToldMax);
   const wrong = new Set(faults.map(({ line }) => line)).size;

@@ -1,7 +1,7 @@
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
 import { fromWire } from "../../ids.ts";
 import { ApiKey, toApiKey } from "../types.ts";
-import type { ImportedKey as Imported, ImportOrder } from "./service.ts";
+import type { ImportedKey as Imported, KeyImportOrder } from "./service.ts";
 
 export enum KeyFileFormat {
   CSV = "CSV",
@@ -61,7 +61,7 @@ export class ApiKeyImport {
   keys!: ImportedApiKey[];
 }
 
-export function toImportOrder({ accountId, dryRun, format, content }: ImportApiKeysInput): ImportOrder {
+export function toKeyImportOrder({ accountId, dryRun, format, content }: ImportApiKeysInput): KeyImportOrder {
   return {
     ...{ format, content, dryRun: dryRun ?? false },
     accountId: accountId == null ? undefined : fromWire("acc", accountId),

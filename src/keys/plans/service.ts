@@ -8,7 +8,7 @@ import type { Loaders, LoadMany } from "../../graphql/loaders.ts";
 import { newId, toWire } from "../../ids.ts";
 import { limitsToAudit } from "../audit-record.ts";
 import type { KeyIdentity } from "../identity.ts";
-import { type KeyTerms, readChange } from "../rules/key-input.ts";
+import { type KeyInput, readSettings } from "../rules/key-input.ts";
 import type { KeyRow, PlanRow } from "../store.ts";
 import { deletePlan, insertPlan, listPlans, lockPlan, type NewPlan, plansById, updatePlan } from "./store.ts";
 
@@ -16,9 +16,9 @@ import { deletePlan, insertPlan, listPlans, lockPlan, type NewPlan, plansById, u
  * Plans: defaults for many keys. A key refers to its plan and copies nothing, so that a change of the plan is a change
  * for all of its keys at once; what a key says for itself comes before its plan.
  */
-export interface PlanTerms
-  extends Pick<KeyTerms, "models" | "requestsPerMinute" | "tokensPerMinute" | "maxConcurrency">,
-    Pick<KeyTerms, "dailyBudgetUsd" | "monthlyBudgetUsd" | "dailyBudgetCredits" | "monthlyBudgetCredits"> {
+export interface PlanInput
+  extends Pick<KeyInput, "models" | "requestsPerMinute" | "tokensPerMinute" | "maxConcurrency">,
+    Pick<KeyInput, "dailyBudgetUsd" | "monthlyBudgetUsd" | "dailyBudgetCredits" | "monthlyBudgetCredits"> {
   name?: string | null | undefined;
   description?: string | null | undefined;
 }
@@ -61,7 +61,7 @@ export class Plans {
     return listPlans(this.#db.orm, plansMax);
   }
 
-  async create(origin: Origin, terms: PlanTerms & { name: string }): Promise<PlanRow> {
+  async create(origin: Origin, terms: PlanInput & { name: string }): Promise<PlanRow> {
     const plan = { id: newId(), name: terms.name, ...readPlan(terms) };
     return naming(() =>
       this.#db.transaction(async (tx) => {
@@ -72,7 +72,7 @@ export class Plans {
     );
   }
 
-  async update(origin: Origin, id: string, terms: PlanTerms): Promise<PlanRow> {
+  async update(origin: Origin, id: string, terms: PlanInput): Promise<PlanRow> {
     const change = readPlan(terms);
     const plan = await naming(() =>
       this.#db.transaction(async (tx) => {
@@ -107,11 +107,11 @@ export class Plans {
   }
 }
 
-function readPlan({ name, description, ...limits }: PlanTerms): Partial<NewPlan> {
+function readPlan({ name, description, ...limits }: PlanInput): Partial<NewPlan> {
   if ((description?.length ?? 0) > descriptionLengthMax) {
     throw badInput(`description has at most ${descriptionLengthMax} characters.`, { field: "description" });
   }
-  const read = readChange({ ...limits, ...(name !== undefined && { name }) });
+  const read = readSettings({ ...limits, ...(name !== undefined && { name }) });
   return { ...read, ...(description !== undefined && { description }) };
 }
 

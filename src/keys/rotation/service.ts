@@ -5,7 +5,7 @@ import { AppError, badInput } from "../../errors.ts";
 import { newId, toWire } from "../../ids.ts";
 import type { KeyIdentity } from "../identity.ts";
 import { asRefusal } from "../issuing.ts";
-import { changeable } from "../rules/permissions.ts";
+import { checkMayChange } from "../rules/permissions.ts";
 import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm, visibleParts } from "../secret.ts";
 import type { IssuedKey } from "../service.ts";
 import { endSecrets, insertSecret, type KeyRow, liveSecrets, lockKey, updateKey } from "../store.ts";
@@ -60,7 +60,7 @@ export class Rotation {
     const stored = await storedForm(secret, peppers);
     try {
       const key = await db.transaction(async (tx) => {
-        const before = changeable(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+        const before = checkMayChange(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
         const { accountId } = before;
         if ((await liveSecrets(tx, before)).length >= liveSecretsMax && overlapSeconds > 0) {
           throw new AppError("CONFLICT", { message: `A key has at most ${liveSecretsMax} secrets at once. End one.` });
@@ -86,7 +86,7 @@ export class Rotation {
   async endSecret(origin: Origin, viewer: UserViewer, id: string, secretId: string): Promise<KeyRow> {
     const { db, identity, record } = this.#options;
     const key = await db.transaction(async (tx) => {
-      const before = changeable(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
+      const before = checkMayChange(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
       const live = await liveSecrets(tx, before);
       const ending = live.find((secret) => secret.id === secretId);
       if (live.length === 1 && ending) {

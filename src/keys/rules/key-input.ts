@@ -7,7 +7,7 @@ import { type HoursOrder, readHours } from "./hours.ts";
 import { isModelPattern } from "./model-patterns.ts";
 
 /** What an admin may agree on with the holder of a key: read and judged here, whichever door it came through. */
-export interface KeyTerms {
+export interface KeyInput {
   name?: string | null | undefined;
   scopes?: string[] | null | undefined;
   models?: string[] | null | undefined;
@@ -36,15 +36,18 @@ const tagLengthMax = 50;
 const metadataBytesMax = 16_384;
 
 /** The terms of a key as the database has them. `expiresAt` is judged when it is written, by the database's clock. */
-export type Terms = Omit<NewKey, "id" | "accountId" | "walletId" | "createdBy" | "prefix" | "last4" | "changedAt">;
+export type KeySettings = Omit<
+  NewKey,
+  "id" | "accountId" | "walletId" | "createdBy" | "prefix" | "last4" | "changedAt"
+>;
 
 /** @throws BAD_USER_INPUT naming the first field that is wrong */
-export function readTerms(order: KeyTerms & { name: string }): Terms {
-  return { scopes: defaultScopes, ...readChange(order), name: readName(order.name) };
+export function readNewSettings(order: KeyInput & { name: string }): KeySettings {
+  return { scopes: defaultScopes, ...readSettings(order), name: readName(order.name) };
 }
 
 /** Only the fields that are there: null takes a limit away, absence leaves it. */
-export function readChange(change: KeyTerms): Partial<Terms> {
+export function readSettings(change: KeyInput): Partial<KeySettings> {
   const limit = (value: number | null, field: string) => {
     if (value !== null && value < 1) throw badInput(`${field} is at least 1.`, { field });
     return value;

@@ -3,14 +3,14 @@ import { AppError } from "../../errors.ts";
 import type { KeyOrder } from "../issuing.ts";
 import type { KeyRow } from "../store.ts";
 import type { LimitColumns } from "./effective.ts";
-import type { KeyTerms, Terms } from "./key-input.ts";
+import type { KeyInput, KeySettings } from "./key-input.ts";
 import { isWithin } from "./model-patterns.ts";
 
 /**
  * Who may manage which keys. An OPERATOR all of them; a MEMBER those that it made in its own account, within the plan
  * that the account has. An ANALYST only reads.
  */
-export function checkSteward({ role }: UserViewer): void {
+export function checkMayManageKeys({ role }: UserViewer): void {
   if (role === "ANALYST") throw forbidden("This needs the role OPERATOR, or a MEMBER of the account.");
 }
 
@@ -19,8 +19,8 @@ export function isMember({ role }: UserViewer): boolean {
 }
 
 /** A revoked key is changed by nobody. @throws NOT_FOUND, FORBIDDEN, or CONFLICT: revoked is a final state */
-export function changeable(viewer: UserViewer, key: KeyRow | undefined): KeyRow {
-  checkSteward(viewer);
+export function checkMayChange(viewer: UserViewer, key: KeyRow | undefined): KeyRow {
+  checkMayManageKeys(viewer);
   if (!key) throw new AppError("NOT_FOUND");
   if (isMember(viewer) && key.createdBy !== `user:${viewer.userId}`) {
     throw forbidden("A MEMBER may change the keys that it made itself.");
@@ -30,7 +30,7 @@ export function changeable(viewer: UserViewer, key: KeyRow | undefined): KeyRow 
 }
 
 /** What only whoever answers for the account may give. */
-export function checkMemberOrder(order: KeyTerms & Pick<Partial<KeyOrder>, "credits">, amount: bigint): void {
+export function checkMemberInput(order: KeyInput & Pick<Partial<KeyOrder>, "credits">, amount: bigint): void {
   if (amount > 0n) throw forbidden("A MEMBER cannot grant credits: share the account's wallet.");
   if (order.planId !== undefined) throw forbidden("A MEMBER cannot choose the plan of a key.");
   if (order.limitMode === "SHADOW") throw forbidden("A MEMBER cannot take a key's limits out of force.");
@@ -49,7 +49,7 @@ const bounded = [
 ] as const;
 
 /** @throws FORBIDDEN for a limit beyond that of the plan: an own value comes before it, so it must be narrower */
-export function checkWithin(terms: Partial<Terms>, plan: LimitColumns | undefined): void {
+export function checkWithinPlan(terms: Partial<KeySettings>, plan: LimitColumns | undefined): void {
   for (const field of bounded) {
     const most = plan?.[field] ?? (field === "requestsPerMinute" ? requestsPerMinuteMax : null);
     const value = terms[field];

@@ -5,7 +5,7 @@ import { allowsAddress } from "./addresses.ts";
 import { isOpen, type OpenHours, opensAt } from "./hours.ts";
 
 /** May this key be used now and from here, whatever it is used for. Pure: whoever asks brings the time. */
-export interface Judged {
+export interface Credential {
   key: Pick<KeyRow, "status" | "expiresAt">;
   secret: Pick<SecretRow, "validFrom" | "validTo">;
   /** Undefined means any address. */
@@ -20,21 +20,21 @@ export interface Verdict {
 }
 
 /** With what it is refused; undefined if it is not. */
-export function judge(judged: Judged, { nowMs, ip }: { nowMs: number; ip: string }): Verdict | undefined {
-  const code = judgeState(judged, nowMs);
+export function verdictOf(credential: Credential, { nowMs, ip }: { nowMs: number; ip: string }): Verdict | undefined {
+  const code = stateVerdict(credential, nowMs);
   if (code) return { code };
-  if (!allowsAddress(judged.allowed, ip)) return { code: "IP_NOT_ALLOWED" };
-  return judgeHours(judged.hours, nowMs);
+  if (!allowsAddress(credential.allowed, ip)) return { code: "IP_NOT_ALLOWED" };
+  return hoursVerdict(credential.hours, nowMs);
 }
 
-function judgeState({ key, secret }: Judged, nowMs: number): ErrorCode | undefined {
+function stateVerdict({ key, secret }: Credential, nowMs: number): ErrorCode | undefined {
   if (key.status === "REVOKED") return "KEY_REVOKED";
   if (key.status === "DISABLED") return "KEY_DISABLED";
   if (isPast(key.expiresAt, nowMs) || isPast(secret.validTo, nowMs)) return "KEY_EXPIRED";
   return secret.validFrom.getTime() > nowMs ? "UNAUTHENTICATED" : undefined;
 }
 
-export function judgeHours(hours: OpenHours | undefined, nowMs: number): Verdict | undefined {
+export function hoursVerdict(hours: OpenHours | undefined, nowMs: number): Verdict | undefined {
   if (!hours || isOpen(hours, nowMs)) return undefined;
   const resetAt = opensAt(hours, nowMs);
   const retryAfter = Math.max(1, Math.ceil((resetAt.getTime() - nowMs) / 1000));
