@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts";
-import type { AccessChecks } from "../graphql/directives/access.ts";
+import type { AccessRules } from "../graphql/directives/access.ts";
 import { type Context, hasRole, type RoleName, viewerOf } from "./viewer.ts";
 
 /** What a key may be given, and the least role with which a person may do the same without a key. */
@@ -19,7 +19,7 @@ export function isModelScope(text: string): boolean {
 
 export const defaultScopes: Scope[] = ["generate", "embed", "usage:read"];
 
-export const accessChecks: AccessChecks<Context> = {
+export const accessChecks: AccessRules<Context> = {
   authenticated: (context) => {
     viewerOf(context);
   },

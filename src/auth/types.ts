@@ -55,8 +55,8 @@ export class User {
   issuer!: string | null;
 }
 
-@ObjectType({ description: "A signed-in person's tokens.", simpleResolvers: true })
-export class Session {
+@ObjectType("Session", { description: "A signed-in person's tokens.", simpleResolvers: true })
+export class SessionTokens {
   @Field(() => String, { description: "Goes in `Authorization: Bearer …`; valid for 15 minutes." })
   accessToken!: string;
 

@@ -5,14 +5,14 @@ import { Sealer } from "../encryption.ts";
 import { PeopleIdentity } from "./identity.ts";
 import { OidcPeople } from "./oidc/people.ts";
 import { Oidc } from "./oidc/tokens.ts";
-import { StandingResolver } from "./people/directory/resolver.ts";
-import { Standing } from "./people/directory/service.ts";
+import { DirectoryResolver } from "./people/directory/resolver.ts";
+import { Directory } from "./people/directory/service.ts";
 import { PeopleResolver } from "./people/resolver.ts";
 import { People } from "./people/service.ts";
 import type { RecordChange } from "./record-change.ts";
 import { SessionsResolver } from "./sessions/resolver.ts";
 import { Sessions } from "./sessions/service.ts";
-import { Tokens, tokenSecondsMax } from "./sessions/tokens.ts";
+import { AccessTokens, tokenSecondsMax } from "./sessions/tokens.ts";
 import { SignInLock } from "./sign-in/lock.ts";
 import { Passwords } from "./sign-in/passwords.ts";
 import { AuthResolver, MeResolver } from "./sign-in/resolver.ts";
@@ -41,19 +41,19 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
   const sealer = new Sealer(secrets.signingSeal);
   const given = secrets.signingKey;
   const signingKeys = new SigningKeys({ db, sealer, record, given, tokenSeconds: tokenSecondsMax });
-  const tokens = new Tokens(signingKeys);
+  const tokens = new AccessTokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
   const passwords = new Passwords(config.passwordHashCost);
   const auth = new AuthService({ db, tokens, passwords, lock, record });
   const oidc = new Oidc(config.oidcIssuers, () => signingKeys.now());
   const identity = new PeopleIdentity(sessions, oidc, new OidcPeople(db, oidc, record));
-  const standing = new Standing(db, lock, record);
-  const disableMembers: Standing["disableMembers"] = (tx, accountId) => standing.disableMembers(tx, accountId);
+  const directory = new Directory(db, lock, record);
+  const disableMembers: Directory["disableMembers"] = (tx, accountId) => directory.disableMembers(tx, accountId);
   const resolvers = [
     new AuthResolver(auth, sessions),
     new SessionsResolver(sessions),
     new PeopleResolver(new People({ db, passwords, lock, record })),
-    new StandingResolver(standing),
+    new DirectoryResolver(directory),
     new SigningKeysResolver(signingKeys),
     new MeResolver(auth),
   ];

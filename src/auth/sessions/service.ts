@@ -13,7 +13,7 @@ import {
   touchSession,
   userOfSession,
 } from "./store.ts";
-import type { Tokens } from "./tokens.ts";
+import type { AccessTokens } from "./tokens.ts";
 
 /**
  * The sessions that sign-ins have opened. A session and its person are read at each request, so that whatever ends
@@ -22,7 +22,7 @@ import type { Tokens } from "./tokens.ts";
  */
 export interface SessionsOptions {
   db: Database;
-  tokens: Tokens;
+  tokens: AccessTokens;
   record: RecordChange;
   onError: (error: unknown) => void;
 }

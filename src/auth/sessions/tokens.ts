@@ -21,7 +21,7 @@ export interface AccessClaims {
   sessionId: string;
 }
 
-export class Tokens {
+export class AccessTokens {
   readonly #keys: SigningKeys;
 
   constructor(keys: SigningKeys) {

@@ -3,9 +3,9 @@ import type { Database, Executor } from "../../db/client.ts";
 import { AppError } from "../../errors.ts";
 import { networkOf } from "../../network.ts";
 import {
+  type AddressLock,
   countAttempt,
   forgetFailures,
-  type LockedAddress,
   type LockPolicy,
   lockedAddresses,
   lockedUntil,
@@ -66,7 +66,7 @@ export class SignInLock {
     return new Map([...found].map(([digest, until]) => [digests.get(digest) ?? "", until]));
   }
 
-  lockedAddresses(): Promise<LockedAddress[]> {
+  lockedAddresses(): Promise<AddressLock[]> {
     return lockedAddresses(this.#options.db.orm, this.#options.policy, listedMax);
   }
 

@@ -1,7 +1,7 @@
 import { Arg, Ctx, Directive, FieldResolver, Mutation, Query, Resolver } from "type-graphql";
 import { fromWire } from "../../ids.ts";
 import type { Sessions } from "../sessions/service.ts";
-import { CreateUserInput, LoginInput, Me, Session, toUser, User } from "../types.ts";
+import { CreateUserInput, LoginInput, Me, SessionTokens, toUser, User } from "../types.ts";
 import { type Context, originOf, personOf, viewerOf } from "../viewer.ts";
 import type { AuthService, IssuedSession } from "./service.ts";
 
@@ -16,25 +16,25 @@ export class AuthResolver {
   }
 
   @Directive("@rateLimit(limit: 20, duration: 60)")
-  @Mutation(() => Session, {
+  @Mutation(() => SessionTokens, {
     description:
       "Signs a person in. Fails with UNAUTHENTICATED, never telling which was wrong, or RATE_LIMITED after too many failures on the email, whether or not anyone has it, or from the address.",
   })
   async login(
     @Arg("input", () => LoginInput, { description: "Email and password." }) { email, password }: LoginInput,
     @Ctx() context: Context,
-  ): Promise<Session> {
-    return toSession(await this.#auth.login(context, email, password));
+  ): Promise<SessionTokens> {
+    return toSessionTokens(await this.#auth.login(context, email, password));
   }
 
   @Directive("@rateLimit(limit: 60, duration: 60)")
-  @Mutation(() => Session, {
+  @Mutation(() => SessionTokens, {
     description: "Exchanges a refresh token for new tokens. One that comes a second time ends the session.",
   })
   async refreshSession(
     @Arg("refreshToken", () => String, { description: "The refresh token of the session." }) refreshToken: string,
-  ): Promise<Session> {
-    return toSession(await this.#auth.refresh(refreshToken));
+  ): Promise<SessionTokens> {
+    return toSessionTokens(await this.#auth.refresh(refreshToken));
   }
 
   @Directive('@role(requires: "MEMBER")')
@@ -76,6 +76,6 @@ export class MeResolver {
   }
 }
 
-function toSession({ user, ...tokens }: IssuedSession): Session {
+function toSessionTokens({ user, ...tokens }: IssuedSession): SessionTokens {
   return { ...tokens, user: toUser(user) };
 }

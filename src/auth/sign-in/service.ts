@@ -5,7 +5,7 @@ import { newId, toWire } from "../../ids.ts";
 import { checkOpen } from "../people/service.ts";
 import type { RecordChange } from "../record-change.ts";
 import { endSession, insertSession, rotateSession, userOfSession } from "../sessions/store.ts";
-import { digestRefreshToken, mintRefreshToken, sessionOfRefreshToken, type Tokens } from "../sessions/tokens.ts";
+import { type AccessTokens, digestRefreshToken, mintRefreshToken, sessionOfRefreshToken } from "../sessions/tokens.ts";
 import { insertUser, renewPasswordHash, setPasswordHash, type UserRow, userByEmail, userById } from "../store.ts";
 import { type Context, type Origin, type RoleName, systemOrigin } from "../viewer.ts";
 import type { SignInLock } from "./lock.ts";
@@ -31,7 +31,7 @@ const nameLengthMax = 200;
 
 export interface AuthOptions {
   db: Database;
-  tokens: Tokens;
+  tokens: AccessTokens;
   passwords: Passwords;
   lock: SignInLock;
   record: RecordChange;
@@ -39,7 +39,7 @@ export interface AuthOptions {
 
 export class AuthService {
   readonly #db: Database;
-  readonly #tokens: Tokens;
+  readonly #tokens: AccessTokens;
   readonly #passwords: Passwords;
   readonly #lock: SignInLock;
   readonly #record: RecordChange;

@@ -75,12 +75,12 @@ export async function lockedUntil(
   return new Map(rows.map((row) => [row.subject, row.endsAt]));
 }
 
-export interface LockedAddress {
+export interface AddressLock {
   address: string;
   until: Date;
 }
 
-export function lockedAddresses(tx: Executor, { maxOf }: LockPolicy, limit: number): Promise<LockedAddress[]> {
+export function lockedAddresses(tx: Executor, { maxOf }: LockPolicy, limit: number): Promise<AddressLock[]> {
   const { kind, subject, failures, endsAt } = signInFailures;
   return tx
     .select({ address: subject, until: endsAt })

@@ -3,15 +3,15 @@ import { type Connection, PageArgs, readPage, toConnection } from "../../../grap
 import { fromWire, readWire } from "../../../ids.ts";
 import { toUser, User } from "../../types.ts";
 import { type Context, originOf, personOf } from "../../viewer.ts";
-import type { Standing } from "./service.ts";
+import type { Directory } from "./service.ts";
 import { LockedAddress, UserConnection, UserFilter } from "./types.ts";
 
 @Resolver(() => User)
-export class StandingResolver {
-  readonly #standing: Standing;
+export class DirectoryResolver {
+  readonly #directory: Directory;
 
-  constructor(standing: Standing) {
-    this.#standing = standing;
+  constructor(directory: Directory) {
+    this.#directory = directory;
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -23,21 +23,21 @@ export class StandingResolver {
   ): Promise<Connection<User>> {
     const { search, role, disabled } = filter ?? {};
     const wanted = { text: search ?? undefined, role: role ?? undefined, disabled: disabled ?? undefined };
-    return toConnection(await this.#standing.list(wanted, readPage(page)), toUser);
+    return toConnection(await this.#directory.list(wanted, readPage(page)), toUser);
   }
 
   @Directive('@role(requires: "ADMIN")')
   @Query(() => User, { nullable: true, description: "One person; null if there is none of this id." })
   async user(@Arg("id", () => ID, { description: "The user, `usr_…`." }) id: string): Promise<User | null> {
     const known = readWire("usr", id);
-    const row = known === undefined ? undefined : await this.#standing.byId(known);
+    const row = known === undefined ? undefined : await this.#directory.byId(known);
     return row ? toUser(row) : null;
   }
 
   @Directive('@role(requires: "ADMIN")')
   @Query(() => [LockedAddress], { description: "IP addresses that are locked out of sign-in now, at most 1000." })
   lockedAddresses(): Promise<LockedAddress[]> {
-    return this.#standing.lockedAddresses();
+    return this.#directory.lockedAddresses();
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -47,7 +47,7 @@ export class StandingResolver {
       "When the lock of this email ends, after too many failed sign-ins; null when it is not locked, and for users of an identity provider.",
   })
   async lockedUntil(@Root() { email, issuer }: User, @Ctx() { loaders }: Context): Promise<Date | null> {
-    return issuer === null ? ((await loaders.load(this.#standing.lockedUntil, email)) ?? null) : null;
+    return issuer === null ? ((await loaders.load(this.#directory.lockedUntil, email)) ?? null) : null;
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -59,7 +59,7 @@ export class StandingResolver {
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
     @Ctx() context: Context,
   ): Promise<User> {
-    return toUser(await this.#standing.disable(originOf(context), personOf(context), fromWire("usr", userId)));
+    return toUser(await this.#directory.disable(originOf(context), personOf(context), fromWire("usr", userId)));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -71,7 +71,7 @@ export class StandingResolver {
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
     @Ctx() context: Context,
   ): Promise<User> {
-    return toUser(await this.#standing.enable(originOf(context), personOf(context), fromWire("usr", userId)));
+    return toUser(await this.#directory.enable(originOf(context), personOf(context), fromWire("usr", userId)));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -83,7 +83,7 @@ export class StandingResolver {
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
     @Ctx() context: Context,
   ): Promise<User> {
-    return toUser(await this.#standing.unlock(originOf(context), personOf(context), fromWire("usr", userId)));
+    return toUser(await this.#directory.unlock(originOf(context), personOf(context), fromWire("usr", userId)));
   }
 
   @Directive('@role(requires: "ADMIN")')
@@ -94,6 +94,6 @@ export class StandingResolver {
     @Arg("address", () => String, { description: "As in `lockedAddresses`, or an address within it." }) address: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
-    return this.#standing.unlockAddress(originOf(context), address);
+    return this.#directory.unlockAddress(originOf(context), address);
   }
 }

@@ -6,7 +6,7 @@ import { networkOf } from "../../../network.ts";
 import type { RecordChange } from "../../record-change.ts";
 import { endSessionsOf } from "../../sessions/store.ts";
 import type { SignInLock } from "../../sign-in/lock.ts";
-import type { LockedAddress } from "../../sign-in/store.ts";
+import type { AddressLock } from "../../sign-in/store.ts";
 import {
   disableMembersOf,
   listUsers,
@@ -25,7 +25,7 @@ import { elsewhere, lastOwner } from "../service.ts";
  * locks that failed sign-ins have led to are taken away. Nobody touches a person above themselves, nobody disables
  * themselves, and there is always an OWNER who may sign in.
  */
-export class Standing {
+export class Directory {
   readonly #db: Database;
   readonly #lock: SignInLock;
   readonly #record: RecordChange;
@@ -47,7 +47,7 @@ export class Standing {
   readonly lockedUntil = (emails: readonly string[]): Promise<ReadonlyMap<string, Date>> =>
     this.#lock.lockedUntil(emails);
 
-  lockedAddresses(): Promise<LockedAddress[]> {
+  lockedAddresses(): Promise<AddressLock[]> {
     return this.#lock.lockedAddresses();
   }
 
