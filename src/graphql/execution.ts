@@ -25,7 +25,7 @@ interface Known {
   compiled: Map<string, CompiledQuery | undefined>;
 }
 
-export class Executor {
+export class OperationExecutor {
   readonly #schema: GraphQLSchema;
   readonly #known = new WeakMap<DocumentNode, Known>();
 

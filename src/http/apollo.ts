@@ -4,7 +4,7 @@ import { ApolloServerPluginLandingPageLocalDefault } from "@apollo/server/plugin
 import type { GraphQLFormattedError, GraphQLSchema } from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { badInput, catalogue, type ErrorCode } from "../errors.ts";
-import type { Executor } from "../graphql/execution.ts";
+import type { OperationExecutor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
 import { formatFault, headersOf, report, toPublicFault, withoutSuggestion } from "./format-error.ts";
@@ -12,7 +12,7 @@ import type { Operations } from "./operations.ts";
 
 export interface ApolloOptions {
   schema: GraphQLSchema;
-  executor: Executor;
+  executor: OperationExecutor;
   operations: Operations;
   log: Logger;
   introspection: boolean;

@@ -14,7 +14,7 @@ import {
 } from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { badInput, type ErrorCode } from "../errors.ts";
-import type { Executor } from "../graphql/execution.ts";
+import type { OperationExecutor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
 import { formatFault, report, toPublicFault, withoutSuggestion } from "./format-error.ts";
@@ -32,7 +32,7 @@ export interface OperationRequest {
 
 export interface OperationsOptions {
   schema: GraphQLSchema;
-  executor: Executor;
+  executor: OperationExecutor;
   log: Logger;
   introspection: boolean;
   /** Told of each refusal for want of a right, credits or room within a limit. */
@@ -54,7 +54,7 @@ export function isStream(result: OperationResult): result is AsyncIterable<Execu
 export class Operations {
   readonly #options: OperationsOptions;
   readonly #rules: ValidationRule[];
-  readonly #executor: Executor;
+  readonly #executor: OperationExecutor;
   /** Valid documents by their text, the oldest first. */
   readonly #documents = new Map<string, DocumentNode>();
 

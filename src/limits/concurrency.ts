@@ -6,7 +6,7 @@ import type { LimitersOptions } from "./limiters.ts";
  * How many calls of a key run at once. With Redis each running call is a lease of 10 seconds that its process renews,
  * so that a process that dies gives its places back by doing nothing. Times are those of Redis' clock.
  */
-export interface Place {
+export interface CallSlot {
   granted: boolean;
   used: number;
   release(): void;
@@ -39,7 +39,7 @@ export class Concurrency {
     this.#options = options;
   }
 
-  async acquire(key: string, limit: number): Promise<Place> {
+  async acquire(key: string, limit: number): Promise<CallSlot> {
     const { redis } = this.#options;
     // Only Redis knows the leases of others.
     const lease = redis ? newId() : String(++this.#leaseCount);

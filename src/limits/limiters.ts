@@ -13,7 +13,7 @@ export interface LimitersOptions {
   onLocal?: (() => void) | undefined;
 }
 
-export interface Window {
+export interface RateWindow {
   points: number;
   durationSeconds: number;
 }
@@ -37,13 +37,13 @@ export class Limiters {
   }
 
   /** A limiter that never fails for want of Redis: it is insured by the local one. */
-  insured(name: string, window: Window): RateLimiterAbstract {
+  insured(name: string, window: RateWindow): RateLimiterAbstract {
     const { shared, local } = this.#make(name, window);
     return shared ?? local;
   }
 
   /** Takes points, all or none: what was refused leaves nothing behind. */
-  async take(name: string, key: string, points: number, window: Window): Promise<Taken> {
+  async take(name: string, key: string, points: number, window: RateWindow): Promise<Taken> {
     const limiter = this.insured(name, window);
     let granted = true;
     const result = await limiter.consume(key, points).catch((refusal: unknown) => {
@@ -64,14 +64,14 @@ export class Limiters {
   }
 
   /** What a window holds, without taking anything. */
-  async look(name: string, key: string, window: Window): Promise<{ used: number; msBeforeReset: number }> {
+  async look(name: string, key: string, window: RateWindow): Promise<{ used: number; msBeforeReset: number }> {
     const found = await this.insured(name, window).get(key);
     // A limiter counts on past what it grants, and forgets nothing before its window has ended.
     const used = Math.min(found?.consumedPoints ?? 0, window.points);
     return { used, msBeforeReset: found && found.msBeforeNext > 0 ? found.msBeforeNext : 0 };
   }
 
-  #make(name: string, { points, durationSeconds: duration }: Window) {
+  #make(name: string, { points, durationSeconds: duration }: RateWindow) {
     const id = `${name}:${points}:${duration}`;
     const known = this.#made.get(id);
     if (known) return known;

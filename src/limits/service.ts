@@ -60,13 +60,13 @@ export class LimitsService {
    * How much of each limit is used now, without using any of it: of requests by what the field `generate` allows to a
    * key that has no limit of its own.
    */
-  async look(key: LimitedKey & Pick<KeyViewer, "requestsPerMinute">): Promise<Usage[]> {
+  async look(key: LimitedKey & Pick<KeyViewer, "requestsPerMinute">): Promise<LimitUsage[]> {
     const { limiters, concurrency } = this.#options;
     const { apiKeyId, requestsPerMinute, tokensPerMinute, maxConcurrency } = key;
     const caller = requestsPerMinute === null ? `${generateField.name}:key:${apiKeyId}` : `key:${apiKeyId}`;
     const points = requestsPerMinute ?? generateField.limit;
     const requests = await limiters.look("requests", caller, { points, durationSeconds: minute });
-    const found: Usage[] = [{ limited: "requests", limit: points, ...requests }];
+    const found: LimitUsage[] = [{ limited: "requests", limit: points, ...requests }];
     if (tokensPerMinute !== null) {
       const window = { points: tokensPerMinute, durationSeconds: minute };
       const tokens = await limiters.look("tokens", apiKeyId, window);
@@ -128,7 +128,7 @@ const denialsMax = 1000;
 /** As the field declares it in the schema. */
 const generateField = { name: "Mutation.generate", limit: 600 };
 
-export interface Usage {
+export interface LimitUsage {
   limited: "requests" | "tokensPerMinute" | "maxConcurrency";
   limit: number;
   used: number;

@@ -13,7 +13,7 @@ import {
   parse,
 } from "graphql";
 import { describe, expect, it } from "vitest";
-import { Executor } from "../../src/graphql/execution.ts";
+import { OperationExecutor } from "../../src/graphql/execution.ts";
 
 /** A document is walked when it comes the first times and compiled when it comes again: nobody may tell which it was. */
 const schema = buildSchema(`
@@ -74,7 +74,7 @@ function tell({ data, errors }: ExecutionResult) {
 
 /** The answers of the same operation, run until it must have been compiled. */
 async function answers(text: string, run: Run = {}) {
-  const executor = new Executor(schema);
+  const executor = new OperationExecutor(schema);
   const document = parse(text);
   const results: unknown[] = [];
   for (let i = 0; i < 4; i++) results.push(tell(await executor.run({ schema, document, ...run })));
@@ -157,7 +157,7 @@ describe("the schema", () => {
 
 describe("a subscription that comes again", () => {
   it("brings the same events, and tells its source when the reader leaves while it waits", async () => {
-    const executor = new Executor(schema);
+    const executor = new OperationExecutor(schema);
     const document = parse("subscription { ticks(upTo: 3) { ... on Cat { name } ... on Dog { barks } } }");
     for (let i = 0; i < 4; i++) {
       let leave = () => {};

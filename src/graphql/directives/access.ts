@@ -33,16 +33,16 @@ export const accessDirectives = [
 ];
 
 /** Decides whether this caller passes; throws if not. `requires` is undefined for `@authenticated`. */
-export type AccessCheck<C> = (context: C, requires: string | undefined) => void;
+export type AccessRule<C> = (context: C, requires: string | undefined) => void;
 
-export interface AccessChecks<C> {
-  scope: AccessCheck<C>;
-  role: AccessCheck<C>;
-  authenticated: AccessCheck<C>;
+export interface AccessRules<C> {
+  scope: AccessRule<C>;
+  role: AccessRule<C>;
+  authenticated: AccessRule<C>;
 }
 
 /** Puts the declared check of each field in front of its resolver. */
-export function withAccess<C>(schema: GraphQLSchema, checks: AccessChecks<C>): GraphQLSchema {
+export function withAccess<C>(schema: GraphQLSchema, checks: AccessRules<C>): GraphQLSchema {
   return mapSchema(schema, {
     [MapperKind.OBJECT_FIELD]: (field) => {
       for (const name of ["scope", "role", "authenticated"] as const) {

@@ -25,7 +25,7 @@ export const rateLimitDirectiveDefinition = new GraphQLDirective({
 });
 
 /** Whom a call is counted for, and the calls a minute that were agreed with that caller, if any. */
-export interface Counted {
+export interface RateLimitCaller {
   caller: string;
   perMinute: number | null;
 }
@@ -41,7 +41,7 @@ export interface WindowState {
 
 export interface RateLimiting<C> {
   /** `anyone` for a field that needs no credential: then none may change for whom a call is counted. */
-  count: (context: C, anyone: boolean) => Counted;
+  count: (context: C, anyone: boolean) => RateLimitCaller;
   /** A counter of that many points in that many seconds, the same one for the same arguments. */
   limiter: (window: { points: number; durationSeconds: number }) => RateLimiterAbstract;
   /** Told what is left after each call that was let through. */

@@ -8,13 +8,13 @@ export interface ExpiredHold {
   leaseExpiresAt: string;
 }
 
-export interface Page<T> {
+export interface ScanPage<T> {
   after: T | undefined;
   limit: number;
 }
 
 /** Open holds whose lease has ended, by the database's clock. Those being closed right now are passed over. */
-export async function findExpiredHolds(sql: Sql, { after, limit }: Page<ExpiredHold>): Promise<ExpiredHold[]> {
+export async function findExpiredHolds(sql: Sql, { after, limit }: ScanPage<ExpiredHold>): Promise<ExpiredHold[]> {
   const next = after
     ? sql`and (lease_expires_at, account_id, id) > (${after.leaseExpiresAt}::text::timestamptz, ${after.accountId}, ${after.id})`
     : sql``;

@@ -1,7 +1,7 @@
 import { and, asc, eq, gt, lte, sql } from "drizzle-orm";
 import type { Executor } from "../../../db/client.ts";
 import { creditLots, holds, refillRules, wallets } from "../../../db/tables/ledger.ts";
-import type { Page } from "../../checks/sql/find-expired-holds.ts";
+import type { ScanPage } from "../../checks/sql/find-expired-holds.ts";
 import type { Lot, RefillRule, WalletState } from "../lots.ts";
 
 export interface LockedWallet extends WalletState {
@@ -115,7 +115,7 @@ export interface DueWallet {
 }
 
 /** Wallets that are due, for the sweeper: idle ones are not brought up to date by a call. */
-export async function dueWallets(tx: Executor, { after, limit }: Page<DueWallet>): Promise<DueWallet[]> {
+export async function dueWallets(tx: Executor, { after, limit }: ScanPage<DueWallet>): Promise<DueWallet[]> {
   const { accountId, id, dueAt } = wallets;
   const next =
     after &&
