@@ -1,4 +1,5 @@
-import { boundAccount, type UserViewer } from "../auth/viewer.ts";
+import { withinAccount } from "../auth/tenancy.ts";
+import type { UserViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { type AlertRow, type AlertSearch, listAlerts } from "./store.ts";
@@ -15,10 +16,8 @@ export class AlertsService {
   }
 
   async list(viewer: UserViewer, search: AlertSearch, page: PageRequest): Promise<Page<AlertRow>> {
-    const bound = boundAccount(viewer);
-    const accountId = search.accountId ?? bound;
-    // A viewer of one account must find nothing in another.
-    if (bound !== undefined && accountId !== bound) return { rows: [], hasNextPage: false };
-    return cutPage(await listAlerts(this.#db.orm, { ...search, accountId }, page), page.limit);
+    const visible = withinAccount(viewer, search);
+    if (!visible) return { rows: [], hasNextPage: false };
+    return cutPage(await listAlerts(this.#db.orm, visible, page), page.limit);
   }
 }

@@ -94,7 +94,10 @@ export function personOf(context: Pick<Context, "identity">): UserViewer {
   return viewer;
 }
 
-/** The account to which a caller's view is narrowed; undefined for people who see all of them. */
+/**
+ * The account to which a caller's view is narrowed, for the WHERE of a statement; undefined for people who see all
+ * accounts. What is done with an object or a search of another account is said by `tenancy.ts`.
+ */
 export function boundAccount(viewer: Viewer): string | undefined {
   if (viewer.kind === "API_KEY") return viewer.accountId;
   return viewer.role === "MEMBER" ? (viewer.accountId ?? undefined) : undefined;

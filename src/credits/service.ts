@@ -1,5 +1,6 @@
 import type { RecordChange } from "../auth/record-change.ts";
-import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
+import { withinAccount } from "../auth/tenancy.ts";
+import type { Origin, Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { AppError, badInput } from "../errors.ts";
 import type { Loaders, LoadMany } from "../graphql/loaders.ts";
@@ -164,9 +165,8 @@ export class CreditsService {
   }
 
   async entries(viewer: Viewer, walletId: string, page: PageRequest): Promise<Page<CreditEntryRow>> {
-    const wallet = await this.#wallets.find(walletId);
-    const bound = boundAccount(viewer);
-    if (!wallet || (bound !== undefined && wallet.accountId !== bound)) throw new AppError("NOT_FOUND");
+    const wallet = withinAccount(viewer, await this.#wallets.find(walletId));
+    if (!wallet) throw new AppError("NOT_FOUND");
     return cutPage(await this.#wallets.entries(wallet, page), page.limit);
   }
 }

@@ -1,4 +1,5 @@
-import { boundAccount, type Viewer } from "../auth/viewer.ts";
+import { withinAccount } from "../auth/tenancy.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { refuseDropped, startLater } from "../usage/figures/dropped-months.ts";
@@ -41,9 +42,8 @@ export function boundSearch<S extends { accountId?: string | undefined; apiKeyId
   viewer: Viewer,
   search: S,
 ): S | undefined {
-  const boundKey = viewer.kind === "API_KEY" ? viewer.apiKeyId : undefined;
-  const bound = boundAccount(viewer);
-  const { accountId = bound, apiKeyId = boundKey } = search;
-  const foreign = (bound ?? accountId) !== accountId || (boundKey ?? apiKeyId) !== apiKeyId;
-  return foreign ? undefined : { ...search, accountId, apiKeyId };
+  const visible = withinAccount(viewer, search);
+  if (!visible || viewer.kind !== "API_KEY") return visible;
+  const { apiKeyId = viewer.apiKeyId } = visible;
+  return apiKeyId === viewer.apiKeyId ? { ...visible, apiKeyId } : undefined;
 }

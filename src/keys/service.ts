@@ -1,5 +1,6 @@
 import type { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/record-change.ts";
+import { withinAccount } from "../auth/tenancy.ts";
 import { boundAccount, type Origin, type UserViewer, type Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { AppError } from "../errors.ts";
@@ -64,16 +65,16 @@ export class KeysService {
   async create(origin: Origin, order: KeyOrder, viewer?: UserViewer): Promise<IssuedKey> {
     const { db, accounts, issuing } = this.#options;
     const read = readKeyOrder(order);
-    const bound = viewer && boundAccount(viewer);
+    const member = viewer && isMember(viewer);
     if (viewer) checkMayManageKeys(viewer);
-    if (bound !== undefined) checkMemberInput(order, read.amount);
-    const account = await accounts.find(order.accountId ?? bound);
-    // Another account answers the same as none.
-    if (bound !== undefined && account.id !== bound) throw new AppError("NOT_FOUND", { message: "No such account." });
+    if (member) checkMemberInput(order, read.amount);
+    const visible = viewer ? withinAccount(viewer, { accountId: order.accountId }) : order;
+    if (!visible) throw new AppError("NOT_FOUND", { message: "No such account." });
+    const account = await accounts.find(visible.accountId);
     const prepared = await issuing.prepare(read, account.id);
     try {
       const key = await db.transaction(async (tx) => {
-        if (bound !== undefined) await this.#allowMember(tx, origin, prepared);
+        if (member) await this.#allowMember(tx, origin, prepared);
         return issuing.write(tx, origin, prepared);
       });
       return { key, secret: prepared.secret };
@@ -96,19 +97,13 @@ export class KeysService {
   }
 
   async find(viewer: Viewer, id: string): Promise<KeyRow | undefined> {
-    const key = (await keysById(this.#options.db.orm, [id])).get(id);
-    const bound = boundAccount(viewer);
-    // Another account's key answers the same as none, so existence does not leak.
-    return bound === undefined || key?.accountId === bound ? key : undefined;
+    return withinAccount(viewer, (await keysById(this.#options.db.orm, [id])).get(id));
   }
 
   async list(viewer: Viewer, filter: KeyFilter, page: PageRequest): Promise<Page<KeyRow>> {
-    const bound = boundAccount(viewer);
-    const accountId = filter.accountId ?? bound;
-    // Whoever is bound to one account finds nothing in another.
-    if (bound !== undefined && accountId !== bound) return { rows: [], hasNextPage: false };
+    const search = withinAccount(viewer, filter);
+    if (!search) return { rows: [], hasNextPage: false };
     const { orm } = this.#options.db;
-    const search = { ...filter, accountId };
     const found = cutPage(await searchKeys(orm, search, page), page.limit);
     if (found.hasNextPage) return found;
     const endId = await lastLookedAt(orm, search, page);
