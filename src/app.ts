@@ -32,7 +32,7 @@ import { openSpine } from "./generation/wire.ts";
 import { buildApiSchema } from "./graphql/build-schema.ts";
 import { withAccess } from "./graphql/directives/access.ts";
 import { type Meters, withCost } from "./graphql/directives/cost.ts";
-import { withRateLimit } from "./graphql/directives/rate-limit.ts";
+import { type FieldLimit, fieldLimit, withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
 import { OperationExecutor } from "./graphql/execution.ts";
 import { tellingFailures } from "./graphql/refusals.ts";
@@ -58,8 +58,6 @@ import { Ageing } from "./ledger/rollups/ageing.ts";
 import { Corrections } from "./ledger/wallets/corrections.ts";
 import { Wallets } from "./ledger/wallets/wallets.ts";
 import { requestLimits } from "./limits/rate-limit-callers.ts";
-import { DenialsResolver } from "./limits/resolver.ts";
-import { LimitsService } from "./limits/service.ts";
 import { openLimits } from "./limits/wire.ts";
 import type { Logger } from "./log.ts";
 import { Discovery } from "./models/services/discovery.ts";
@@ -116,12 +114,15 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const ageing = new Ageing(db, onError);
   const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor });
   const metrics = new Metrics();
-  const limiting = openLimits({ config, db, log, onLocal: metrics.onLocalLimit });
-  const { keyGuesses } = limiting;
+  // The schema is made of what follows, so a limit that it declares is read when a call needs it.
+  const generateLimit = (): FieldLimit => fieldLimit(schema, "Mutation", "generate");
+  const limiting = openLimits({ config, db, log, onLocal: metrics.onLocalLimit, generateLimit });
+  const { limits, keyGuesses } = limiting;
   const environment = config.production ? "live" : "test";
   const { disableMembers } = people;
-  const ofKeys = { db, wallets, peppers: secrets, environment, keyGuesses, disableMembers, record, onError } as const;
-  const { accounts, identity, keys, running, exposures, reminders, resolvers: keyResolvers } = openKeys(ofKeys);
+  const guarded = { keyGuesses, generateLimit, disableMembers, record, onError };
+  const ofKeys = openKeys({ db, wallets, peppers: secrets, environment, ...guarded });
+  const { accounts, identity, keys, running, exposures, reminders } = ofKeys;
   const ofModels = openModels({ config, secrets, db, record, onError });
   const { models, catalogue, providers } = ofModels;
   const usage = new UsageService(reports);
@@ -131,7 +132,6 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const retention = new Retention({ db, record, folder, keepMonths, onError });
   const finance = openFinance({ db, wallets, usage, record, onError });
   const idempotency = new Idempotency(db, sealer);
-  const limits = new LimitsService({ db, ...limiting });
   const { inputBytesMax } = config;
   const onLost = (count: number, cause?: unknown) => log.warn({ err: cause, count }, "prompts were not written down");
   const prompts = openPrompts({ db, promptKey: secrets.promptKey, record, onError, onLost });
@@ -141,10 +141,10 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const { meters, leases, feed } = spine;
   const resolvers = [
     ...people.resolvers,
-    ...keyResolvers,
+    ...ofKeys.resolvers,
     ...ofModels.resolvers,
     ...creditsResolvers(db, wallets, record),
-    new DenialsResolver(limits),
+    limiting.resolver,
     new AuditResolver(audit),
     new AlertsResolver(new AlertsService(db)),
     new RetentionResolver(retention),

@@ -4,6 +4,7 @@ import { withinAccount } from "../auth/tenancy.ts";
 import { boundAccount, type Origin, type UserViewer, type Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
 import { AppError } from "../errors.ts";
+import type { FieldLimit } from "../graphql/directives/rate-limit.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
@@ -46,6 +47,8 @@ export interface KeysOptions {
   issuing: Issuing;
   identity: KeyIdentity;
   record: RecordChange;
+  /** What the field `generate` allows to a key that has no limit of its own. */
+  generateLimit: () => FieldLimit;
 }
 
 const statusActions = { ACTIVE: "key.enable", DISABLED: "key.disable", REVOKED: "key.revoke" } as const;
@@ -88,7 +91,7 @@ export class KeysService {
     if (isMember(viewer)) checkMemberInput(terms, 0n);
     return this.#change(origin, viewer, id, "key.update", change, async (tx, after) => {
       if (change.expiresAt) checkNotExpired(after);
-      if (isMember(viewer)) checkWithinPlan(change, await planOf(tx, after));
+      if (isMember(viewer)) checkWithinPlan(change, await planOf(tx, after), this.#options.generateLimit());
     });
   }
 
@@ -114,7 +117,7 @@ export class KeysService {
     // Alone, so that keys made at the same time count each other.
     const { memberKeysMax } = await this.#options.accounts.holdOpen(tx, accountId, { alone: true });
     checkKeyCount(await countKeysBy(tx, accountId, actor), memberKeysMax);
-    checkWithinPlan(terms, await planOf(tx, { accountId, planId: null }));
+    checkWithinPlan(terms, await planOf(tx, { accountId, planId: null }), this.#options.generateLimit());
   }
 
   async #change(

@@ -19,7 +19,7 @@ import { RotationResolver } from "./rotation/resolver.ts";
 import { Rotation } from "./rotation/service.ts";
 import { RunningCalls } from "./running-calls.ts";
 import type { KeyEnvironment, Peppers } from "./secret.ts";
-import { KeysService } from "./service.ts";
+import { type KeysOptions, KeysService } from "./service.ts";
 
 /** Customers and their keys, put together. */
 export interface KeyParts {
@@ -30,10 +30,12 @@ export interface KeyParts {
   keyGuesses: GuessGuard;
   disableMembers: AccountClosingOptions["disableMembers"];
   record: RecordChange;
+  generateLimit: KeysOptions["generateLimit"];
   onError: (error: unknown) => void;
 }
 
-export function openKeys({ db, wallets, peppers, environment, keyGuesses, disableMembers, record, onError }: KeyParts) {
+export function openKeys(parts: KeyParts) {
+  const { db, wallets, peppers, environment, keyGuesses, disableMembers, record, generateLimit, onError } = parts;
   const identity = new KeyIdentity({ db, peppers, keyGuesses, onError });
   const accounts = new AccountsService({
     ...{ db, record },
@@ -41,7 +43,7 @@ export function openKeys({ db, wallets, peppers, environment, keyGuesses, disabl
     onChange: (accountId) => identity.forgetOf("account", accountId),
   });
   const issuing = new Issuing({ accounts, wallets, peppers, environment, record });
-  const keys = new KeysService({ db, accounts, issuing, identity, record });
+  const keys = new KeysService({ db, accounts, issuing, identity, record, generateLimit });
   const plans = new Plans({ db, accounts, identity, record });
   const rotation = new Rotation({ db, identity, peppers, environment, record });
   const resolvers = [

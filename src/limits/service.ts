@@ -1,6 +1,7 @@
 import type { KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
+import type { FieldLimit } from "../graphql/directives/rate-limit.ts";
 import type { Concurrency } from "./concurrency.ts";
 import type { Denials } from "./denials.ts";
 import type { Limiters } from "./limiters.ts";
@@ -23,9 +24,12 @@ export interface LimitsOptions {
   limiters: Limiters;
   concurrency: Concurrency;
   denials: Denials;
+  /** What the field `generate` allows to a key that has no limit of its own. */
+  generateLimit: () => FieldLimit;
 }
 
 type LimitedKey = Pick<KeyViewer, "apiKeyId" | "accountId" | "tokensPerMinute" | "maxConcurrency" | "limitMode">;
+type RequestLimitedKey = Pick<KeyViewer, "apiKeyId" | "requestsPerMinute">;
 
 const minute = 60;
 const liftedBy = "an admin, with updateApiKey";
@@ -60,13 +64,10 @@ export class LimitsService {
    * How much of each limit is used now, without using any of it: of requests by what the field `generate` allows to a
    * key that has no limit of its own.
    */
-  async look(key: LimitedKey & Pick<KeyViewer, "requestsPerMinute">): Promise<LimitUsage[]> {
+  async look(key: LimitedKey & RequestLimitedKey): Promise<LimitUsage[]> {
     const { limiters, concurrency } = this.#options;
-    const { apiKeyId, requestsPerMinute, tokensPerMinute, maxConcurrency } = key;
-    const caller = requestsPerMinute === null ? `${generateField.name}:key:${apiKeyId}` : `key:${apiKeyId}`;
-    const points = requestsPerMinute ?? generateField.limit;
-    const requests = await limiters.look("requests", caller, { points, durationSeconds: minute });
-    const found: LimitUsage[] = [{ limited: "requests", limit: points, ...requests }];
+    const { apiKeyId, tokensPerMinute, maxConcurrency } = key;
+    const found = [await this.#requests(key)];
     if (tokensPerMinute !== null) {
       const window = { points: tokensPerMinute, durationSeconds: minute };
       const tokens = await limiters.look("tokens", apiKeyId, window);
@@ -77,6 +78,18 @@ export class LimitsService {
       found.push({ limited: "maxConcurrency", limit: maxConcurrency, used, msBeforeReset: 0 });
     }
     return found;
+  }
+
+  async #requests({ apiKeyId, requestsPerMinute }: RequestLimitedKey): Promise<LimitUsage> {
+    const { limiters, generateLimit } = this.#options;
+    const declared = generateLimit();
+    // A limit of the key's own spans all fields; else each field counts for itself.
+    const { caller, points, durationSeconds } =
+      requestsPerMinute === null
+        ? { ...declared, caller: `${declared.field}:key:${apiKeyId}`, points: declared.limit }
+        : { caller: `key:${apiKeyId}`, points: requestsPerMinute, durationSeconds: minute };
+    const found = await limiters.look("requests", caller, { points, durationSeconds });
+    return { limited: "requests", limit: points, ...found };
   }
 
   denialsOf(key: { accountId: string; id: string }, hours: number): Promise<DenialCount[]> {
@@ -125,8 +138,6 @@ export class LimitsService {
 }
 
 const denialsMax = 1000;
-/** As the field declares it in the schema. */
-const generateField = { name: "Mutation.generate", limit: 600 };
 
 export interface LimitUsage {
   limited: "requests" | "tokensPerMinute" | "maxConcurrency";

@@ -6,6 +6,8 @@ import { Denials } from "./denials.ts";
 import { KeyGuesses } from "./key-guesses.ts";
 import { Limiters } from "./limiters.ts";
 import { connectRedis } from "./redis.ts";
+import { DenialsResolver } from "./resolver.ts";
+import { type LimitsOptions, LimitsService } from "./service.ts";
 
 /** What counts calls, put together: in this process, or in Redis for all replicas. */
 export interface LimitParts {
@@ -14,9 +16,10 @@ export interface LimitParts {
   log: Logger;
   /** Told of each limit that had to be decided here although there should be a Redis. */
   onLocal: () => void;
+  generateLimit: LimitsOptions["generateLimit"];
 }
 
-export function openLimits({ config, db, log, onLocal }: LimitParts) {
+export function openLimits({ config, db, log, onLocal, generateLimit }: LimitParts) {
   const { redisUrl, replicas } = config;
   const redis = redisUrl
     ? connectRedis(redisUrl, (connected) => {
@@ -33,5 +36,13 @@ export function openLimits({ config, db, log, onLocal }: LimitParts) {
     await denials.flush();
     redis?.disconnect();
   };
-  return { limiters, concurrency, denials, keyGuesses: new KeyGuesses(limiters), close };
+  const limits = new LimitsService({ db, limiters, concurrency, denials, generateLimit });
+  return {
+    limits,
+    limiters,
+    denials,
+    resolver: new DenialsResolver(limits),
+    keyGuesses: new KeyGuesses(limiters),
+    close,
+  };
 }

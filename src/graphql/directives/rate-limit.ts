@@ -6,6 +6,7 @@ import {
   GraphQLNonNull,
   type GraphQLResolveInfo,
   type GraphQLSchema,
+  type OperationTypeNode,
 } from "graphql";
 import { type RateLimitArgs, rateLimitDirective } from "graphql-rate-limit-directive";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
@@ -23,6 +24,26 @@ export const rateLimitDirectiveDefinition = new GraphQLDirective({
   },
   locations: [DirectiveLocation.FIELD_DEFINITION],
 });
+
+/** The calls that a field allows one caller in a window, as its `@rateLimit` declares. */
+export interface FieldLimit {
+  /** With its type, such as `Mutation.generate`. */
+  field: string;
+  limit: number;
+  durationSeconds: number;
+}
+
+/** Read where it is declared, so that no feature repeats the figures of a field. */
+export function fieldLimit(
+  schema: GraphQLSchema,
+  type: "Query" | "Mutation" | "Subscription",
+  name: string,
+): FieldLimit {
+  const field = schema.getRootType(type.toLowerCase() as OperationTypeNode)?.getFields()[name];
+  const declared = field && getDirective(schema, field, "rateLimit")?.[0];
+  if (!declared) throw new AppError("INTERNAL", { cause: `${type}.${name} declares no rate limit` });
+  return { field: counterOf(type, name), limit: declared["limit"], durationSeconds: declared["duration"] };
+}
 
 /** Whom a call is counted for, and the calls a minute that were agreed with that caller, if any. */
 export interface RateLimitCaller {
@@ -53,6 +74,10 @@ export interface RateLimiting<C> {
 const ownLimitMark = "|";
 const ownLimitDurationSeconds = 60;
 
+function counterOf(type: string, field: string): string {
+  return `${type}.${field}`;
+}
+
 /** The directive of the package, with a counter for each caller and field instead of one for each field. */
 export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C>): GraphQLSchema {
   const { count, limiter, onAllowed, refuses } = limiting;
@@ -66,7 +91,7 @@ export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C
       const anyone = isPublic(info);
       const { caller, perMinute } = count(context, anyone);
       // A limit of the caller's own spans all fields: two paid fields must not double what was agreed.
-      const key = perMinute === null ? `${info.parentType.name}.${info.fieldName}:${caller}` : caller;
+      const key = perMinute === null ? `${counterOf(info.parentType.name, info.fieldName)}:${caller}` : caller;
       return [key, perMinute ?? "", refuses(context, anyone) ? "" : "counted only"].join(ownLimitMark);
     },
     setState: ({ msBeforeNext, consumedPoints }, declared, _source, _args, context, info) => {

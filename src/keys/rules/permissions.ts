@@ -1,5 +1,6 @@
 import type { UserViewer } from "../../auth/viewer.ts";
 import { AppError } from "../../errors.ts";
+import type { FieldLimit } from "../../graphql/directives/rate-limit.ts";
 import type { KeyOrder } from "../issuing.ts";
 import type { KeyRow } from "../store.ts";
 import type { LimitColumns } from "./effective.ts";
@@ -36,8 +37,6 @@ export function checkMemberInput(order: KeyInput & Pick<Partial<KeyOrder>, "cred
   if (order.limitMode === "SHADOW") throw forbidden("A MEMBER cannot take a key's limits out of force.");
 }
 
-/** What the field `generate` allows to a key of which nothing is said. */
-const requestsPerMinuteMax = 600;
 const bounded = [
   "requestsPerMinute",
   "tokensPerMinute",
@@ -48,14 +47,22 @@ const bounded = [
   "monthlyBudgetMicroCredits",
 ] as const;
 
-/** @throws FORBIDDEN for a limit beyond that of the plan: an own value comes before it, so it must be narrower */
-export function checkWithinPlan(terms: Partial<KeySettings>, plan: LimitColumns | undefined): void {
+/**
+ * A key's own value comes before its plan's, so a MEMBER's must be narrower.
+ * @throws FORBIDDEN for a limit beyond that of the plan, or of requests beyond that of the field if the plan has none
+ */
+export function checkWithinPlan(
+  settings: Partial<KeySettings>,
+  plan: LimitColumns | undefined,
+  { limit, durationSeconds }: FieldLimit,
+): void {
+  const fieldPerMinute = Math.floor((limit * 60) / durationSeconds);
   for (const field of bounded) {
-    const most = plan?.[field] ?? (field === "requestsPerMinute" ? requestsPerMinuteMax : null);
-    const value = terms[field];
+    const most = plan?.[field] ?? (field === "requestsPerMinute" ? fieldPerMinute : null);
+    const value = settings[field];
     if (value != null && most !== null && value > most) throw forbidden(`${field} is beyond what the account allows.`);
   }
-  if (terms.models && !isWithin(terms.models, plan?.models ?? null)) {
+  if (settings.models && !isWithin(settings.models, plan?.models ?? null)) {
     throw forbidden("models has one that the account does not allow.");
   }
 }
