@@ -1,26 +1,19 @@
 import type { RecordChange } from "../auth/record-change.ts";
 import type { Origin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
-import { AppError, badInput } from "../errors.ts";
+import { AppError } from "../errors.ts";
 import type { LoadMany } from "../graphql/loaders.ts";
 import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd, parseCredits, parseUsd } from "../ledger/amount.ts";
-import { accountBudgetsById, type BudgetRow, updateAccountBudgets } from "./store.ts";
+import { type BudgetColumns, type BudgetInput, budgetsToText, readBudgets } from "../ledger/budgets.ts";
+import { accountBudgetsById, updateAccountBudgets } from "./store.ts";
 
 /**
- * Budgets of an account, shared by all its keys, a day or a month of UTC. Each call reserves and settles its budgets
- * together with its credits. Running replicas enforce a change within five seconds, the lifetime of their key cache.
+ * What all keys of an account together may cost in a day or month of UTC. A budget is reserved and settled with the
+ * credits of each call. Every replica enforces a change within five seconds.
  */
-export interface BudgetChange {
-  dailyBudgetUsd?: string | null | undefined;
-  monthlyBudgetUsd?: string | null | undefined;
-  dailyBudgetCredits?: string | null | undefined;
-  monthlyBudgetCredits?: string | null | undefined;
-}
-
 export class BudgetsService {
   readonly #db: Database;
-  readonly byAccount: LoadMany<BudgetRow>;
+  readonly byAccount: LoadMany<BudgetColumns>;
 
   readonly #record: RecordChange;
 
@@ -30,18 +23,13 @@ export class BudgetsService {
     this.byAccount = (ids) => accountBudgetsById(db.orm, ids);
   }
 
-  /** Replaces all four budgets. An absent budget means no limit. */
-  async set(origin: Origin, accountId: string, order: BudgetChange): Promise<BudgetRow> {
-    const budgets = {
-      dailyBudgetNanoUsd: read(parseUsd, order.dailyBudgetUsd, "dailyBudgetUsd"),
-      monthlyBudgetNanoUsd: read(parseUsd, order.monthlyBudgetUsd, "monthlyBudgetUsd"),
-      dailyBudgetMicroCredits: read(parseCredits, order.dailyBudgetCredits, "dailyBudgetCredits"),
-      monthlyBudgetMicroCredits: read(parseCredits, order.monthlyBudgetCredits, "monthlyBudgetCredits"),
-    };
+  /** Replaces all four; what is absent has no limit. */
+  async set(origin: Origin, accountId: string, order: BudgetInput): Promise<BudgetColumns> {
+    const budgets = readBudgets(order);
     await this.#db.transaction(async (tx) => {
       const before = (await accountBudgetsById(tx, [accountId])).get(accountId);
       if (!before || !(await updateAccountBudgets(tx, accountId, budgets))) throw new AppError("NOT_FOUND");
-      const sides = { before: toAudit(before), after: toAudit(budgets) };
+      const sides = { before: budgetsToText(before), after: budgetsToText(budgets) };
       await this.#record(tx, origin, {
         action: "account.setBudgets",
         object: toWire("acc", accountId),
@@ -51,26 +39,4 @@ export class BudgetsService {
     });
     return budgets;
   }
-}
-
-function toAudit(budgets: BudgetRow): object {
-  const { dailyBudgetNanoUsd, monthlyBudgetNanoUsd, dailyBudgetMicroCredits, monthlyBudgetMicroCredits } = budgets;
-  const text = (format: (amount: bigint) => string, amount: bigint | null) => (amount === null ? null : format(amount));
-  return {
-    dailyBudgetUsd: text(formatUsd, dailyBudgetNanoUsd),
-    monthlyBudgetUsd: text(formatUsd, monthlyBudgetNanoUsd),
-    dailyBudgetCredits: text(formatCredits, dailyBudgetMicroCredits),
-    monthlyBudgetCredits: text(formatCredits, monthlyBudgetMicroCredits),
-  };
-}
-
-function read(
-  parse: (text: string, field: string) => bigint,
-  text: string | null | undefined,
-  field: string,
-): bigint | null {
-  if (text == null) return null;
-  const budget = parse(text, field);
-  if (budget < 0n) throw badInput(`${field} must not be negative.`, { field });
-  return budget;
 }

@@ -7,6 +7,7 @@ import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pa
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
 import { ApiKey } from "../keys/types.ts";
+import { budgetsToText } from "../ledger/budgets.ts";
 import type { BudgetsService } from "./budgets.ts";
 import {
   GrantCreditsInput,
@@ -16,15 +17,7 @@ import {
   TakeBackCreditsInput,
 } from "./inputs.ts";
 import type { CreditsService } from "./service.ts";
-import {
-  AccountBudgets,
-  type CreditEntry,
-  CreditEntryConnection,
-  toAccountBudgets,
-  toCreditEntry,
-  toWallet,
-  Wallet,
-} from "./types.ts";
+import { AccountBudgets, type CreditEntry, CreditEntryConnection, toCreditEntry, toWallet, Wallet } from "./types.ts";
 
 @Resolver()
 export class CreditsResolver {
@@ -150,7 +143,7 @@ export class BudgetsResolver {
     @Ctx() context: Context,
   ): Promise<AccountBudgets> {
     const accountId = fromWire("acc", input.accountId);
-    return toAccountBudgets(await this.#budgets.set(originOf(context), accountId, input));
+    return budgetsToText(await this.#budgets.set(originOf(context), accountId, input));
   }
 }
 
@@ -177,7 +170,7 @@ export class AccountCreditsResolver {
   async budgets(@Root() { id }: Account, @Ctx() { loaders }: Context): Promise<AccountBudgets> {
     const budgets = await loaders.load(this.#budgets.byAccount, fromWire("acc", id));
     if (!budgets) throw new AppError("NOT_FOUND");
-    return toAccountBudgets(budgets);
+    return budgetsToText(budgets);
   }
 }
 

@@ -2,9 +2,8 @@ import { Field, ID, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import { formatCredits } from "../ledger/amount.ts";
 import type { CreditEntryRow, WalletRow } from "../ledger/wallets/store.ts";
-import type { BudgetRow } from "./store.ts";
 
 @ObjectType({
   description: "A wallet: the credits that one API key, or all keys of an account that share it, may spend.",
@@ -101,17 +100,6 @@ export class CreditEntry {
 }
 
 export const CreditEntryConnection = connectionOf(CreditEntry, "CreditEntry");
-
-export function toAccountBudgets(row: BudgetRow): AccountBudgets {
-  const optional = (format: (amount: bigint) => string, amount: bigint | null) =>
-    amount === null ? null : format(amount);
-  return {
-    dailyBudgetUsd: optional(formatUsd, row.dailyBudgetNanoUsd),
-    monthlyBudgetUsd: optional(formatUsd, row.monthlyBudgetNanoUsd),
-    dailyBudgetCredits: optional(formatCredits, row.dailyBudgetMicroCredits),
-    monthlyBudgetCredits: optional(formatCredits, row.monthlyBudgetMicroCredits),
-  };
-}
 
 export function toWallet({ id, balance, held }: WalletRow): Wallet {
   return {

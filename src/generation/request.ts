@@ -3,7 +3,7 @@ import { readParts, textOf } from "../guard/images.ts";
 import { checkLabels, checkSampling, readPrompt } from "../guard/input.ts";
 import { readResponseFormat } from "../guard/response-format.ts";
 import { checkToolTurns, readTools } from "../guard/tools.ts";
-import { readCacheSeconds } from "../keys/rules/key-input.ts";
+import { readCacheSeconds } from "../keys/rules/field-readers.ts";
 import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts";
 import type { GenerateInput } from "./inputs/generate.ts";
 import type { MessageInput, MessageRole } from "./inputs/messages.ts";

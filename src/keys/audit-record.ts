@@ -1,20 +1,32 @@
 import { toWire } from "../ids.ts";
-import { budgetsToText } from "./rules/budget-text.ts";
-import type { LimitColumns } from "./rules/effective.ts";
+import { type LimitColumns, limitColumns } from "./rules/effective.ts";
+import { type KeyField, type KeyFieldName, keyFieldNames, keyFields } from "./rules/key-fields.ts";
 import type { KeyRow } from "./store.ts";
 
-/** What the audit keeps of a key: its terms and state. Nothing from which its secret could be told is among them. */
+/** What the audit keeps of a key: its settings and state, and nothing from which its secret could be derived. */
 export function toAudit(key: KeyRow): object {
-  const { name, status, prefix, last4, scopes, allowedIps, limitMode, hours, tags, metadata, expiresAt, version } = key;
-  return {
-    ...{ name, status, prefix, last4, scopes, allowedIps, limitMode, cacheSeconds: key.cacheSeconds },
-    ...limitsToAudit(key),
-    planId: key.planId && toWire("pln", key.planId),
-    ...{ hours, tags, metadata, expiresAt, walletId: toWire("wal", key.walletId), version },
-  };
+  const { status, prefix, last4, walletId, version } = key;
+  return { ...fieldsToAudit(keyFieldNames, key), status, prefix, last4, walletId: toWire("wal", walletId), version };
 }
 
 export function limitsToAudit(limits: LimitColumns): object {
-  const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = limits;
-  return { models, requestsPerMinute, tokensPerMinute, maxConcurrency, ...budgetsToText(limits) };
+  return fieldsToAudit(limitFields, limits);
+}
+
+const limitFields = keyFieldNames.filter((name) =>
+  (limitColumns as readonly string[]).includes(keyFields[name].column),
+);
+
+function fieldsToAudit(names: readonly KeyFieldName[], row: Partial<KeyRow>): object {
+  return Object.fromEntries(
+    names.map((name) => {
+      const { column, toAudit: write = asStored }: KeyField = keyFields[name];
+      const stored = row[column as keyof KeyRow];
+      return [name, stored == null ? null : write(stored)];
+    }),
+  );
+}
+
+function asStored(value: unknown): unknown {
+  return value;
 }

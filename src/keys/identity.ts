@@ -2,18 +2,18 @@ import type { Identity, KeyViewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { Gate } from "../tasks/gate.ts";
-import { trustedMs } from "./freshness.ts";
 import { toBlockList } from "./rules/addresses.ts";
 import { budgetsOf, effectiveLimits } from "./rules/effective.ts";
 import { openHours } from "./rules/hours.ts";
 import { type Credential, verdictOf } from "./rules/verdict.ts";
 import { digestKey, isKeyText, type Peppers, verifyKey } from "./secret.ts";
 import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
+import { effectiveWithinMs } from "./types.ts";
 
 /**
- * Who is behind a key text. A read of the database is trusted for five seconds and only reads fill the cache, so a
- * request in flight cannot bring a revoked key back. What depends on time is judged at each use, by the database's
- * clock: the one that was read, plus the time that has passed since on a clock that cannot be set.
+ * Finds the key behind a key text. A read of the database is trusted for four seconds and only reads fill the cache, so
+ * a request in flight cannot bring a revoked key back. What depends on time is decided at each use, by the database's
+ * clock: the time that was read, plus what has passed since on the monotonic clock.
  */
 export interface IdentityOptions {
   db: Database;
@@ -22,14 +22,19 @@ export interface IdentityOptions {
   onError: (error: unknown) => void;
 }
 
-/** Who tries out keys. Lent by limits/. */
+/** Brute-force protection against guessing keys. Lent by limits/. */
 export interface GuessGuard {
-  /** Whether this address has shown too many unknown keys of late. */
+  /** Whether this address has shown too many unknown keys in the last minute. */
   isSuspect(ip: string): boolean;
-  /** What the bearer of one more unknown key is told. */
+  /** Counts one more unknown key, and returns the error for its bearer. */
   refuse(ip: string): Promise<AppError>;
 }
 
+/**
+ * For how long what was read of a key is used without asking the database again. The rest of the bound is left for the
+ * call that asks, on a busy machine.
+ */
+const trustedMs = effectiveWithinMs - 1_000;
 const touchEveryMs = 60_000;
 const cacheSizeMax = 50_000;
 
@@ -47,7 +52,7 @@ export class KeyIdentity {
   /** Ids of secrets whose bcrypt hash was compared in this process; from then on the digest is proof enough. */
   readonly #verified = new Set<string>();
   readonly #touchedAtMs = new Map<string, number>();
-  /** A caller who guesses may still hold a good key, but what it makes us read must not crowd out the others. */
+  /** A suspect address may still hold a good key, but its reads must not delay those of others. */
   readonly #suspects = new Gate(2, 200);
 
   constructor(options: IdentityOptions) {
@@ -88,7 +93,7 @@ export class KeyIdentity {
     this.#reading.clear();
   }
 
-  /** For when changes may have been missed. */
+  /** For when notifications of changes may have been lost. */
   forgetAll(): void {
     this.#known.clear();
     this.#digests.clear();
@@ -157,7 +162,7 @@ export class KeyIdentity {
   }
 }
 
-/** Who a key is when it calls. */
+/** The caller that a key stands for, with its effective limits. */
 export function toViewer(match: Omit<SecretMatch, "secret" | "databaseNow">): KeyViewer {
   const { id: apiKeyId, accountId, walletId, scopes, limitMode, cacheSeconds } = match.key;
   const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = effectiveLimits(match.key, match.plan);

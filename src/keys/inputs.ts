@@ -1,102 +1,38 @@
 import { Field, ID, InputType, Int } from "type-graphql";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { fromWire } from "../ids.ts";
+import { type FieldKind, keyFieldNames, keyFields } from "./rules/key-fields.ts";
 import type { KeyInput } from "./rules/key-input.ts";
 import { HoursOfUseInput } from "./rules/types.ts";
 import type { KeyFilter } from "./sql/search-keys.ts";
 import { ApiKeyStatus, LimitMode } from "./types.ts";
 
-/** What both a new key and a change of one may say. */
+/** How a caller gives a field of each kind. */
+const graphqlTypes: Record<FieldKind, Parameters<typeof Field>[0]> = {
+  text: () => String,
+  texts: () => [String],
+  integer: () => Int,
+  decimal: () => GraphQLDecimal,
+  id: () => ID,
+  limitMode: () => LimitMode,
+  hours: () => HoursOfUseInput,
+  timestamp: () => Date,
+  json: () => GraphQLAnyJson,
+};
+
+/** Has every field of `keyFields`: TypeScript takes them from the type, type-graphql from the loop below. */
 @InputType()
-abstract class KeySettingsInput {
-  @Field(() => [String], {
-    nullable: true,
-    description:
-      'What the key may do; null means ["generate", "embed", "usage:read"]. `model:…` for models that ask for it.',
-  })
-  scopes?: string[] | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description:
-      "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; null means those of its plan.",
-  })
-  models?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: "Addresses or CIDR ranges, IPv4 or IPv6; null means any." })
-  allowedIps?: string[] | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: "At least 1; null means what its plan says, else the limit of the field.",
-  })
-  requestsPerMinute?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1; null means what its plan says, else no limit." })
-  tokensPerMinute?: number | null;
-
-  @Field(() => Int, { nullable: true, description: "At least 1; null means what its plan says, else no limit." })
-  maxConcurrency?: number | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: "The `GenerateInput.cacheSeconds` of calls that do not say, 0 to 604,800; null means 0.",
-  })
-  cacheSeconds?: number | null;
-
-  @Field(() => LimitMode, { nullable: true, description: "null means ENFORCE." })
-  limitMode?: `${LimitMode}` | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    description: "In USD, not below 0; null means what its plan says, else no limit.",
-  })
-  dailyBudgetUsd?: string | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    description: "In USD, not below 0; null means what its plan says, else no limit.",
-  })
-  monthlyBudgetUsd?: string | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    description: "In credits, not below 0; null means what its plan says, else no limit.",
-  })
-  dailyBudgetCredits?: string | null;
-
-  @Field(() => GraphQLDecimal, {
-    nullable: true,
-    description: "In credits, not below 0; null means what its plan says, else no limit.",
-  })
-  monthlyBudgetCredits?: string | null;
-
-  @Field(() => ID, {
-    nullable: true,
-    description: "Gives what the key leaves open; null means its account's plan. Fails with NOT_FOUND.",
-  })
-  planId?: string | null;
-
-  @Field(() => HoursOfUseInput, { nullable: true, description: "When it may be used; null means always." })
-  hours?: HoursOfUseInput | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: "For finding it: at most 20, of 1 to 50 characters; null takes them away.",
-  })
-  tags?: string[] | null;
-
-  @Field(() => Date, { nullable: true, description: "Must be in the future; null means never." })
-  expiresAt?: Date | null;
-
-  @Field(() => GraphQLAnyJson, { nullable: true, description: "At most 16 KiB." })
-  metadata?: unknown;
+class KeyFieldsInput {}
+for (const name of keyFieldNames) {
+  const { kind, description } = keyFields[name];
+  Field(graphqlTypes[kind], { nullable: true, description })(KeyFieldsInput.prototype, name);
 }
+const KeySettingsInput = KeyFieldsInput as abstract new () => KeyInput;
 
 @InputType({ description: "A new key. What is absent is as if it were null." })
 export class CreateApiKeyInput extends KeySettingsInput {
   @Field(() => String, { description: "1 to 200 characters." })
-  name!: string;
+  override name!: string;
 
   @Field(() => ID, { nullable: true, description: "Whose key it is; the default account when absent." })
   accountId?: string | null;
@@ -124,10 +60,7 @@ export class CreateApiKeyInput extends KeySettingsInput {
 }
 
 @InputType({ description: "A change of a key: a field that is absent stays as it is, and null takes its limit away." })
-export class UpdateApiKeyInput extends KeySettingsInput {
-  @Field(() => String, { nullable: true, description: "1 to 200 characters; not null." })
-  name?: string | null;
-}
+export class UpdateApiKeyInput extends KeySettingsInput {}
 
 @InputType({ description: "Which keys to list: those to which all of it applies." })
 export class ApiKeyFilter {

@@ -1,4 +1,4 @@
-import { and, count, desc, eq, inArray, ne, sql } from "drizzle-orm";
+import { and, count, desc, eq, getTableColumns, inArray, ne, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { accounts, apiKeys, keySecrets, plans } from "../db/tables/ledger.ts";
 
@@ -9,39 +9,7 @@ export type NewKey = Omit<typeof apiKeys.$inferInsert, "status" | "version" | "c
 export type NewSecret = Pick<SecretRow, "id" | "accountId" | "apiKeyId" | "last4" | "digest" | "hash">;
 
 export const expired = sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)`;
-export const keyColumns = {
-  accountId: apiKeys.accountId,
-  id: apiKeys.id,
-  walletId: apiKeys.walletId,
-  name: apiKeys.name,
-  prefix: apiKeys.prefix,
-  last4: apiKeys.last4,
-  status: apiKeys.status,
-  scopes: apiKeys.scopes,
-  models: apiKeys.models,
-  allowedIps: apiKeys.allowedIps,
-  requestsPerMinute: apiKeys.requestsPerMinute,
-  tokensPerMinute: apiKeys.tokensPerMinute,
-  maxConcurrency: apiKeys.maxConcurrency,
-  limitMode: apiKeys.limitMode,
-  cacheSeconds: apiKeys.cacheSeconds,
-  dailyBudgetNanoUsd: apiKeys.dailyBudgetNanoUsd,
-  monthlyBudgetNanoUsd: apiKeys.monthlyBudgetNanoUsd,
-  dailyBudgetMicroCredits: apiKeys.dailyBudgetMicroCredits,
-  monthlyBudgetMicroCredits: apiKeys.monthlyBudgetMicroCredits,
-  planId: apiKeys.planId,
-  hours: apiKeys.hours,
-  tags: apiKeys.tags,
-  metadata: apiKeys.metadata,
-  promptLogDays: apiKeys.promptLogDays,
-  expiresAt: apiKeys.expiresAt,
-  lastUsedAt: apiKeys.lastUsedAt,
-  createdBy: apiKeys.createdBy,
-  createdAt: apiKeys.createdAt,
-  changedAt: apiKeys.changedAt,
-  version: apiKeys.version,
-  expired,
-};
+export const keyColumns = { ...getTableColumns(apiKeys), expired };
 
 export async function insertKey(tx: Executor, key: NewKey): Promise<KeyRow> {
   const [row] = await tx.insert(apiKeys).values(key).returning(keyColumns);
@@ -51,12 +19,6 @@ export async function insertKey(tx: Executor, key: NewKey): Promise<KeyRow> {
 export async function insertSecret(tx: Executor, secret: NewSecret): Promise<void> {
   await tx.insert(keySecrets).values(secret);
 }
-
-/** What a key or an account may cost; null means no limit. */
-export type BudgetColumns = Pick<
-  typeof accounts.$inferSelect,
-  "dailyBudgetNanoUsd" | "monthlyBudgetNanoUsd" | "dailyBudgetMicroCredits" | "monthlyBudgetMicroCredits"
->;
 
 export type PlanRow = typeof plans.$inferSelect;
 

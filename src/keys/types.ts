@@ -2,10 +2,12 @@ import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
-import { effectiveWithinMs } from "./freshness.ts";
-import { budgetsToText } from "./rules/budget-text.ts";
+import { budgetsToText } from "../ledger/budgets.ts";
 import { HoursOfUse } from "./rules/types.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
+
+/** By when every replica enforces a change, also one that no notification reached. */
+export const effectiveWithinMs = 5_000;
 
 export enum ApiKeyStatus {
   ACTIVE = "ACTIVE",

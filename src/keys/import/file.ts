@@ -1,4 +1,5 @@
 import { CsvError, parse } from "csv-parse/sync";
+import { type FieldKind, keyFieldNames, keyFields } from "../rules/key-fields.ts";
 import { importFields } from "./schema.ts";
 
 /**
@@ -73,14 +74,18 @@ function broken(line: number, message: string): ImportFile {
   return { entries: [], faults: [{ line, field: null, message }] };
 }
 
-const lists = ["scopes", "models", "allowedIps", "tags"];
-const integers = ["requestsPerMinute", "tokensPerMinute", "maxConcurrency", "cacheSeconds"];
-const readers: Record<string, (text: string) => unknown> = {
-  ...Object.fromEntries(lists.map((field) => [field, splitList])),
-  ...Object.fromEntries(integers.map((field) => [field, readInt])),
-  sharedWallet: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() === "true" : text),
+type CellReader = (text: string) => unknown;
+
+/** How a cell gives a field of each kind; as its text when absent. */
+const byKind: { [K in FieldKind]?: CellReader } = {
+  texts: splitList,
+  integer: readInt,
   hours: readObject,
-  metadata: readObject,
+  json: readObject,
+};
+const readers: Record<string, CellReader | undefined> = {
+  ...Object.fromEntries(keyFieldNames.map((name) => [name, byKind[keyFields[name].kind]])),
+  sharedWallet: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() === "true" : text),
 };
 
 /** An empty cell says nothing. What cannot be read stays text, so that it is found to be of the wrong type. */

@@ -1,7 +1,7 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
 import { GraphQLDecimal } from "../../graphql/scalars.ts";
 import { toWire } from "../../ids.ts";
-import { budgetsToText } from "../rules/budget-text.ts";
+import { budgetsToText } from "../../ledger/budgets.ts";
 import type { LimitColumns } from "../rules/effective.ts";
 import type { PlanRow } from "../store.ts";
 

@@ -1,22 +1,19 @@
 import type { Budget } from "../../auth/viewer.ts";
-import type { BudgetColumns, KeyRow, PlanRow, SecretMatch } from "../store.ts";
+import { type BudgetColumns, budgetFields } from "../../ledger/budgets.ts";
+import type { KeyRow, PlanRow, SecretMatch } from "../store.ts";
 
-/** What holds for a key: what it says for itself, else what its plan says. */
-export type LimitColumns = Pick<PlanRow, "models" | "requestsPerMinute" | "tokensPerMinute" | "maxConcurrency"> &
-  BudgetColumns;
+/** What a plan gives to a key that leaves it open. */
+export const limitColumns = [
+  ...(["models", "requestsPerMinute", "tokensPerMinute", "maxConcurrency"] as const),
+  ...Object.values(budgetFields).map(({ column }) => column),
+] as const;
 
+export type LimitColumns = Pick<PlanRow, (typeof limitColumns)[number]>;
+
+/** The limits that apply to a key: its own, else those of its plan; null means no limit. */
 export function effectiveLimits(key: KeyRow, plan: PlanRow | null | undefined): LimitColumns {
-  const either = <F extends keyof LimitColumns>(field: F): LimitColumns[F] => key[field] ?? plan?.[field] ?? null;
-  return {
-    models: either("models"),
-    requestsPerMinute: either("requestsPerMinute"),
-    tokensPerMinute: either("tokensPerMinute"),
-    maxConcurrency: either("maxConcurrency"),
-    dailyBudgetNanoUsd: either("dailyBudgetNanoUsd"),
-    monthlyBudgetNanoUsd: either("monthlyBudgetNanoUsd"),
-    dailyBudgetMicroCredits: either("dailyBudgetMicroCredits"),
-    monthlyBudgetMicroCredits: either("monthlyBudgetMicroCredits"),
-  };
+  const limits = limitColumns.map((column) => [column, key[column] ?? plan?.[column] ?? null]);
+  return Object.fromEntries(limits) as LimitColumns;
 }
 
 /** The budgets that a call of a key draws on: its own and its account's. */
@@ -25,11 +22,8 @@ export function budgetsOf({ key, account, plan }: Omit<SecretMatch, "secret" | "
 }
 
 function read(scope: Budget["scope"], scopeId: string, limits: BudgetColumns): Budget[] {
-  const all = [
-    { unit: "USD", period: "DAY", limit: limits.dailyBudgetNanoUsd },
-    { unit: "USD", period: "MONTH", limit: limits.monthlyBudgetNanoUsd },
-    { unit: "CREDITS", period: "DAY", limit: limits.dailyBudgetMicroCredits },
-    { unit: "CREDITS", period: "MONTH", limit: limits.monthlyBudgetMicroCredits },
-  ] as const;
-  return all.flatMap(({ limit, ...budget }) => (limit === null ? [] : [{ scope, scopeId, ...budget, limit }]));
+  return Object.values(budgetFields).flatMap(({ column, unit, period }) => {
+    const limit = limits[column];
+    return limit === null ? [] : [{ scope, scopeId, unit, period, limit }];
+  });
 }

@@ -1,0 +1,125 @@
+import { toWire } from "../../ids.ts";
+import { type BudgetField, budgetFields, budgetToText, readBudget } from "../../ledger/budgets.ts";
+import type { NewKey } from "../store.ts";
+import { isAddressRange } from "./addresses.ts";
+import {
+  asGiven,
+  listOf,
+  readCacheSeconds,
+  readLimit,
+  readMetadata,
+  readName,
+  readScopes,
+  readTags,
+} from "./field-readers.ts";
+import { type HoursOrder, readHours } from "./hours.ts";
+import { isModelPattern } from "./model-patterns.ts";
+
+/**
+ * The settings of a key, one row each. From this table follow the inputs of `createApiKey` and `updateApiKey`, how they
+ * are read, the fields of an import file, and what the audit keeps of a change.
+ */
+export interface KindValues {
+  text: string;
+  texts: string[];
+  integer: number;
+  decimal: string;
+  id: string;
+  limitMode: "ENFORCE" | "SHADOW";
+  hours: HoursOrder;
+  timestamp: Date;
+  json: unknown;
+}
+
+export type FieldKind = keyof KindValues;
+
+export interface KeyField<K extends FieldKind = FieldKind, C extends keyof NewKey = keyof NewKey> {
+  kind: K;
+  column: C;
+  /** Of the argument; see `ApiKey` for how the field is shown. */
+  description: string;
+  /** @throws BAD_USER_INPUT. Null takes a setting away. */
+  read(value: KindValues[K] | null, field: string): NewKey[C];
+  /** How the audit writes the column; as it is when absent. */
+  toAudit?(stored: NonNullable<NewKey[C]>): unknown;
+}
+
+export const keyFields = {
+  name: field("name", "text", { description: "1 to 200 characters; not null.", read: readName }),
+  scopes: field("scopes", "texts", {
+    description:
+      'What the key may do; null means ["generate", "embed", "usage:read"]. `model:…` for models that ask for it.',
+    read: readScopes,
+  }),
+  models: field("models", "texts", {
+    description:
+      "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; null means those of its plan.",
+    read: listOf(isModelPattern),
+  }),
+  allowedIps: field("allowedIps", "texts", {
+    description: "Addresses or CIDR ranges, IPv4 or IPv6, at most 200; null means any.",
+    read: listOf(isAddressRange),
+  }),
+  requestsPerMinute: field("requestsPerMinute", "integer", {
+    description: "At least 1; null means the limit of its plan, else the limit of the field.",
+    read: readLimit,
+  }),
+  tokensPerMinute: field("tokensPerMinute", "integer", {
+    description: "At least 1; null means the limit of its plan, else no limit.",
+    read: readLimit,
+  }),
+  maxConcurrency: field("maxConcurrency", "integer", {
+    description: "Calls at once, at least 1; null means the limit of its plan, else no limit.",
+    read: readLimit,
+  }),
+  cacheSeconds: field("cacheSeconds", "integer", {
+    description: "The default of `GenerateInput.cacheSeconds`, 0 to 604,800; null means 0.",
+    read: readCacheSeconds,
+  }),
+  limitMode: field("limitMode", "limitMode", {
+    description: "Whether calls past a limit are refused or only counted; null means ENFORCE.",
+    read: (mode) => mode ?? "ENFORCE",
+  }),
+  dailyBudgetUsd: budget("dailyBudgetUsd", "USD a day (UTC)"),
+  monthlyBudgetUsd: budget("monthlyBudgetUsd", "USD a month (UTC)"),
+  dailyBudgetCredits: budget("dailyBudgetCredits", "Credits a day (UTC)"),
+  monthlyBudgetCredits: budget("monthlyBudgetCredits", "Credits a month (UTC)"),
+  planId: field("planId", "id", {
+    description: "The plan that gives what the key leaves open; null means its account's plan. Fails with NOT_FOUND.",
+    read: asGiven,
+    toAudit: (id) => toWire("pln", id),
+  }),
+  hours: field("hours", "hours", { description: "When it may be used; null means always.", read: readHours }),
+  tags: field("tags", "texts", {
+    description: "For finding it: at most 20, of 1 to 50 characters; null removes them.",
+    read: readTags,
+  }),
+  expiresAt: field("expiresAt", "timestamp", {
+    description: "Must be in the future; null means never.",
+    read: asGiven,
+  }),
+  metadata: field("metadata", "json", { description: "Any JSON value of at most 16 KiB.", read: readMetadata }),
+};
+
+export type KeyFieldName = keyof typeof keyFields;
+export type ColumnOf<F extends KeyFieldName> = (typeof keyFields)[F]["column"];
+export type ValueOf<F extends KeyFieldName> = KindValues[(typeof keyFields)[F]["kind"]];
+
+export const keyFieldNames = Object.keys(keyFields) as KeyFieldName[];
+
+function field<K extends FieldKind, C extends keyof NewKey>(
+  column: C,
+  kind: K,
+  rest: Omit<KeyField<K, C>, "column" | "kind">,
+): KeyField<K, C> {
+  return { column, kind, ...rest };
+}
+
+function budget<F extends BudgetField>(name: F, unit: string) {
+  const { column } = budgetFields[name];
+  return field(column, "decimal", {
+    description: `${unit}, not below 0; null means the budget of its plan, else no limit.`,
+    read: (text) => readBudget(text, name),
+    toAudit: (amount) => budgetToText(amount, name),
+  });
+}
