@@ -1,8 +1,10 @@
-import { Arg, Ctx, Directive, ID, Int, Mutation, Resolver } from "type-graphql";
+import { Arg, Ctx, Directive, FieldResolver, ID, Int, Mutation, Resolver, Root } from "type-graphql";
+import type { AccountsService } from "../../accounts/service.ts";
 import { type Context, originOf, personOf } from "../../auth/viewer.ts";
 import { fromWire } from "../../ids.ts";
+import type { KeysService } from "../service.ts";
 import { ApiKey, IssuedApiKey, toApiKey } from "../types.ts";
-import type { Rotation } from "./service.ts";
+import { dueAt, type Rotation } from "./service.ts";
 
 const dayInSeconds = 86_400;
 
@@ -51,5 +53,27 @@ export class RotationResolver {
   ): Promise<ApiKey> {
     const secret = fromWire("sec", secretId);
     return toApiKey(await this.#rotation.endSecret(originOf(context), personOf(context), fromWire("key", id), secret));
+  }
+}
+
+@Resolver(() => ApiKey)
+export class RotationDueResolver {
+  readonly #keys: KeysService;
+  readonly #accounts: AccountsService;
+
+  constructor(keys: KeysService, accounts: AccountsService) {
+    this.#keys = keys;
+    this.#accounts = accounts;
+  }
+
+  @FieldResolver(() => Date, {
+    nullable: true,
+    description:
+      "When it should be rotated: `rotateKeysAfterDays` of its account after its newest secret. Null without such a policy, and for a revoked key.",
+  })
+  async rotationDueAt(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<Date | null> {
+    const account = await loaders.load(this.#accounts.byId, row.accountId);
+    const [newest] = (await loaders.load(this.#keys.secretsByKey, row.id)) ?? [];
+    return row.status === "REVOKED" ? null : dueAt(newest, account?.rotateKeysAfterDays);
   }
 }

@@ -1,10 +1,10 @@
-import type { AccountsService } from "../accounts/service.ts";
-import type { AccountRow } from "../accounts/store.ts";
-import type { Origin } from "../auth/viewer.ts";
-import type { Database, Executor } from "../db/client.ts";
-import { toWire } from "../ids.ts";
-import type { KeyIdentity } from "./identity.ts";
-import { revokeKeysOf } from "./store.ts";
+import type { AccountsService } from "../../accounts/service.ts";
+import type { AccountRow } from "../../accounts/store.ts";
+import type { Origin } from "../../auth/viewer.ts";
+import type { Database, Executor } from "../../db/client.ts";
+import { toWire } from "../../ids.ts";
+import type { KeyIdentity } from "../identity.ts";
+import { revokeKeysOf } from "../store.ts";
 
 /**
  * The end of a customer: the account is closed, all its keys are revoked and its MEMBERs disabled, in one transaction.
