@@ -58,10 +58,13 @@ async function cost(count: number, task: (i: number) => Promise<unknown>) {
 
 try {
   await migrateDatabase(embedded.url);
-  const guesses = new KeyGuesses(new Limiters({ replicas: 1 }));
+  const keyGuesses = new KeyGuesses(new Limiters({ replicas: 1 }));
   const onError = (error: unknown) => process.stderr.write(`${String(error)}\n`);
   const { accounts, keys, identity } = openKeys({
-    ...{ db, peppers, guesses, onError, environment: "test", record: async () => {}, disableMembers: async () => [] },
+    ...{ db, peppers, keyGuesses, onError, environment: "test" },
+    ...{ record: async () => {}, disableMembers: async () => [] },
+    // Bounds the keys of MEMBERs, of which there are none here.
+    generateLimit: () => ({ field: "Mutation.generate", limit: 1, durationSeconds: 60 }),
     wallets: new Wallets(db),
   });
   const account = await accounts.create(origin, "bench");
