@@ -28,6 +28,7 @@ import type { ErrorCode } from "./errors.ts";
 import { openFinance } from "./finance/wire.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
 import { AnswerCache } from "./generation/cache/service.ts";
+import type { OpenExit } from "./generation/exit.ts";
 import { openSpine } from "./generation/wire.ts";
 import { buildApiSchema } from "./graphql/build-schema.ts";
 import { withAccess } from "./graphql/directives/access.ts";
@@ -79,6 +80,8 @@ import { UsageService } from "./usage/service.ts";
 export interface Overrides {
   /** Called with the text of each SQL statement. */
   onStatement?: (text: string) => void;
+  /** Makes the exit of each call, through which its texts leave. */
+  openExit?: OpenExit | undefined;
 }
 
 export interface Listening {
@@ -95,10 +98,10 @@ export interface App {
 }
 
 /** What has connections of its own, so that nothing else can hold it up, nor it a call. */
-export type Pools = Partial<Pick<OpenDatabases, "journal" | "reports">>;
+export type Pools = Partial<Pick<OpenDatabases, "journal" | "reports">> & Pick<Overrides, "openExit">;
 
 export function compose(config: Config, secrets: Secrets, db: Database, log: Logger, pools: Pools = {}) {
-  const { reports = db } = pools;
+  const { reports = db, openExit } = pools;
   const onError = (error: unknown) => log.error({ err: error }, "background work failed");
   const onLocked = (address: string) => log.warn({ address }, "a sign-in was refused after too many failures");
   const wallets = new Wallets(db);
@@ -136,8 +139,8 @@ export function compose(config: Config, secrets: Secrets, db: Database, log: Log
   const onLost = (count: number, cause?: unknown) => log.warn({ err: cause, count }, "prompts were not written down");
   const prompts = openPrompts({ db, promptKey: secrets.promptKey, record, onError, onLost });
   const ledger = { journal, limits, idempotency, sealer, cache, running, prompts: prompts.writer };
-  const { onSettled } = metrics;
-  const spine = openSpine({ db, reports, catalogue, keys, ...ledger, inputBytesMax, onSettled, onError });
+  const ofCalls = { inputBytesMax, openExit, onSettled: metrics.onSettled, onError };
+  const spine = openSpine({ db, reports, catalogue, keys, ...ledger, ...ofCalls });
   const { meters, leases, feed } = spine;
   const resolvers = [
     ...people.resolvers,
@@ -217,10 +220,10 @@ function followChanges(directUrl: string, changing: Changing, onError: (error: u
 
 type Changing = Pick<ReturnType<typeof compose>, "identity" | "running" | "people" | "catalogue">;
 
-export async function createApp(config: Config, log: Logger, { onStatement }: Overrides = {}): Promise<App> {
-  const database = await openDatabases(config, log, { onStatement });
+export async function createApp(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
+  const database = await openDatabases(config, log, overrides);
   try {
-    return await assemble(config, log, database);
+    return await assemble(config, log, { ...database, openExit: overrides.openExit });
   } catch (error) {
     await database.close();
     throw error;
@@ -230,7 +233,7 @@ export async function createApp(config: Config, log: Logger, { onStatement }: Ov
 async function assemble(
   config: Config,
   log: Logger,
-  { db, directUrl, close: closeDatabase, ...pools }: OpenDatabases,
+  { db, directUrl, close: closeDatabase, ...pools }: OpenDatabases & Pick<Overrides, "openExit">,
 ): Promise<App> {
   const parts = compose(config, loadSecrets(config), db, log, pools);
   const { auth, people, accounts, keys, models, providers, identity, exports, metrics } = parts;

@@ -1,38 +1,80 @@
 import type { RunningCalls } from "../keys/running-calls.ts";
-import { Cancellation, type Cancelled } from "../tasks/cancellation.ts";
+import { Cancellation } from "../tasks/cancellation.ts";
 
-/**
- * What a running call hangs on: its client and its key. Its signal is aborted as soon as either is gone, with the
- * reason; once the call is over it lets go of both, which may outlive it.
- */
-export interface Lifeline {
-  readonly signal: Cancelled;
-  cut(reason: unknown): void;
-  release(): void;
-}
+/** How long a provider may go on after its caller has left, to end its answer and count it. */
+export const countWithinMs = 3_000;
 
 type Running = Pick<RunningCalls, "add">;
 
-/** For a call whose operation is of no use without it: what ends the one ends the other. */
-export function sharedLifeline(operation: Cancellation, apiKeyId: string, running: Running): Lifeline {
-  const cut = (reason: unknown) => operation.abort(reason);
-  return { signal: operation, cut, release: running.add(apiKeyId, cut) };
+/** Tells that the caller is gone; `letGo` is for the end of the call. */
+export interface CallerSignal {
+  caller: Cancellation;
+  letGo: () => void;
 }
 
-/** For a stream, which may be broken off without anything having happened to its operation. */
-export function ownLifeline(operation: Cancelled, apiKeyId: string, running: Running): Lifeline {
+/**
+ * Ends a running call when its client leaves or its key is ended. The caller's signal and the provider's are two: a
+ * provider that was asked may be read a little longer, for its count. Once the call is over it lets go of the operation
+ * and the key, which may outlive it.
+ */
+export class CallCancellation {
+  /** Aborted as soon as the caller is gone, with the reason. */
+  readonly caller: Cancellation;
+  /** Heeded by the provider: aborted with the caller, or a bounded time later. */
+  readonly provider = new Cancellation();
+  readonly #letGo: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `lingers` is asked once, when the caller is gone: whether the provider may go on for a moment. */
+  constructor({ caller, letGo }: CallerSignal, lingers: (reason: unknown) => boolean) {
+    this.caller = caller;
+    const leave = () => {
+      const { reason } = caller;
+      if (lingers(reason)) this.#timer = setTimeout(() => this.provider.abort(reason), countWithinMs);
+      else this.provider.abort(reason);
+    };
+    if (caller.aborted) leave();
+    else caller.addEventListener("abort", leave);
+    this.#letGo = () => {
+      caller.removeEventListener("abort", leave);
+      clearTimeout(this.#timer);
+      letGo();
+    };
+  }
+
+  /** Ends the call for its caller; what the provider may do then is as when a client leaves. */
+  cut(reason: unknown): void {
+    this.caller.abort(reason);
+  }
+
+  release(): void {
+    this.#letGo();
+  }
+}
+
+/** What a call is cancelled by. */
+export interface Cancellable {
+  operation: Cancellation;
+  apiKeyId: string;
+  running: Running;
+}
+
+/** For a call that its operation waits for: cancelling the one cancels the other. */
+export function sharedWithOperation({ operation, apiKeyId, running }: Cancellable): CallerSignal {
+  return { caller: operation, letGo: running.add(apiKeyId, (reason) => operation.abort(reason)) };
+}
+
+/** For a stream, which may be broken off while its operation goes on. */
+export function apartFromOperation({ operation, apiKeyId, running }: Cancellable): CallerSignal {
   const stream = new Cancellation();
   const cut = (reason: unknown) => stream.abort(reason);
-  const leave = () => cut(operation.reason);
+  const follow = () => cut(operation.reason);
   const unlist = running.add(apiKeyId, cut);
-  if (operation.aborted) leave();
-  else operation.addEventListener("abort", leave, { once: true });
-  return {
-    signal: stream,
-    cut,
-    release: () => {
-      operation.removeEventListener("abort", leave);
-      unlist();
-    },
+  if (operation.aborted) follow();
+  else operation.addEventListener("abort", follow);
+  const letGo = () => {
+    operation.removeEventListener("abort", follow);
+    unlist();
   };
+  return { caller: stream, letGo };
 }

@@ -8,7 +8,7 @@ import {
   type ProviderCall,
   type TokenUsage,
 } from "../models/providers/provider.ts";
-import type { Told } from "./types.ts";
+import type { AnswerContent } from "./types.ts";
 
 /**
  * Answers that were asked for in a format. One that does not have it is asked for once more where the model's entry
@@ -25,12 +25,12 @@ export interface Bounds {
   repairs: boolean;
 }
 
-export type Checked = ProviderAnswer & { formatFault?: string | undefined };
+export type CheckedAnswer = ProviderAnswer & { formatFault?: string | undefined };
 
 /** What is wrong with the form of an answer; undefined for one in which no text was to be expected. */
 export function faultOf(
   { responseFormat }: Pick<ProviderCall, "responseFormat">,
-  { text, toolCalls, finishReason }: Pick<ProviderAnswer, "text" | "finishReason"> & Pick<Told, "toolCalls">,
+  { text, toolCalls, finishReason }: Pick<ProviderAnswer, "text" | "finishReason"> & Pick<AnswerContent, "toolCalls">,
 ): string | undefined {
   if (!responseFormat || toolCalls?.length || finishReason === "CONTENT_FILTER") return undefined;
   const fault = responseFormatFault(responseFormat, text);
@@ -41,7 +41,7 @@ export async function askInFormat(
   call: ProviderCall,
   bounds: Bounds,
   ask: (call: ProviderCall) => Promise<ProviderAnswer>,
-): Promise<Checked> {
+): Promise<CheckedAnswer> {
   const endsAtMs = performance.now() + (call.limits?.totalMs ?? Number.POSITIVE_INFINITY);
   const first = await ask(call);
   const fault = faultOf(call, first);

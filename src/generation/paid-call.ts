@@ -1,76 +1,91 @@
 import type { Context } from "../auth/viewer.ts";
-import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
-import type { HoldRequest, Journal, RequestStatus, Settlement } from "../ledger/journal/journal.ts";
+import type { HoldRequest, Journal, Settlement } from "../ledger/journal/journal.ts";
+import type { Leases } from "../ledger/journal/leases.ts";
 import type { Admission } from "../limits/service.ts";
-import { type Attempts, streamOf } from "../models/attempts.ts";
+import type { Attempts } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";
-import { costOf, creditsOf, type Tariff } from "../models/prices/price.ts";
-import type { FinishReason, ProviderCall, ProviderEvent, TokenUsage } from "../models/providers/provider.ts";
-import type { Cancelled } from "../tasks/cancellation.ts";
+import type { Tariff } from "../models/prices/price.ts";
+import { estimateUsage, type ProviderCall, type TokenUsage } from "../models/providers/provider.ts";
+import { type AfterSettle, settledRow } from "./after-settle.ts";
 import type { CachedAnswer } from "./cache/service.ts";
-import type { Lifeline } from "./call-cancellation.ts";
-import type { Bounds, Checked } from "./format-repair.ts";
-import { settledRow } from "./settled-row.ts";
-import { writeAnswer } from "./stored-answer.ts";
-import { type Generation, type Told, toGeneration } from "./types.ts";
+import { writeAnswer } from "./cache/stored-answer.ts";
+import { CallCancellation, type CallerSignal } from "./call-cancellation.ts";
+import { type Exit, leaveWhole } from "./exit.ts";
+import type { Bounds, CheckedAnswer } from "./format-repair.ts";
+import {
+  awaitsCount,
+  type CallEnding,
+  chargeOf,
+  type Delivery,
+  endingOf,
+  type SettlementRow,
+  settlementOf,
+} from "./settlement.ts";
+import { type AnswerContent, type Generation, toGeneration } from "./types.ts";
 
-/**
- * A call of a model whose hold is open. It ends in exactly one settlement, by the settlement table: what was
- * delivered is charged at the price that the hold was opened with, and never more than the hold.
- */
 export interface OpenedGeneration {
   context: Context;
   journal: Journal;
+  leases: Leases;
   admission: Admission;
   attempts: Attempts;
   tariff: Tariff;
   hold: HoldRequest;
   createdAt: Date;
-  lifeline: Lifeline;
-  /** Set for a call that may fill the cache: keeps what was told. */
-  keep: ((answer: CachedAnswer) => Promise<void>) | undefined;
-  /** Set for a call with an idempotency key: makes of its answer what is stored. */
+  signal: CallerSignal;
+  exit: Exit;
+  /** Set for a call with an idempotency key: encrypts its answer for storage. */
   seal: ((text: string) => string) | undefined;
-  /** Set for a key that has agreed that what it says is kept; told undefined when nothing was answered. */
-  remember: ((told: Told | undefined) => void) | undefined;
-  onSettled: (call: { model: string; status: string; latencyMs: number }) => void;
+  afterSettle: readonly AfterSettle[];
   onError: (error: unknown) => void;
 }
 
-interface Ending {
-  status: RequestStatus;
-  finishReason: FinishReason;
-  usage: TokenUsage;
-  charge: bigint;
-  errorCode: string | null;
-  timeToFirstTokenMs: number | null;
+/** An answer as a resolver gives it back to be settled; vectors are those of an embedding. */
+export type SettledAnswer = CheckedAnswer & Pick<AnswerContent, "vectors">;
+
+/** How far a stream has come; absent for an answer in one piece, of which nothing is seen before its end. */
+export interface StreamProgress {
+  visibleBytes: number;
+  allBytes: number;
 }
 
-export type StreamEnding = Omit<Ending, "charge">;
+/** What was answered, as the model gave it and as it left to the caller. */
+interface Answered {
+  answer: AnswerContent;
+  left: AnswerContent;
+}
 
-const nothingUsed: TokenUsage = {
-  inputTokens: 0,
-  cachedInputTokens: 0,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  source: "PROVIDER",
-};
+interface Finish {
+  row: SettlementRow;
+  timeToFirstTokenMs?: number | null;
+  /** Undefined when nothing came. */
+  answered?: Answered | undefined;
+}
 
-/** An answer as a resolver gives it back to be settled; vectors are those of an embedding. */
-export type SettledAnswer = Checked & Pick<Told, "vectors">;
-
+/** A call of a model whose hold is open. It ends in exactly one settlement, by the settlement table. */
 export class PaidGeneration implements PaidCall {
+  readonly cancellation: CallCancellation;
   readonly #opened: OpenedGeneration;
   readonly #startedAtMs = performance.now();
+  /** The answer of a call whose caller left while it was made. */
+  #late: Promise<SettledAnswer> | undefined;
 
-  constructor(opened: OpenedGeneration) {
+  /** `progress` tells, of a stream, how far it has come when its caller leaves. */
+  constructor(opened: OpenedGeneration, progress?: StreamProgress) {
     this.#opened = opened;
+    this.cancellation = new CallCancellation(opened.signal, (reason) =>
+      awaitsCount(endingOf(reason), this.deliveryOf(progress)),
+    );
   }
 
   get attempts(): Attempts {
     return this.#opened.attempts;
+  }
+
+  get exit(): Exit {
+    return this.#opened.exit;
   }
 
   /** The model that was asked last: in the end, the one that answered. */
@@ -78,75 +93,17 @@ export class PaidGeneration implements PaidCall {
     return this.attempts.served.model;
   }
 
-  /** What that one was asked. */
+  /** The call as that model was given it. */
   get call(): ProviderCall {
     return this.attempts.served.call;
   }
 
-  async settle(result: unknown): Promise<Generation> {
-    failpoint("after_provider_end");
-    const answer = result as SettledAnswer;
-    const { finishReason, usage, timeToFirstTokenMs = null, text, toolCalls, formatFault, vectors } = answer;
-    const charge = creditsOf(this.#opened.tariff, this.model.price, usage);
-    return this.#end(
-      { status: "COMPLETED", finishReason, usage, charge, errorCode: null, timeToFirstTokenMs },
-      { text, toolCalls, formatFault, vectors, replayed: false },
-    );
-  }
-
-  /** For an answer out of the cache: the hold is its price, and no provider was asked. */
-  settleCached({ told, finishReason }: CachedAnswer): Promise<Generation> {
-    const charge = this.#opened.hold.amount;
-    return this.#end(
-      { status: "COMPLETED", finishReason, usage: nothingUsed, charge, errorCode: null, timeToFirstTokenMs: null },
-      told,
-    );
-  }
-
-  /** Nothing was delivered and the provider was let go in time, so nothing is charged, whoever broke it off. */
-  async fail(error: unknown): Promise<never> {
-    const { cancelled, errorCode, told } = brokenOff(this.signal, error);
-    const ending: Ending = {
-      status: cancelled ? "CANCELLED" : "FAILED",
-      finishReason: cancelled ? "CANCELLED" : "ERROR",
-      usage: nothingUsed,
-      charge: 0n,
-      errorCode,
-      timeToFirstTokenMs: null,
-    };
-    // The caller is told why the call failed even if the hold could not be closed: the sweeper will close it.
-    await this.#end(ending).catch(this.#opened.onError);
-    throw told;
-  }
-
-  /** What a second attempt must stay within. */
+  /** The bounds that a second attempt must stay within. */
   get bounds(): Bounds {
     const { tariff, hold } = this.#opened;
     const { amount, costMax } = hold;
     const { price, repairFormat: repairs } = this.model;
     return { tariff, price, amount, costMax, repairs };
-  }
-
-  /** Aborted when the client leaves or the key is ended: what asks the provider must heed it. */
-  get signal(): Cancelled {
-    return this.#opened.lifeline.signal;
-  }
-
-  cut(reason: unknown): void {
-    this.#opened.lifeline.cut(reason);
-  }
-
-  /** The answer as it is written. */
-  stream(): AsyncIterable<ProviderEvent> {
-    return streamOf(this.attempts, this.signal);
-  }
-
-  /** For a call that ended in another way than `settle` and `fail` know: what was used is charged. */
-  end(ending: StreamEnding, told: Omit<Told, "replayed">): Promise<Generation> {
-    const nothing = ending.status === "FAILED" || ending.usage.outputTokens + ending.usage.inputTokens === 0;
-    const charge =
-      nothing && ending.status !== "COMPLETED" ? 0n : creditsOf(this.#opened.tariff, this.model.price, ending.usage);
-    return this.#end({ charge, ...ending }, { replayed: false, ...told });
   }
 
   get holdKey(): { accountId: string; id: string } {
@@ -157,74 +114,142 @@ export class PaidGeneration implements PaidCall {
     return Math.round(performance.now() - this.#startedAtMs);
   }
 
-  async #end(ending: Ending, told?: Told): Promise<Generation> {
+  /** Waits for an answer in one piece. A caller who leaves is not held up by a provider that is still read. */
+  whileWanted(answer: Promise<SettledAnswer>): Promise<SettledAnswer> {
+    const { caller } = this.cancellation;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#late = answer;
+        reject(caller.reason);
+      };
+      caller.addEventListener("abort", leave);
+      const stay = () => caller.removeEventListener("abort", leave);
+      answer.then(
+        (value) => {
+          stay();
+          resolve(value);
+        },
+        (error: unknown) => {
+          stay();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  settle(result: unknown): Promise<Generation> {
+    failpoint("after_provider_end");
+    const answer = result as SettledAnswer;
+    const { finishReason, usage, timeToFirstTokenMs = null } = answer;
+    const row = settlementOf({ kind: "ANSWERED", finishReason, usage }, this.deliveryOf());
+    return this.finish({ row, timeToFirstTokenMs, answered: this.#leaving(contentOf(answer)) });
+  }
+
+  /** For an answer out of the cache: the hold is its price, and no provider was asked. */
+  settleCached({ answer, finishReason }: CachedAnswer): Promise<Generation> {
+    const row = settlementOf({ kind: "CACHED", finishReason }, this.deliveryOf());
+    return this.finish({ row, answered: this.#leaving(answer) });
+  }
+
+  /** Throws what its caller is told. */
+  async fail(error: unknown): Promise<never> {
+    const { caller } = this.cancellation;
+    const ending: CallEnding = caller.aborted ? endingOf(caller.reason) : { kind: "FAILED", error };
+    const delivery = this.deliveryOf();
+    const row = settlementOf(ending, delivery);
+    if (this.#late && awaitsCount(ending, delivery)) void this.#finishLate(ending, this.#late);
+    // The caller is told why the call failed even if the hold could not be closed: the sweeper will close it.
+    else await this.finish({ row }).catch(this.#opened.onError);
+    throw row.error;
+  }
+
+  /** How far the call has come, for the settlement table. */
+  deliveryOf({ visibleBytes, allBytes }: StreamProgress = nothingYet, reported?: TokenUsage): Delivery {
+    return {
+      asked: this.attempts.isAsked,
+      visible: visibleBytes > 0,
+      delivered: () => estimateUsage(this.call, visibleBytes),
+      produced: () => estimateUsage(this.call, allBytes),
+      reported,
+    };
+  }
+
+  /** In the background, though not past the end of the server: that waits until no lease is kept any more. */
+  async #finishLate(ending: CallEnding, late: Promise<SettledAnswer>): Promise<void> {
+    const { leases, onError } = this.#opened;
+    const letGo = leases.keep(this.holdKey, () => this.cancellation.provider.abort("lost"));
+    const answer = await late.catch(() => undefined);
+    const row = settlementOf(ending, this.deliveryOf(undefined, answer?.usage));
+    await this.finish({ row, answered: answer && this.#leaving(contentOf(answer)) }).catch(onError);
+    letGo();
+  }
+
+  #leaving(answer: AnswerContent): Answered {
+    return { answer, left: leaveWhole(this.exit, answer) };
+  }
+
+  /** Closes the hold by a row of the settlement table, then sees to what follows. */
+  async finish({ row, timeToFirstTokenMs = null, answered }: Finish): Promise<Generation> {
     const { context, journal, admission, hold, createdAt } = this.#opened;
-    if (ending.status === "PARTIAL") this.attempts.brokeOff();
-    const settlement = this.#settlement(ending, told);
-    this.#opened.lifeline.release();
-    admission.settle(ending.usage.inputTokens + ending.usage.outputTokens);
+    if (row.status === "PARTIAL") this.attempts.brokeOff();
+    const settlement = this.#settlement(row, timeToFirstTokenMs, answered?.answer);
+    this.cancellation.release();
+    admission.settle(row.usage.inputTokens + row.usage.outputTokens);
     const result = await journal.settle(settlement);
     const { closed } = result;
-    const row = settledRow(hold, { settled: settlement, result, createdAt });
-    this.#opened.onSettled(row);
-    const generation = toGeneration(row, told);
+    const settled = settledRow(hold, { settled: settlement, result, createdAt });
+    const generation = toGeneration(settled, answered?.left);
     const { reserved, credits: charged, balance } = generation.charge;
-    if (closed && ending.status !== "FAILED") context.credits = { reserved, charged, balance };
-    if (closed) this.#opened.remember?.(told);
-    if (told?.cached) context.cached = true;
-    else if (closed && told && ending.status === "COMPLETED") await this.#keep(ending, told);
+    if (closed && row.status !== "FAILED") context.credits = { reserved, charged, balance };
+    if (answered?.answer.cached) context.cached = true;
+    const { isFirst } = this.attempts;
+    const after = { row: settled, hold, closed, answer: answered?.answer, left: answered?.left, isFirst };
+    for (const follow of this.#opened.afterSettle) {
+      try {
+        await follow(after);
+      } catch (error) {
+        this.#opened.onError(error);
+      }
+    }
     return generation;
   }
 
-  /** The call is settled: that its answer is not kept takes nothing from it. */
-  async #keep({ finishReason, usage: { inputTokens, outputTokens } }: Ending, told: Told): Promise<void> {
-    const { keep, onError, attempts } = this.#opened;
-    // What another model answered in its place is no answer of the one that will be asked again.
-    if (!attempts.isFirst) return;
-    await keep?.({ told, finishReason, inputTokens, outputTokens }).catch(onError);
-  }
-
-  #settlement(ending: Ending, told: Told | undefined): Settlement {
-    const { seal, hold, attempts } = this.#opened;
-    const { usage, charge, status } = ending;
+  #settlement(row: SettlementRow, timeToFirstTokenMs: number | null, answer: AnswerContent | undefined): Settlement {
+    const { seal, hold, attempts, tariff } = this.#opened;
+    const { usage, status } = row;
     const { name, provider, price } = this.model;
+    const { charge, costNanoUsd } = chargeOf(row, { tariff, price, reserved: hold.amount });
     return {
       accountId: hold.accountId,
       walletId: hold.walletId,
       holdId: hold.id,
       status,
-      finishReason: ending.finishReason,
+      finishReason: row.finishReason,
       usageSource: usage.source,
       inputTokens: usage.inputTokens,
       cachedInputTokens: usage.cachedInputTokens,
       outputTokens: usage.outputTokens,
       reasoningTokens: usage.reasoningTokens,
       charge,
-      costNanoUsd: costOf(price, usage),
+      costNanoUsd,
       latencyMs: this.elapsedMs(),
-      timeToFirstTokenMs: ending.timeToFirstTokenMs,
-      errorCode: ending.errorCode,
+      timeToFirstTokenMs,
+      errorCode: row.errorCode,
       servedModel: name,
       servedProvider: provider,
       servedPriceId: price.id,
       failedTries: attempts.failures.length > 0 ? attempts.failures : undefined,
       idempotent: seal !== undefined,
-      // An idempotency key pays once: what broke off and was charged is the answer. What cost nothing may be tried again.
-      answer: seal && told && (status === "COMPLETED" || charge > 0n) ? seal(writeAnswer(told)) : null,
-      cached: told?.cached ?? false,
+      // What was answered and charged is the answer of its idempotency key, also when it broke off. Of a call that cost
+      // nothing or brought nothing, the key is free for another try.
+      answer: seal && answer && (status === "COMPLETED" || charge > 0n) ? seal(writeAnswer(answer)) : null,
+      cached: answer?.cached ?? false,
     };
   }
 }
 
-/** Who broke a call off, as the ledger has it, and what its caller is told. */
-function brokenOff({ aborted, reason }: Cancelled, error: unknown) {
-  if (!aborted) {
-    return { cancelled: false, errorCode: error instanceof AppError ? error.code : "INTERNAL", told: error };
-  }
-  if (reason instanceof AppError) {
-    // That the server stops is nobody's wish.
-    return { cancelled: reason.code !== "UNAVAILABLE", errorCode: reason.code, told: reason };
-  }
-  const message = "The client left before the answer.";
-  return { cancelled: true, errorCode: null, told: new AppError("UNAVAILABLE", { message, cause: error }) };
+const nothingYet: StreamProgress = { visibleBytes: 0, allBytes: 0 };
+
+function contentOf({ text, toolCalls, formatFault, vectors }: SettledAnswer): AnswerContent {
+  return { text, toolCalls, formatFault, vectors, replayed: false };
 }

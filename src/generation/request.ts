@@ -8,19 +8,19 @@ import type { ChatMessage, ProviderCall } from "../models/providers/provider.ts"
 import type { GenerateInput } from "./inputs/generate.ts";
 import type { MessageInput, MessageRole } from "./inputs/messages.ts";
 
-/** What a caller asked for, checked: nothing after this looks at the input again. */
-export interface Order {
+/** The input of a call, checked: nothing after this reads the input again. */
+export interface GenerationRequest {
   model: string;
   call: Omit<ProviderCall, "model" | "maxOutputTokens">;
   maxOutputTokens: number | undefined;
-  /** Of the vectors that are asked for. */
+  /** The length of each vector, for `embed`. */
   dimensions?: number | undefined;
-  /** Whether an answer without its format may be asked for once more: not one that was delivered as it came. */
+  /** Whether an answer without its format may be repaired: not one of a stream, which was delivered already. */
   repairable: boolean;
   tags: string[];
   endUser: string | null;
   idempotencyKey: string | undefined;
-  /** How old an answer out of the cache may be; undefined leaves it to the key. */
+  /** The greatest age of an answer from the cache; undefined takes the key's setting. */
   cacheSeconds: number | undefined;
   /** A quote whose price is to hold. */
   quoteId: string | undefined;
@@ -32,7 +32,7 @@ const roles = { SYSTEM: "system", USER: "user", ASSISTANT: "assistant", TOOL: "t
 >;
 
 /** @throws BAD_USER_INPUT or INPUT_TOO_LARGE */
-export function readOrder(input: GenerateInput, inputBytesMax: number): Order {
+export function readGenerationRequest(input: GenerateInput, inputBytesMax: number): GenerationRequest {
   const { model, prompt, system, temperature, topP, stop, seed, tags, endUser } = input;
   checkSampling(input);
   checkLabels({ tags: tags ?? [], endUser: endUser ?? null });

@@ -3,57 +3,58 @@ import { AppError } from "../errors.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { BudgetDraw, BudgetRefusal, HoldDecision, HoldRequest, Journal } from "../ledger/journal/journal.ts";
 import { affordableOutput, creditsOf, type Tariff } from "../models/prices/price.ts";
-import { type Bids, mostOf, withOutput, withoutRepairs } from "./candidates.ts";
-import type { Order } from "./request.ts";
+import { type ModelCandidates, mostOf, withOutput, withoutRepairs } from "./candidates.ts";
+import type { GenerationRequest } from "./request.ts";
 
-/** What a call may cost at most, and the hold that stands for it. */
+/** A call that is about to reserve the most that it can cost. */
 export interface Reservation {
   /** Also the id of the generation. */
   holdId: string;
   context: Context;
   key: KeyViewer;
-  order: Order;
-  /** The name that the ledger has for what was asked for. */
+  request: GenerationRequest;
+  /** The name under which the ledger counts the requested model. */
   name: string;
-  bids: Bids;
+  candidates: ModelCandidates;
   tariff: Tariff;
   leaseSeconds: number;
   streams: boolean;
-  /** The call would have been refused for a budget of its key, which only counts. */
+  /** Called when a budget that only counts would have refused the call. */
   onShadow: () => void;
 }
 
 export interface Reserved {
   hold: HoldRequest;
   /** Each with as many output tokens as the hold pays for. */
-  bids: Bids;
+  candidates: ModelCandidates;
   createdAt: Date;
 }
 
-/** How often a reservation is cut to a balance that other calls are drawing on at the same time. */
+/** How often a reservation is cut to a balance that other calls draw on at the same time. */
 const triesMax = 3;
 
 /**
- * Reserves the most that the call can cost whoever answers it. A wallet or budget that does not have that pays for the
- * call without a repair of its format, and a wallet for fewer output tokens and without fallbacks that are out of reach.
- * @throws OUT_OF_CREDITS or BUDGET_EXCEEDED, naming what refused, or IDEMPOTENCY_IN_PROGRESS when a twin took over
+ * Reserves the most that the call can cost, whichever of its models answers. When wallet or budgets do not cover that,
+ * the call gives up the repair of its format. When the wallet still does not, the call gets fewer output tokens and
+ * loses the fallbacks that it cannot pay for.
+ * @throws OUT_OF_CREDITS, BUDGET_EXCEEDED, or IDEMPOTENCY_IN_PROGRESS when a twin took over
  */
-export async function reserve(journal: Journal, request: Reservation): Promise<Reserved> {
-  const { tariff, key } = request;
-  let { bids } = request;
+export async function reserve(journal: Journal, reservation: Reservation): Promise<Reserved> {
+  const { tariff, key } = reservation;
+  let { candidates } = reservation;
   for (let tries = 1; ; tries++) {
-    const { hold, decision } = await decide(journal, request, mostOf(bids, tariff));
-    if (decision.granted) return { hold, bids, createdAt: decision.createdAt };
-    if (bids.some(({ most }) => most.repairs) && !decision.superseded) {
-      bids = withoutRepairs(bids);
+    const { hold, decision } = await decide(journal, reservation, mostOf(candidates, tariff));
+    if (decision.granted) return { hold, candidates, createdAt: decision.createdAt };
+    if (candidates.some(({ most }) => most.repairs) && !decision.superseded) {
+      candidates = withoutRepairs(candidates);
       tries = 0;
       continue;
     }
     const refused = refusal(decision, key);
     if (refused) throw refused;
-    const cut = cutTo(decision.available, bids, tariff);
-    if (!cut || tries === triesMax) throw outOfCredits(leastOf(bids, tariff), decision);
-    bids = cut;
+    const cut = cutTo(decision.available, candidates, tariff);
+    if (!cut || tries === triesMax) throw outOfCredits(leastOf(candidates, tariff), decision);
+    candidates = cut;
   }
 }
 
@@ -61,26 +62,26 @@ export async function reserve(journal: Journal, request: Reservation): Promise<R
  * Reserves what an answer out of the cache costs, for which no provider is paid.
  * @throws as `reserve` does
  */
-export async function reserveExactly(journal: Journal, request: Reservation, credits: bigint): Promise<Reserved> {
-  const { hold, decision } = await decide(journal, request, { credits, costNanoUsd: 0n });
-  if (decision.granted) return { hold, bids: request.bids, createdAt: decision.createdAt };
-  throw refusal(decision, request.key) ?? outOfCredits(credits, decision);
+export async function reserveExactly(journal: Journal, reservation: Reservation, credits: bigint): Promise<Reserved> {
+  const { hold, decision } = await decide(journal, reservation, { credits, costNanoUsd: 0n });
+  if (decision.granted) return { hold, candidates: reservation.candidates, createdAt: decision.createdAt };
+  throw refusal(decision, reservation.key) ?? outOfCredits(credits, decision);
 }
 
 type Most = ReturnType<typeof mostOf>;
 
-/** What the ledger says; the own budgets of a key whose limits only count go on counting, and refuse nothing. */
-async function decide(journal: Journal, request: Reservation, most: Most) {
-  const { key } = request;
-  const hold = holdOf(request, most);
+/** The ledger's decision. The own budgets of a key in shadow mode go on counting and refuse nothing. */
+async function decide(journal: Journal, reservation: Reservation, most: Most) {
+  const { key } = reservation;
+  const hold = holdOf(reservation, most);
   const decision = await journal.reserve(hold);
   if (key.limitMode === "ENFORCE" || decision.refusedBy?.scopeId !== key.apiKeyId) return { hold, decision };
-  request.onShadow();
-  const unlimited = holdOf({ ...request, key: { ...key, budgets: key.budgets.map(lifted) } }, most);
+  reservation.onShadow();
+  const unlimited = holdOf({ ...reservation, key: { ...key, budgets: key.budgets.map(lifted) } }, most);
   return { hold: unlimited, decision: await journal.reserve(unlimited) };
 }
 
-/** What all keys of an account may cost is not for one of them to try out. */
+/** Only the key's own budgets: those of the account stay in force. */
 function lifted(budget: Budget): Budget {
   return budget.scope === "KEY" ? { ...budget, limit: noLimit } : budget;
 }
@@ -93,21 +94,22 @@ function refusal({ superseded, refusedBy }: HoldDecision, key: KeyViewer): AppEr
   return refusedBy && budgetExceeded(refusedBy, key.budgets);
 }
 
-/** Undefined when what was asked for is out of reach, or when nothing could be cut. */
-function cutTo(available: bigint, bids: Bids, tariff: Tariff): Bids | undefined {
-  const [first, ...others] = bids.map((bid) => {
-    const { inputTokens, outputTokens: wanted } = bid.most;
-    const outputTokens = affordableOutput(tariff, bid.model.price, { inputTokens, wanted, available });
-    return outputTokens === undefined ? undefined : withOutput(bid, outputTokens);
+/** Undefined when the wallet does not pay for the requested model at all, or when nothing could be cut. */
+function cutTo(available: bigint, candidates: ModelCandidates, tariff: Tariff): ModelCandidates | undefined {
+  const [first, ...others] = candidates.map((candidate) => {
+    const { inputTokens, outputTokens: wanted } = candidate.most;
+    const outputTokens = affordableOutput(tariff, candidate.model.price, { inputTokens, wanted, available });
+    return outputTokens === undefined ? undefined : withOutput(candidate, outputTokens);
   });
-  const cut: Bids | undefined = first && [first, ...others.filter((bid) => bid !== undefined)];
+  const cut: ModelCandidates | undefined = first && [first, ...others.filter((candidate) => candidate !== undefined)];
   const same =
-    cut?.length === bids.length && cut.every(({ most }, i) => most.outputTokens === bids[i]?.most.outputTokens);
+    cut?.length === candidates.length &&
+    cut.every(({ most }, i) => most.outputTokens === candidates[i]?.most.outputTokens);
   return same ? undefined : cut;
 }
 
-/** What the wallet should have had, at the least. */
-function leastOf([first, ...others]: Bids, tariff: Tariff): bigint {
+/** The least that the wallet must have, in micro-credits. */
+function leastOf([first, ...others]: ModelCandidates, tariff: Tariff): bigint {
   const outputTokens = Math.min(first.most.outputTokens, 1);
   const least = creditsOf(tariff, first.model.price, { ...first.most, outputTokens });
   const { credits } = mostOf([first, ...others], tariff);
@@ -115,10 +117,10 @@ function leastOf([first, ...others]: Bids, tariff: Tariff): bigint {
 }
 
 function holdOf(
-  { holdId, context, key, order, name, bids, leaseSeconds }: Reservation,
+  { holdId, context, key, request, name, candidates, leaseSeconds }: Reservation,
   { credits: amount, costNanoUsd: costMax }: Most,
 ): HoldRequest {
-  const { model } = bids[0];
+  const { model } = candidates[0];
   const budgets: BudgetDraw[] = key.budgets.map(({ scopeId, unit, period, limit }) => ({
     scopeId,
     unit,
@@ -128,7 +130,7 @@ function holdOf(
   }));
   return {
     id: holdId,
-    idempotent: order.idempotencyKey !== undefined,
+    idempotent: request.idempotencyKey !== undefined,
     accountId: key.accountId,
     walletId: key.walletId,
     apiKeyId: key.apiKeyId,
@@ -138,8 +140,8 @@ function holdOf(
     model: name,
     provider: model.provider,
     priceId: model.price.id,
-    endUser: order.endUser,
-    tags: order.tags,
+    endUser: request.endUser,
+    tags: request.tags,
     httpRequestId: context.requestId,
     leaseSeconds,
   };

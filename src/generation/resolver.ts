@@ -5,9 +5,8 @@ import type { PaidContext } from "../graphql/directives/cost.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import type { KeysService } from "../keys/service.ts";
 import { ApiKey, toApiKey } from "../keys/types.ts";
-import type { Checked } from "./format-repair.ts";
 import { GenerateInput, GenerationFilter, toSearch } from "./inputs/generate.ts";
-import type { PaidGeneration } from "./paid-call.ts";
+import type { PaidGeneration, SettledAnswer } from "./paid-call.ts";
 import type { GenerationSearches } from "./search.ts";
 import type { GenerationService } from "./service.ts";
 import { Generation, GenerationConnection, toGeneration } from "./types.ts";
@@ -28,21 +27,24 @@ export class GenerationResolver {
   @Directive('@scope(requires: "generate")')
   @Directive("@rateLimit(limit: 600, duration: 60)")
   @Directive('@cost(base: "1", metered: true)')
-  @Mutation(() => Generation, { description: "Calls a model. Credits are reserved before and settled after." })
+  @Mutation(() => Generation, {
+    description:
+      "Calls a model. Credits are reserved before and settled after. A client that leaves after the provider was asked pays for the input and all that the model wrote. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND, MODEL_UNPRICED, MODEL_NOT_ALLOWED, RATE_LIMITED, OUT_OF_CREDITS, BUDGET_EXCEEDED, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_PROGRESS, PROVIDER_FAILED, PROVIDER_TIMEOUT or UNAVAILABLE.",
+  })
   generate(
-    @Arg("input", () => GenerateInput, { description: "The request." }) _input: GenerateInput,
+    @Arg("input", () => GenerateInput, { description: "The call." }) _input: GenerateInput,
     @Ctx() { paidCall }: PaidContext<Context, PaidGeneration>,
-  ): Promise<Checked> {
+  ): Promise<SettledAnswer> {
     return this.#generation.ask(paidCall);
   }
 
   @Directive('@scope(requires: "usage:read")')
   @Query(() => GenerationConnection, {
     description:
-      "Calls, newest first. A key sees its own, a MEMBER those of one account. Fails with BAD_USER_INPUT, or NOT_FOUND for ids that are none; with UNAVAILABLE for what takes too long to look for.",
+      "Calls, newest first. A key sees its own, a MEMBER those of one account, other users those of all accounts. Fails with BAD_USER_INPUT, with NOT_FOUND for malformed ids, and with UNAVAILABLE when the search takes too long.",
   })
   async generations(
-    @Arg("filter", () => GenerationFilter, { nullable: true, description: "Which calls to list; all when absent." })
+    @Arg("filter", () => GenerationFilter, { nullable: true, description: "All that the caller may see when absent." })
     filter: GenerationFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,

@@ -8,8 +8,8 @@ import { checkSpan } from "../usage/question/checks.ts";
 import { type GenerationRow, type GenerationSearch, listGenerations } from "./store.ts";
 
 /**
- * The search of single calls. It reads as reports do, on connections that give up what takes too long, because what no
- * index holds is looked for row by row.
+ * Searches for single calls. They run on the connections of reports, which have a timeout, because filters without an
+ * index read row by row.
  */
 export class GenerationSearches {
   readonly #db: Database;
@@ -26,18 +26,18 @@ export class GenerationSearches {
     if (!bound) return { rows: [], hasNextPage: false };
     const { orm } = this.#db;
     const rows = await listGenerations(orm, bound, page);
-    // After the look, because what it looked for may have been dropped meanwhile.
+    // After the search, because its months may have been dropped meanwhile.
     refuseDropped(earliestOf(bound), await earliestKept(orm), startLater);
     return cutPage(rows, page.limit);
   }
 }
 
-/** The first instant that a search insists on; whoever names none takes what there is. */
+/** The first instant that a search requires; a search without one takes the calls that are still there. */
 function earliestOf({ from, to }: GenerationSearch): Date | undefined {
   return from ?? (to && new Date(to.getTime() - 1));
 }
 
-/** A search narrowed to what the caller sees; undefined when it names what is somebody else's, and so finds nothing. */
+/** A search narrowed to the caller's account or key; undefined when it names another's, and so finds nothing. */
 export function boundSearch<S extends { accountId?: string | undefined; apiKeyId?: string | undefined }>(
   viewer: Viewer,
   search: S,

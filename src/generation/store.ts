@@ -57,17 +57,17 @@ export async function listGenerations(
     .limit(page.limit + 1);
 }
 
-export interface Standing {
+export interface Funds {
   /** In micro-credits: what the wallet has left for new calls. */
   available: bigint;
   /** What the budgets of this day and month have spent and hold, in their own units. */
   windows: { scopeId: string; unit: "USD" | "CREDITS"; period: "DAY" | "MONTH"; taken: bigint }[];
 }
 
-export async function standingOf(
+export async function fundsOf(
   tx: Executor,
   { accountId, walletId, apiKeyId }: { accountId: string; walletId: string; apiKeyId: string },
-): Promise<Standing> {
+): Promise<Funds> {
   const [wallet] = await tx
     .select({ balance: wallets.balance, held: wallets.held })
     .from(wallets)

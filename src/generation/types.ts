@@ -5,10 +5,10 @@ import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import { GenerationStatus } from "../ledger/types.ts";
-import { ToolCall } from "./inputs/messages.ts";
+import { RequestedTool } from "./inputs/messages.ts";
 import type { GenerationRow } from "./store.ts";
 
-export enum FinishReason {
+export enum GenerationFinishReason {
   STOP = "STOP",
   LENGTH = "LENGTH",
   CONTENT_FILTER = "CONTENT_FILTER",
@@ -17,16 +17,16 @@ export enum FinishReason {
   CANCELLED = "CANCELLED",
   OTHER = "OTHER",
 }
-registerEnumType(FinishReason, {
+registerEnumType(GenerationFinishReason, {
   name: "FinishReason",
   description: "Why the model stopped.",
   valuesConfig: {
-    STOP: { description: "It was done, or met a stop text." },
+    STOP: { description: "It was done, or wrote a stop text." },
     LENGTH: { description: "It reached the limit of output tokens." },
     CONTENT_FILTER: { description: "The provider withheld the rest." },
-    TOOL_CALLS: { description: "It asks for a tool." },
+    TOOL_CALLS: { description: "It calls a tool." },
     ERROR: { description: "The provider failed." },
-    CANCELLED: { description: "The caller left." },
+    CANCELLED: { description: "The client left, or its key was ended." },
     OTHER: { description: "The provider gave no known reason." },
   },
 });
@@ -37,35 +37,35 @@ export enum UsageSource {
 }
 registerEnumType(UsageSource, {
   name: "UsageSource",
-  description: "Who counted the tokens.",
+  description: "The source of a token count.",
   valuesConfig: {
-    PROVIDER: { description: "The provider, plausibly." },
-    ESTIMATED: { description: "Tollgate, because the provider's count was missing or impossible." },
+    PROVIDER: { description: "The provider, whose count is plausible; also when nothing was used." },
+    ESTIMATED: { description: "Tollgate's estimate, because the provider's count was missing or impossible." },
   },
 });
 
-@ObjectType({ description: "Tokens of one call.", simpleResolvers: true })
-export class TokenUsage {
-  @Field(() => Int, { description: "Read by the model." })
+@ObjectType("TokenUsage", { description: "Tokens of one call.", simpleResolvers: true })
+export class GenerationUsage {
+  @Field(() => Int, { description: "Tokens that the model read." })
   inputTokens!: number;
 
-  @Field(() => Int, { description: "Of those, in the provider's cache." })
+  @Field(() => Int, { description: "Of the input tokens, those in the provider's cache." })
   cachedInputTokens!: number;
 
-  @Field(() => Int, { description: "Written by the model." })
+  @Field(() => Int, { description: "Tokens that the model wrote." })
   outputTokens!: number;
 
-  @Field(() => Int, { description: "Of those, not in the text." })
+  @Field(() => Int, { description: "Of the output tokens, those that are not in the text." })
   reasoningTokens!: number;
 
   @Field(() => Int, { description: "Input and output together." })
   totalTokens!: number;
 
-  @Field(() => UsageSource, { description: "Who counted." })
+  @Field(() => UsageSource, { description: "The source of the counts." })
   source!: `${UsageSource}`;
 }
 
-@ObjectType({ description: "What one call cost.", simpleResolvers: true })
+@ObjectType({ description: "The price of one call.", simpleResolvers: true })
 export class Charge {
   @Field(() => GraphQLDecimal, { description: "Credits taken from the wallet; never more than `reserved`." })
   credits!: string;
@@ -76,31 +76,34 @@ export class Charge {
   @Field(() => GraphQLDecimal, { description: "Credits in the wallet after this call." })
   balance!: string;
 
-  @Field(() => GraphQLDecimal, { description: "What the provider takes for the call, in USD." })
+  @Field(() => GraphQLDecimal, { description: "The provider's price of the call, in USD." })
   costUsd!: string;
 }
 
-@ObjectType({
+@ObjectType("FailedTry", {
   description: "A failed attempt, or a model skipped because its circuit breaker was open.",
   simpleResolvers: true,
 })
-export class FailedTry {
+export class GenerationFailedTry {
   @Field(() => String, { description: "The name of the model." })
   model!: string;
 
-  @Field(() => String, { description: "Who runs it." })
+  @Field(() => String, { description: "The provider that runs the model." })
   provider!: string;
 
   @Field(() => String, {
-    description: "PROVIDER_FAILED or PROVIDER_TIMEOUT; UNAVAILABLE when it was passed over.",
+    description: "PROVIDER_FAILED or PROVIDER_TIMEOUT; UNAVAILABLE when its circuit breaker was open.",
   })
   errorCode!: string;
 
-  @Field(() => Int, { nullable: true, description: "The HTTP status with which the provider refused, if it did." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The HTTP status of the provider's refusal; null when there was none.",
+  })
   upstreamStatus!: number | null;
 }
 
-@ObjectType({ description: "A call of a model and what came of it.", simpleResolvers: true })
+@ObjectType({ description: "A call of a model, its answer and its price.", simpleResolvers: true })
 export class Generation {
   @Field(() => ID, { description: "`gen_…`" })
   id!: string;
@@ -118,21 +121,24 @@ export class Generation {
   })
   servedModel!: string;
 
-  @Field(() => String, { description: "Who ran it." })
+  @Field(() => String, { description: "The provider that ran the model: `echo`, `ollama` or the name of a service." })
   provider!: string;
 
-  @Field(() => [FailedTry], { description: "What went wrong before or instead of an answer, try by try." })
-  failedTries!: FailedTry[];
+  @Field(() => [GenerationFailedTry], {
+    description: "Failed attempts before or instead of an answer, in their order.",
+  })
+  failedTries!: GenerationFailedTry[];
 
   @Field(() => String, {
-    description: "What the model wrote. Answers are not stored, so it is empty in `generations`.",
+    description: "The model's answer. Answers are not stored, so it is empty in `generations`.",
   })
   text!: string;
 
-  @Field(() => [ToolCall], {
-    description: "The tools that the model asks for, with the finish reason TOOL_CALLS. Not stored, as `text` is not.",
+  @Field(() => [RequestedTool], {
+    description:
+      "The tools that the model calls, with the finish reason TOOL_CALLS. Not stored, so empty in `generations`.",
   })
-  toolCalls!: ToolCall[];
+  toolCalls!: RequestedTool[];
 
   @Field(() => String, {
     nullable: true,
@@ -141,13 +147,13 @@ export class Generation {
   })
   formatFault!: string | null;
 
-  @Field(() => FinishReason, { description: "Why the model stopped." })
-  finishReason!: `${FinishReason}`;
+  @Field(() => GenerationFinishReason, { description: "Why the model stopped." })
+  finishReason!: `${GenerationFinishReason}`;
 
-  @Field(() => TokenUsage, { description: "The tokens." })
-  usage!: TokenUsage;
+  @Field(() => GenerationUsage, { description: "The tokens of the call." })
+  usage!: GenerationUsage;
 
-  @Field(() => Charge, { description: "The price." })
+  @Field(() => Charge, { description: "The price of the call." })
   charge!: Charge;
 
   @Field(() => Int, { description: "From the reservation to the provider's last byte, in milliseconds." })
@@ -164,7 +170,10 @@ export class Generation {
   })
   cached!: boolean;
 
-  @Field(() => String, { nullable: true, description: "Why it failed, as a code of the error catalogue." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Why the call failed or was cancelled, as a code of the error catalogue; null otherwise.",
+  })
   errorCode!: string | null;
 
   @Field(() => [String], { description: "As given with the call." })
@@ -182,11 +191,11 @@ export class Generation {
 
 export const GenerationConnection = connectionOf(Generation, "Generation");
 
-export interface Told {
+export interface AnswerContent {
   text: string;
-  toolCalls?: ToolCall[] | undefined;
+  toolCalls?: RequestedTool[] | undefined;
   formatFault?: string | undefined;
-  /** Of an embedding. */
+  /** For an embedding. */
   vectors?: number[][] | undefined;
   replayed: boolean;
   /** Out of the cache. */
@@ -195,7 +204,7 @@ export interface Told {
 
 export function toGeneration(
   row: GenerationRow,
-  { text, toolCalls = [], formatFault = "", replayed }: Told = { text: "", replayed: false },
+  { text, toolCalls = [], formatFault = "", replayed }: AnswerContent = { text: "", replayed: false },
 ): Generation {
   const { inputTokens, cachedInputTokens, outputTokens, reasoningTokens } = row;
   return {

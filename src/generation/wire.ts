@@ -17,20 +17,20 @@ import { GenerationSearches } from "./search.ts";
 import { type GenerationOptions, GenerationService, generateCost, tariffOf } from "./service.ts";
 import { GenerationStreamResolver } from "./stream/resolver.ts";
 
-/** Seconds a hold outlives its last sign of life, beyond the longest that a provider may take. */
+/** Seconds that a hold outlives the longest that its providers may take. */
 const leaseGraceSeconds = 30;
-/** A stream's hold lives on signs of life alone, so what a dead process had reserved for it is soon free again. */
+/** A stream renews its lease while it runs, so a hold of a process that died is soon free again. */
 const streamLeaseSeconds = 45;
 const renewEveryMs = 10_000;
 
 interface SpineOptions extends Omit<GenerationOptions, "leaseGraceSeconds" | "leases" | "quotes"> {
-  /** Where calls are searched for: never in the way of those that run. */
+  /** For searches, which must not slow down running calls. */
   reports: Database;
   keys: KeysService;
   sealer: Sealer;
 }
 
-/** Puts the feature together: its resolvers, who meters its paid fields, and what must come to rest before an end. */
+/** Puts the feature together: its resolvers, the meters of its paid fields, and what must come to rest at shutdown. */
 export function openSpine({ reports, keys, sealer, ...options }: SpineOptions) {
   const { db, catalogue, inputBytesMax, onError } = options;
   const leases = new Leases(db, { leaseSeconds: streamLeaseSeconds, everyMs: renewEveryMs, onError });
@@ -39,8 +39,9 @@ export function openSpine({ reports, keys, sealer, ...options }: SpineOptions) {
   const embedding = new EmbeddingMeter(generation, inputBytesMax);
   const feed = new GenerationFeed(db, onError);
   const meters: Meters<Context> = {
-    calls: { generate: generation, embed: embedding },
-    streams: { generateStream: generation },
+    generate: generation.meter(false),
+    generateStream: generation.meter(true),
+    embed: embedding,
   };
   const resolvers = [
     new GenerationResolver(generation, new GenerationSearches(reports), keys),

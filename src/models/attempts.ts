@@ -2,7 +2,7 @@ import type { FailedTry } from "../db/tables/partitioned/requests.ts";
 import { AppError } from "../errors.ts";
 import { type Cancelled, pause } from "../tasks/cancellation.ts";
 import type { CallableModel } from "./catalogue.ts";
-import type { ProviderCall, ProviderEvent } from "./providers/provider.ts";
+import type { OnHidden, ProviderCall, ProviderEvent } from "./providers/provider.ts";
 
 /**
  * One call and the models that may answer it, all under one hold. They are tried in order, each with the retries of its
@@ -28,6 +28,8 @@ export class Attempts<C extends Timed = ProviderCall> {
   /** The candidate that was tried last: in the end, the one that answered. */
   served: Candidate<C>;
   readonly failures: FailedTry[] = [];
+  /** Whether a provider was asked and has not failed: its output then has a price, even if the caller is gone. */
+  isAsked = false;
   readonly #candidates: readonly [Candidate<C>, ...Candidate<C>[]];
 
   constructor(candidates: readonly [Candidate<C>, ...Candidate<C>[]]) {
@@ -71,10 +73,13 @@ export class Attempts<C extends Timed = ProviderCall> {
     for (let tries = 0; ; tries++) {
       this.served = tries === 0 ? candidate : { model: candidate.model, call: endingBy(candidate.call, endsAtMs) };
       try {
+        signal.throwIfAborted();
+        this.isAsked = true;
         const value = await ask(this.served);
         breaker.succeeded();
         return { value };
       } catch (error) {
+        if (isProviders(error) && !isLeftUncounted(error, signal)) this.isAsked = false;
         this.#judge(candidate, error, signal);
         this.#failed(candidate, error);
         const pauseMs = tries < retries ? pauseBefore(error, tries) : undefined;
@@ -107,18 +112,37 @@ export class Attempts<C extends Timed = ProviderCall> {
   }
 }
 
+interface StreamSignals {
+  /** Once it is aborted, no other candidate is tried. */
+  caller: Cancelled;
+  /** Once it is aborted, the request to the provider is aborted. */
+  provider: Cancelled;
+}
+
+/** Callbacks for progress that makes no events. */
+interface StreamObserver {
+  /** A model is asked. */
+  onAsked(): void;
+  onHidden: OnHidden;
+}
+
 /** The events of the first candidate that starts to answer. After the first event they come directly from it. */
-export function streamOf(attempts: Attempts, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
+export function streamOf(
+  attempts: Attempts,
+  { caller, provider }: StreamSignals,
+  { onAsked, onHidden }: StreamObserver,
+): AsyncIterableIterator<ProviderEvent> {
   let events: AsyncIterator<ProviderEvent> | undefined;
   const begin = ({ model, call }: Candidate) => {
-    const asked = model.runner.stream(call, signal)[Symbol.asyncIterator]();
+    onAsked();
+    const asked = model.runner.stream(call, provider, onHidden)[Symbol.asyncIterator]();
     return asked.next().then((first) => {
       events = asked;
       return first;
     });
   };
   return {
-    next: () => (events ? events.next() : attempts.run(begin, signal)),
+    next: () => (events ? events.next() : attempts.run(begin, caller)),
     return: async () => (await events?.return?.()) ?? { done: true, value: undefined },
     [Symbol.asyncIterator]() {
       return this;
@@ -128,6 +152,11 @@ export function streamOf(attempts: Attempts, signal: Cancelled): AsyncIterableIt
 
 function isProviders(error: unknown): error is AppError {
   return error instanceof AppError && (error.code === "PROVIDER_FAILED" || error.code === "PROVIDER_TIMEOUT");
+}
+
+/** The provider took too long after the caller had left: how much it did is not known. */
+function isLeftUncounted({ code }: AppError, caller: Cancelled): boolean {
+  return caller.aborted && code === "PROVIDER_TIMEOUT";
 }
 
 /** Undefined when a retry would not help, or not soon enough. */

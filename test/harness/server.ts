@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject } from "vitest";
-import { type App, createApp } from "../../src/app.ts";
+import { type App, createApp, type Overrides } from "../../src/app.ts";
 import { loadConfig } from "../../src/config/environment.ts";
 import { createLogger } from "../../src/log.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
@@ -56,12 +56,14 @@ export class TestServer {
   readonly statements: string[] = [];
   readonly logLines: string[] = [];
   readonly #env: Record<string, string>;
+  readonly #overrides: Overrides;
   readonly #staff = new Map<string, Promise<Person>>();
   #app: App | undefined;
   #dataDir = "";
 
-  constructor(env: Record<string, string> = {}) {
+  constructor(env: Record<string, string> = {}, overrides: Overrides = {}) {
     this.#env = env;
+    this.#overrides = overrides;
   }
 
   async start(): Promise<void> {
@@ -71,7 +73,10 @@ export class TestServer {
     const config = loadConfig(env);
     const destination = { write: (line: string) => void this.logLines.push(line) };
     const log = createLogger({ level: config.logLevel, production: true, destination });
-    this.#app = await createApp(config, log, { onStatement: (text) => this.statements.push(text) });
+    this.#app = await createApp(config, log, {
+      onStatement: (text) => this.statements.push(text),
+      ...this.#overrides,
+    });
     this.url = (await this.#app.listen()).address;
     const refresh = "mutation ($token: String!) { refreshSession(refreshToken: $token) { accessToken } }";
     const { refreshSession } = await this.ok(refresh, { token: inject("ownerRefreshToken") }, {});
@@ -195,8 +200,8 @@ export class TestServer {
 }
 
 /** Starts a server before the tests of a file and stops it after them. */
-export function useServer(env: Record<string, string> = {}): TestServer {
-  const server = new TestServer(env);
+export function useServer(env: Record<string, string> = {}, overrides: Overrides = {}): TestServer {
+  const server = new TestServer(env, overrides);
   beforeAll(() => server.start());
   afterAll(() => server.stop());
   return server;

@@ -12,7 +12,7 @@ const [held, cloud] = [await startHeldStandin(), await startOpenAiStandin()];
 afterAll(() => Promise.all([held.close(), cloud.close()]));
 const server = useServer({ OPENAI_COMPATIBLE_SERVICES: `held=${held.url},cloud=${cloud.url}` });
 
-const price = { inputCreditsPerMillion: "1000", outputCreditsPerMillion: "1000" };
+const price = { inputCreditsPerMillion: "1000", outputCreditsPerMillion: "1000", inputUsdPerMillion: "2" };
 let heldModel = "";
 beforeAll(async () => {
   heldModel = await server.model("held", "held", price);
@@ -110,22 +110,103 @@ describe("a call whose provider", () => {
 });
 
 describe("a call whose client left", () => {
-  it("before the answer is released for nothing, as CANCELLED", async () => {
-    const customer = await server.customer();
-    const gate = held.hold("client left");
+  /** Asks, and gives up once `asked` has come true. */
+  async function giveUp(customer: Customer, input: object, asked: () => Promise<unknown>): Promise<void> {
     const leaving = new AbortController();
     const call = fetch(`${server.url}/graphql`, {
       method: "POST",
       headers: { "content-type": "application/json", "x-api-key": customer.key },
-      body: JSON.stringify({ query: generate, variables: { input: { model: heldModel, prompt: "client left" } } }),
+      body: JSON.stringify({ query: generate, variables: { input } }),
       signal: leaving.signal,
     });
-    await gate.waiting(1);
+    await asked();
     leaving.abort();
     await expect(call).rejects.toThrow();
-    const row = { status: "CANCELLED", charged: 0n, usageSource: "PROVIDER", errorCode: null };
-    await expect.poll(() => ledgerOf(customer)).toEqual({ holds: ["released"], rows: [row], charges: [] });
+    // Its connection was closed before these were opened, so that the server has seen it when it answers them.
+    for (let i = 0; i < 3; i++)
+      await (await fetch(`${server.url}/healthz`, { headers: { connection: "close" } })).text();
+  }
+
+  const settled = (customer: Customer, ledger: object) =>
+    expect.poll(() => ledgerOf(customer), { timeout: 10_000 }).toEqual(ledger);
+  const left = { status: "CANCELLED", errorCode: null };
+  const charged = (charge: bigint, usageSource: string) => ({
+    holds: ["settled"],
+    rows: [{ ...left, charged: charge, usageSource }],
+    charges: [-charge],
+  });
+
+  it("before a provider was asked is released for nothing, as CANCELLED", async () => {
+    const customer = await server.customer();
+    const model = await server.model("cloud", "status-429", price);
+    const upsert = "mutation ($input: UpsertModelInput!) { upsertModel(input: $input) { id } }";
+    await server.ok(upsert, { input: { name: model, provider: "cloud", providerModel: "status-429", retries: 1 } });
+    const failures = async () => {
+      const { models } = await server.ok("{ models { name circuit { failures } } }");
+      return models.find(({ name }: { name: string }) => name === model).circuit.failures;
+    };
+    // The provider has refused once and asks to wait for seven seconds: the client leaves while nobody is asked.
+    await giveUp(customer, { model, prompt: "x" }, () => expect.poll(failures, { timeout: 5_000 }).toBe(1));
+    await settled(customer, {
+      holds: ["released"],
+      rows: [{ ...left, charged: 0n, usageSource: "PROVIDER" }],
+      charges: [],
+    });
     expect(await server.wallet(customer.walletId)).toEqual(untouched);
+  });
+
+  it("after a provider was asked is settled at the estimate of its input, as CANCELLED", async () => {
+    const customer = await server.customer({ dailyBudgetUsd: "1", tokensPerMinute: 1_000 });
+    const gate = held.hold("client left");
+    await giveUp(customer, { model: heldModel, prompt: "client left" }, () => gate.waiting(1));
+    // 11 bytes are three tokens, and four for the message.
+    await settled(customer, charged(1_007_000n, "ESTIMATED"));
+    expect(await server.wallet(customer.walletId)).toEqual({ balance: 98_993_000n, held: 0n });
+    const [row] = await server.database.sql`
+      select r.input_tokens, r.cost_nano_usd, b.used from requests r join budget_windows b using (account_id)
+      where account_id = ${uuid(customer.accountId)}::uuid`;
+    expect(row).toEqual({ input_tokens: 7, cost_nano_usd: 14_000n, used: 14_000n });
+    const explain = `query ($id: ID!, $input: GenerateInput!) {
+      explainAccess(apiKeyId: $id, input: $input) { checks { check used } }
+    }`;
+    const { explainAccess } = await server.ok(explain, {
+      id: customer.apiKeyId,
+      input: { model: "echo", prompt: "x" },
+    });
+    expect(explainAccess.checks).toContainEqual({ check: "TOKENS", used: "7" });
+  });
+
+  it("is settled at the count of a provider that still answers within a bound", async () => {
+    const customer = await server.customer();
+    const gate = held.hold("counted late");
+    await giveUp(customer, { model: heldModel, prompt: "counted late" }, () => gate.waiting(1));
+    gate.release();
+    await settled(customer, charged(1_015_000n, "PROVIDER"));
+    expect(await server.wallet(customer.walletId)).toEqual({ balance: 98_985_000n, held: 0n });
+  });
+
+  it("costs nothing when its provider fails within that bound", async () => {
+    const customer = await server.customer();
+    const gate = held.hold("failed late");
+    await giveUp(customer, { model: heldModel, prompt: "failed late" }, () => gate.waiting(1));
+    gate.release("fail");
+    await settled(customer, {
+      holds: ["released"],
+      rows: [{ ...left, charged: 0n, usageSource: "PROVIDER" }],
+      charges: [],
+    });
+  });
+
+  it("is answered by its idempotency key with what came within that bound, and charged once", async () => {
+    const customer = await server.customer();
+    const gate = held.hold("kept late");
+    const input = { model: heldModel, prompt: "kept late", idempotencyKey: "once" };
+    await giveUp(customer, input, () => gate.waiting(1));
+    gate.release("late");
+    const { generate: answer } = await server.ok(generate, { input }, { key: customer.key });
+    expect(answer).toMatchObject({ text: "late", replayed: true });
+    expect(held.callsWith("kept late")).toBe(1);
+    expect(await ledgerOf(customer)).toEqual(charged(1_015_000n, "PROVIDER"));
   });
 });
 

@@ -2,27 +2,27 @@ import { createHash } from "node:crypto";
 import type { Database } from "../../db/client.ts";
 import type { Sealer } from "../../encryption.ts";
 import type { FinishReason } from "../../models/providers/provider.ts";
-import type { Bid } from "../candidates.ts";
-import { readAnswer, writeAnswer } from "../stored-answer.ts";
-import type { Told } from "../types.ts";
+import type { ModelCandidate } from "../candidates.ts";
+import type { AnswerContent } from "../types.ts";
 import { type CacheKey, deleteExpiredCached, findCached, keepCached } from "./store.ts";
+import { readAnswer, writeAnswer } from "./stored-answer.ts";
 
 /**
  * Answers that an account may be given again for exactly the same call, for as long as caller and key agree on. They
  * are encrypted, found by a digest of all that could change them, and never shared between accounts. Only a whole
- * answer in the form that was asked for is kept.
+ * answer in the requested format is kept, as the model gave it; the call that takes it out passes it through its exit.
  */
 const answerLengthMax = 262_144;
 
 export interface CachedAnswer {
-  told: Told;
+  answer: AnswerContent;
   finishReason: FinishReason;
-  /** What the answer took when it was made: what a share of is charged for it now. */
+  /** The tokens of the call that made it: a share of their price is charged for it now. */
   inputTokens: number;
   outputTokens: number;
 }
 
-/** What a call whose answer may come out of the cache, or go into it, has to do with it. */
+/** Where a call that may use the cache finds and keeps its answer, and how old an answer may be. */
 export interface CacheUse {
   key: CacheKey;
   seconds: number;
@@ -38,20 +38,21 @@ export class AnswerCache {
   }
 
   /** Undefined for a call that has not asked for it. */
-  useOf(accountId: string, seconds: number, bid: Bid): CacheUse | undefined {
-    return seconds > 0 ? { key: { accountId, digest: digestOf(bid) }, seconds } : undefined;
+  useOf(accountId: string, seconds: number, candidate: ModelCandidate): CacheUse | undefined {
+    return seconds > 0 ? { key: { accountId, digest: digestOf(candidate) }, seconds } : undefined;
   }
 
   async find({ key, seconds }: CacheUse): Promise<CachedAnswer | undefined> {
     const row = await findCached(this.#db.orm, key, seconds);
     if (!row) return undefined;
-    const { answer, finishReason, inputTokens, outputTokens } = row;
-    const text = this.#open(answer);
+    const { answer: sealed, finishReason, inputTokens, outputTokens } = row;
+    const text = this.#open(sealed);
     if (text === undefined) return undefined;
-    return { told: { ...readAnswer(text), replayed: false, cached: true }, finishReason, inputTokens, outputTokens };
+    const answer = { ...readAnswer(text), replayed: false, cached: true };
+    return { answer, finishReason, inputTokens, outputTokens };
   }
 
-  /** Undefined for what was sealed with an earlier secret of the server's: the model is asked, as if there were none. */
+  /** Undefined for an answer sealed with an earlier server secret: the model is then asked. */
   #open(sealed: Buffer): string | undefined {
     try {
       return this.#sealer.open(sealed);
@@ -60,12 +61,12 @@ export class AnswerCache {
     }
   }
 
-  async keep({ key, seconds }: CacheUse, { told, ...answer }: CachedAnswer): Promise<void> {
-    const { finishReason } = answer;
-    if (told.formatFault !== undefined || (finishReason !== "STOP" && finishReason !== "TOOL_CALLS")) return;
-    const text = writeAnswer(told);
+  async keep({ key, seconds }: CacheUse, { answer, ...made }: CachedAnswer): Promise<void> {
+    const { finishReason } = made;
+    if (answer.formatFault !== undefined || (finishReason !== "STOP" && finishReason !== "TOOL_CALLS")) return;
+    const text = writeAnswer(answer);
     if (text.length > answerLengthMax) return;
-    await keepCached(this.#db.orm, { ...key, ...answer, answer: this.#sealer.seal(text), seconds });
+    await keepCached(this.#db.orm, { ...key, ...made, answer: this.#sealer.seal(text), seconds });
   }
 
   deleteExpired(): Promise<void> {
@@ -73,8 +74,8 @@ export class AnswerCache {
   }
 }
 
-/** Of everything that the provider is told, by the model that runs it; prices, tags and users change no answer. */
-function digestOf({ model: { id, provider }, call: { limits: _limits, ...call }, most }: Bid): Buffer {
+/** A digest of the model and of all that its provider is sent. Prices, tags and end users change no answer. */
+function digestOf({ model: { id, provider }, call: { limits: _limits, ...call }, most }: ModelCandidate): Buffer {
   const asked = { id, provider, maxOutputTokens: most.answerTokens, call };
   return createHash("sha256").update(JSON.stringify(asked)).digest();
 }

@@ -1,7 +1,7 @@
 import { Arg, Ctx, Directive, Mutation, Resolver } from "type-graphql";
 import type { Context } from "../../auth/viewer.ts";
 import type { PaidContext } from "../../graphql/directives/cost.ts";
-import type { EmbedAnswer } from "../../models/providers/provider.ts";
+import type { SettledAnswer } from "../paid-call.ts";
 import type { PaidEmbedding } from "./service.ts";
 import { Embedding, EmbedInput } from "./types.ts";
 
@@ -13,12 +13,12 @@ export class EmbedResolver {
   @Directive('@cost(base: "1", metered: true)')
   @Mutation(() => Embedding, {
     description:
-      "Makes vectors of texts. Credits are reserved before and settled after. Fails as `generate` does, and with BAD_USER_INPUT for a model that has no embeddings.",
+      "Computes the embeddings of texts. Credits are reserved before and settled after. Fails as `generate` does, and with BAD_USER_INPUT for a model without embeddings.",
   })
   embed(
-    @Arg("input", () => EmbedInput, { description: "The request." }) _input: EmbedInput,
+    @Arg("input", () => EmbedInput, { description: "The texts." }) _input: EmbedInput,
     @Ctx() { paidCall }: PaidContext<Context, PaidEmbedding>,
-  ): Promise<EmbedAnswer> {
+  ): Promise<SettledAnswer> {
     return paidCall.ask();
   }
 }

@@ -2,16 +2,16 @@ import type { Context } from "../../auth/viewer.ts";
 import { AppError, badInput } from "../../errors.ts";
 import type { Answered, Cost, Meter, PaidCall } from "../../graphql/directives/cost.ts";
 import { checkLabels } from "../../guard/input.ts";
-import type { EmbedAnswer, EmbedCall } from "../../models/providers/provider.ts";
-import type { PaidGeneration, SettledAnswer } from "../paid-call.ts";
-import type { Order } from "../request.ts";
+import type { EmbedCall } from "../../models/providers/provider.ts";
+import { PaidGeneration, type SettledAnswer } from "../paid-call.ts";
+import type { GenerationRequest } from "../request.ts";
 import type { GenerationService } from "../service.ts";
 import { type Embedding, type EmbedInput, toEmbedding } from "./types.ts";
 
-/** Texts that become vectors: reserved, metered and settled as a generation without an answer. */
+/** Embeddings: reserved, metered and settled as generations that have input tokens alone. */
 const inputsMax = 2_048;
 const dimensionsMax = 8_192;
-/** Of a call whose vectors are kept for its twins. */
+/** For a call with an idempotency key, whose vectors are stored. */
 const keptInputsMax = 256;
 
 export class PaidEmbedding implements PaidCall {
@@ -23,20 +23,21 @@ export class PaidEmbedding implements PaidCall {
     this.#call = call;
   }
 
-  ask(): Promise<EmbedAnswer> {
-    const { attempts, signal } = this.#paid;
-    return attempts.run(async ({ model: { runner }, call: { model, providerOptions, limits } }) => {
-      // Only models that have embeddings are among those that are asked.
+  ask(): Promise<SettledAnswer> {
+    const { attempts, cancellation } = this.#paid;
+    const answer = attempts.run(async ({ model: { runner }, call: { model, providerOptions, limits } }) => {
+      // Only models that have embeddings are candidates.
       if (!runner.embed) throw new AppError("INTERNAL");
       const options = { ...(providerOptions && { providerOptions }), ...(limits && { limits }) };
-      return runner.embed({ ...this.#call, model, ...options }, signal);
-    }, signal);
+      const { vectors, usage } = await runner.embed({ ...this.#call, model, ...options }, cancellation.provider);
+      return { text: "", vectors, finishReason: "STOP" as const, usage };
+    }, cancellation.caller);
+    return this.#paid.whileWanted(answer);
   }
 
   async settle(result: unknown): Promise<Embedding> {
-    const { vectors, usage } = result as EmbedAnswer;
-    const answer: SettledAnswer = { text: "", vectors, finishReason: "STOP", usage };
-    return toEmbedding(await this.#paid.settle(answer), vectors);
+    const { vectors = [] } = result as SettledAnswer;
+    return toEmbedding(await this.#paid.settle(result), vectors);
   }
 
   fail(error: unknown): Promise<never> {
@@ -53,32 +54,28 @@ export class EmbeddingMeter implements Meter<Context> {
     this.#inputBytesMax = inputBytesMax;
   }
 
-  async open(
-    context: Context,
-    args: Record<string, unknown>,
-    cost: Cost,
-  ): Promise<PaidEmbedding | Answered<Embedding>> {
+  async open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidEmbedding | Answered> {
     const input = args["input"] as EmbedInput;
-    const order = readEmbedOrder(input, this.#inputBytesMax);
-    const paid = await this.#generation.openOrder({ context, order, cost, needs: ["EMBEDDING"] });
-    if ("answer" in paid) return { answer: toEmbedding(paid.answer, paid.told.vectors ?? []) };
+    const request = readEmbedRequest(input, this.#inputBytesMax);
+    const paid = await this.#generation.pay({ context, request, cost, needs: ["EMBEDDING"], streams: false });
+    if ("generation" in paid) return { answer: toEmbedding(paid.generation, paid.answer.vectors ?? []) };
     const { dimensions } = input;
     const call = { inputs: input.input, ...(dimensions != null && { dimensions }) };
-    return new PaidEmbedding(paid, call);
+    return new PaidEmbedding(new PaidGeneration(paid), call);
   }
 }
 
-function readEmbedOrder(embed: EmbedInput, bytesMax: number): Order {
+function readEmbedRequest(embed: EmbedInput, bytesMax: number): GenerationRequest {
   const { model, input, dimensions, tags, endUser, idempotencyKey } = embed;
   checkLabels({ tags: tags ?? [], endUser: endUser ?? null });
   if (input.length === 0 || input.length > inputsMax || input.includes("")) {
-    throw badInput(`input has 1 to ${inputsMax} texts, none of them empty.`, { field: "input" });
+    throw badInput(`input must have 1 to ${inputsMax} texts, none of them empty.`, { field: "input" });
   }
   if (dimensions != null && (dimensions < 1 || dimensions > dimensionsMax)) {
-    throw badInput(`dimensions is 1 to ${dimensionsMax}.`, { field: "dimensions" });
+    throw badInput(`dimensions must be 1 to ${dimensionsMax}.`, { field: "dimensions" });
   }
   if (idempotencyKey != null && input.length > keptInputsMax) {
-    throw badInput(`With an idempotencyKey, input has at most ${keptInputsMax} texts.`, { field: "input" });
+    throw badInput(`With an idempotencyKey, input must have at most ${keptInputsMax} texts.`, { field: "input" });
   }
   const bytes = input.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (bytes > bytesMax) throw new AppError("INPUT_TOO_LARGE", { details: { limitBytes: bytesMax, bytes } });

@@ -1,8 +1,8 @@
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
 import { GraphQLVector } from "../../graphql/scalars.ts";
-import { Charge, type Generation, TokenUsage } from "../types.ts";
+import { Charge, type Generation, GenerationUsage } from "../types.ts";
 
-@InputType({ description: "Texts that are to become vectors." })
+@InputType({ description: "Texts to embed." })
 export class EmbedInput {
   @Field(() => String, { description: "The name of a model that has embeddings, as `models` lists it." })
   model!: string;
@@ -10,13 +10,19 @@ export class EmbedInput {
   @Field(() => [String], { description: "1 to 2,048 texts, none of them empty." })
   input!: string[];
 
-  @Field(() => Int, { nullable: true, description: "1 to 8,192, for models that can be told how long a vector is." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "The length of each vector, 1 to 8,192. The model's own when absent; some models ignore it.",
+  })
   dimensions?: number | null;
 
   @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
   tags?: string[] | null;
 
-  @Field(() => String, { nullable: true, description: "For usage reports: on whose behalf the call is made." })
+  @Field(() => String, {
+    nullable: true,
+    description: "For usage reports: the end user on whose behalf the call is made.",
+  })
   endUser?: string | null;
 
   @Field(() => String, {
@@ -27,27 +33,27 @@ export class EmbedInput {
   idempotencyKey?: string | null;
 }
 
-@ObjectType({ description: "Vectors, and what they cost.", simpleResolvers: true })
+@ObjectType({ description: "The embeddings of texts, and their price.", simpleResolvers: true })
 export class Embedding {
   @Field(() => ID, { description: "`gen_…`, as in `generations`." })
   id!: string;
 
-  @Field(() => String, { description: "The name of the model." })
+  @Field(() => String, { description: "The name of the requested model." })
   model!: string;
 
   @Field(() => String, { description: "The name of the model that answered, as in `Generation`." })
   servedModel!: string;
 
-  @Field(() => String, { description: "Who ran it." })
+  @Field(() => String, { description: "The provider that ran the model: `echo`, `ollama` or the name of a service." })
   provider!: string;
 
-  @Field(() => [GraphQLVector], { description: "One for each text, in their order." })
+  @Field(() => [GraphQLVector], { description: "One vector for each text, in the order of the texts." })
   vectors!: number[][];
 
-  @Field(() => TokenUsage, { description: "The tokens; there are no output tokens." })
-  usage!: TokenUsage;
+  @Field(() => GenerationUsage, { description: "The tokens; there are no output tokens." })
+  usage!: GenerationUsage;
 
-  @Field(() => Charge, { description: "The price." })
+  @Field(() => Charge, { description: "The price of the call." })
   charge!: Charge;
 
   @Field(() => Int, { description: "From the reservation to the provider's last byte, in milliseconds." })

@@ -15,15 +15,21 @@ export class ExplainResolver {
   @Directive('@role(requires: "ANALYST")')
   @Query(() => AccessExplanation, {
     description:
-      "Why a key may or may not make this call now: each check with its outcome and figures. No model is called, and nothing is reserved or counted. Fails with NOT_FOUND.",
+      "Explains whether a key may make this call now: each check with its outcome and figures. No model is called, and nothing is reserved or counted. Fails with NOT_FOUND.",
   })
   async explainAccess(
-    @Arg("apiKeyId", () => ID, { description: "The key, `key_…`." }) apiKeyId: string,
-    @Arg("input", () => GenerateInput, { description: "The request." }) input: GenerateInput,
-    @Arg("ip", () => String, { nullable: true, description: "The address that the call comes from." }) ip:
-      | string
-      | null,
-    @Arg("at", () => Date, { nullable: true, description: "For expiry and hours: another time than now." })
+    @Arg("apiKeyId", () => ID, { description: "The key that would make the call." }) apiKeyId: string,
+    @Arg("input", () => GenerateInput, { description: "The call that `generate` would be given." })
+    input: GenerateInput,
+    @Arg("ip", () => String, {
+      nullable: true,
+      description: "The client's IP address. Without it, a key with `allowedIps` is not checked.",
+    })
+    ip: string | null,
+    @Arg("at", () => Date, {
+      nullable: true,
+      description: "Timestamp for which expiry and hours are checked; now when absent.",
+    })
     at: Date | null,
   ): Promise<AccessExplanation> {
     const question = { apiKeyId: fromWire("key", apiKeyId), input, ip: ip ?? undefined, at: at ?? undefined };

@@ -11,10 +11,10 @@ import type { LimitsService, LimitUsage } from "../../limits/service.ts";
 import type { Catalogue, Route } from "../../models/catalogue.ts";
 import { mayCall } from "../../models/catalogue-snapshot.ts";
 import type { Tariff } from "../../models/prices/price.ts";
-import { type Bids, bidsOf, mostOf, needsOf, totalTokensOf, withOutput } from "../candidates.ts";
+import { candidatesOf, type ModelCandidates, mostOf, needsOf, totalTokensOf, withOutput } from "../candidates.ts";
 import type { GenerateInput } from "../inputs/generate.ts";
-import { type Order, readOrder } from "../request.ts";
-import { type Standing, standingOf } from "../store.ts";
+import { type GenerationRequest, readGenerationRequest } from "../request.ts";
+import { type Funds, fundsOf } from "../store.ts";
 
 /**
  * What `generate` would say to a key, check by check, with the figures that each of them looks at. Nothing is called,
@@ -74,17 +74,19 @@ export class AccessExplainer {
     if (!match) throw new AppError("NOT_FOUND");
     const key = toViewer(match);
     const judgedAt = at ?? match.databaseNow;
-    const order = await attempt(() => readOrder(input, inputBytesMax));
+    const request = await attempt(() => readGenerationRequest(input, inputBytesMax));
     const route = await attempt(() => catalogue.route(input.model));
-    const bids = order.value && route.value && (await bidsFor(order.value, route.value, key));
-    const standing = await standingOf(db.orm, key);
+    const candidates = request.value && route.value && (await candidatesFor(request.value, route.value, key));
+    const funds = await fundsOf(db.orm, key);
     const checks = [
       ...ofKey(match, judgedAt, ip),
       ofModel(route, key),
-      verdict("GUARD", order.error ?? bids?.error),
-      ...(await limits.look(key)).map((usage) => ofUsage(usage, key, match.databaseNow, bids?.value)),
-      ...key.budgets.map((budget) => ofBudget(budget, key, standing, bids?.value && mostOf(bids.value, tariff))),
-      ofCredits(standing, bids?.value, tariff),
+      verdict("GUARD", request.error ?? candidates?.error),
+      ...(await limits.look(key)).map((usage) => ofUsage(usage, key, match.databaseNow, candidates?.value)),
+      ...key.budgets.map((budget) =>
+        ofBudget(budget, key, funds, candidates?.value && mostOf(candidates.value, tariff)),
+      ),
+      ofCredits(funds, candidates?.value, tariff),
     ];
     return { judgedAt, checks };
   }
@@ -104,8 +106,8 @@ async function attempt<T>(work: () => T | Promise<T>): Promise<Attempt<T>> {
   }
 }
 
-function bidsFor(order: Order, route: Route, key: KeyViewer): Promise<Attempt<Bids>> {
-  return attempt(() => bidsOf(order, route, key, needsOf(order)));
+function candidatesFor(request: GenerationRequest, route: Route, key: KeyViewer): Promise<Attempt<ModelCandidates>> {
+  return attempt(() => candidatesOf(request, route, key, needsOf(request)));
 }
 
 function verdict(check: Check["check"], error: AppError | undefined): Check {
@@ -149,9 +151,14 @@ function ofModel({ value: route, error }: Attempt<Route>, key: KeyViewer): Check
 
 const checkOfLimit = { requests: "REQUESTS", tokensPerMinute: "TOKENS", maxConcurrency: "CONCURRENCY" } as const;
 
-function ofUsage({ limited, limit, used, msBeforeReset }: LimitUsage, key: KeyViewer, now: Date, bids?: Bids): Check {
+function ofUsage(
+  { limited, limit, used, msBeforeReset }: LimitUsage,
+  key: KeyViewer,
+  now: Date,
+  candidates?: ModelCandidates,
+): Check {
   const check = checkOfLimit[limited];
-  const most = limited === "tokensPerMinute" ? bids && totalTokensOf(bids) : 1;
+  const most = limited === "tokensPerMinute" ? candidates && totalTokensOf(candidates) : 1;
   // A call that could use more than the whole limit takes all of it.
   const required = most === undefined ? undefined : Math.min(most, limit);
   const figures = {
@@ -167,11 +174,11 @@ function ofUsage({ limited, limit, used, msBeforeReset }: LimitUsage, key: KeyVi
 function ofBudget(
   { scope, scopeId, unit, period, limit }: Budget,
   key: KeyViewer,
-  { windows }: Standing,
+  { windows }: Funds,
   most: { credits: bigint; costNanoUsd: bigint } | undefined,
 ): Check {
   const format = unit === "USD" ? formatUsd : formatCredits;
-  const isIt = (window: Standing["windows"][number]) =>
+  const isIt = (window: Funds["windows"][number]) =>
     window.scopeId === scopeId && window.unit === unit && window.period === period;
   const taken = windows.find(isIt)?.taken ?? 0n;
   const required = most && (unit === "USD" ? most.costNanoUsd : most.credits);
@@ -187,10 +194,10 @@ function ofBudget(
 }
 
 /** A wallet may pay for fewer output tokens than were asked for. */
-function ofCredits({ available }: Standing, bids: Bids | undefined, tariff: Tariff): Check {
+function ofCredits({ available }: Funds, candidates: ModelCandidates | undefined, tariff: Tariff): Check {
   const figures = { limit: formatCredits(available), detail: "limit is what the wallet has free" };
-  if (!bids) return { ...skipped("CREDITS"), ...figures };
-  const [first] = bids;
+  if (!candidates) return { ...skipped("CREDITS"), ...figures };
+  const [first] = candidates;
   const least = mostOf([withOutput(first, Math.min(first.most.outputTokens, 1))], tariff).credits;
   const refused = least > available ? new AppError("OUT_OF_CREDITS") : undefined;
   return { ...verdict("CREDITS", refused), ...figures, required: formatCredits(least) };

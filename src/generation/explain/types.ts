@@ -17,7 +17,7 @@ export enum AccessCheckName {
 }
 registerEnumType(AccessCheckName, {
   name: "AccessCheckName",
-  description: "What a call is judged by.",
+  description: "A check of a call.",
   valuesConfig: {
     STATUS: { description: "Whether the key was disabled or revoked." },
     EXPIRY: { description: "`expiresAt` of the key, which is in `resetAt`." },
@@ -30,7 +30,7 @@ registerEnumType(AccessCheckName, {
     TOKENS: { description: "Tokens in this minute; `required` is the most that the call can use." },
     CONCURRENCY: { description: "Calls that run now." },
     BUDGET: { description: "One budget of the key or its account, named in `detail`, in credits or USD." },
-    CREDITS: { description: "What the wallet has free, and the least that it must have, in credits." },
+    CREDITS: { description: "Free credits of the wallet, and the least that the call needs." },
   },
 });
 
@@ -42,21 +42,24 @@ export enum AccessOutcome {
 }
 registerEnumType(AccessOutcome, {
   name: "AccessOutcome",
-  description: "What a check says.",
+  description: "Result of a check.",
   valuesConfig: {
     PASSED: { description: "The call may go on." },
     REFUSED: { description: "The call would be refused, with the `code`." },
     COUNTED: { description: "The call would go through and be counted, because the key's `limitMode` is SHADOW." },
-    SKIPPED: { description: "It cannot be said, for want of an address or because of what was refused before." },
+    SKIPPED: { description: "Not checked: no address was given, or an earlier check was refused." },
   },
 });
 
-@ObjectType({ description: "One check of a call, with what it looks at.", simpleResolvers: true })
-export class AccessCheck {
-  @Field(() => AccessCheckName, { description: "Which one." })
+@ObjectType("AccessCheck", {
+  description: "One check of a call, with the figures that it compares.",
+  simpleResolvers: true,
+})
+export class ExplainedCheck {
+  @Field(() => AccessCheckName, { description: "The check." })
   check!: `${AccessCheckName}`;
 
-  @Field(() => AccessOutcome, { description: "What it says." })
+  @Field(() => AccessOutcome, { description: "Result of the check." })
   outcome!: `${AccessOutcome}`;
 
   @Field(() => String, {
@@ -65,35 +68,35 @@ export class AccessCheck {
   })
   code!: string | null;
 
-  @Field(() => String, { nullable: true, description: "What is allowed, as a number, a decimal or a list." })
+  @Field(() => String, { nullable: true, description: "The limit, as a number, a decimal or a list." })
   limit!: string | null;
 
-  @Field(() => String, { nullable: true, description: "What is used of it now, in the same unit." })
+  @Field(() => String, { nullable: true, description: "Current use of the limit, in the same unit." })
   used!: string | null;
 
-  @Field(() => String, { nullable: true, description: "What the call would take, in the same unit." })
+  @Field(() => String, { nullable: true, description: "The amount that the call needs, in the same unit." })
   required!: string | null;
 
-  @Field(() => Date, {
-    nullable: true,
-    description: "When the result of the check changes without any action; null when unknown.",
-  })
+  @Field(() => Date, { nullable: true, description: "When the result changes with time alone, where that is known." })
   resetAt!: Date | null;
 
-  @Field(() => String, { nullable: true, description: "More, for people." })
+  @Field(() => String, { nullable: true, description: "More about the result, for people." })
   detail!: string | null;
 }
 
-@ObjectType({ description: "What `generate` would say to a key, check by check.", simpleResolvers: true })
+@ObjectType({
+  description: "The checks that `generate` would make for a key, with their results.",
+  simpleResolvers: true,
+})
 export class AccessExplanation {
-  @Field(() => Boolean, { description: "Whether no check refuses." })
+  @Field(() => Boolean, { description: "True when no check refuses the call." })
   allowed!: boolean;
 
-  @Field(() => Date, { description: "The time that expiry and hours were judged by." })
+  @Field(() => Date, { description: "The timestamp for which expiry and hours were checked." })
   judgedAt!: Date;
 
-  @Field(() => [AccessCheck], { description: "In the order in which a call meets them." })
-  checks!: AccessCheck[];
+  @Field(() => [ExplainedCheck], { description: "The checks, in the order in which a call is checked." })
+  checks!: ExplainedCheck[];
 }
 
 export function toExplanation({ judgedAt, checks }: Explanation): AccessExplanation {

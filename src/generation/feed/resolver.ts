@@ -2,7 +2,7 @@ import { Arg, Ctx, Directive, Resolver, Root, Subscription } from "type-graphql"
 import { type Context, viewerOf } from "../../auth/viewer.ts";
 import { Loaders } from "../../graphql/loaders.ts";
 import { Generation, toGeneration } from "../types.ts";
-import type { GenerationFeed, SettledCall } from "./service.ts";
+import type { FedGeneration, GenerationFeed } from "./service.ts";
 import { GenerationFeedFilter, toFeedFilter } from "./types.ts";
 
 interface Start {
@@ -18,15 +18,15 @@ export function feedResolver(feed: GenerationFeed): object {
     @Directive("@rateLimit(limit: 60, duration: 60)")
     @Subscription(() => Generation, {
       description:
-        "Calls as they are settled, on whichever server, each of them once. Who may see them is as for `generations`. A reader that falls more than 1,000 calls behind is let go with UNAVAILABLE.",
+        "Calls as they are settled on any server, each once. Visibility is as for `generations`. A client that falls more than 1,000 calls behind is disconnected with UNAVAILABLE.",
       subscribe: ({ context, args: { filter } }: Start) =>
         feed.subscribe(viewerOf(context), toFeedFilter(filter ?? {}), context.operation),
     })
     generationFeed(
-      @Root() row: SettledCall,
+      @Root() row: FedGeneration,
       @Arg("filter", () => GenerationFeedFilter, {
         nullable: true,
-        description: "Which calls to receive; all when absent.",
+        description: "All that the caller may see when absent.",
       })
       _filter: GenerationFeedFilter | null,
       @Ctx() context: Context,

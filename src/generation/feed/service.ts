@@ -14,7 +14,7 @@ import { closeListener, openListener, renewListener, settledSince } from "./stor
  * and runs only while there are any. Within a subscription no call is missed and none is told twice: where that can
  * no longer be said, because the database or the reader fell behind, the subscription ends with UNAVAILABLE.
  */
-export type SettledCall = GenerationRow;
+export type FedGeneration = GenerationRow;
 export type FeedFilter = Pick<GenerationSearch, "accountId" | "apiKeyId" | "model" | "status" | "tag" | "endUser">;
 
 const lookEveryMs = 250;
@@ -35,7 +35,7 @@ export class GenerationFeed {
     this.#onError = onError;
   }
 
-  /** Ends with `signal`. What somebody else's account or key settles is never told. */
+  /** Ends with `signal`. Calls of other accounts or keys are never told. */
   async subscribe(viewer: Viewer, filter: FeedFilter, signal: Cancelled): Promise<FeedReader> {
     const bound = boundSearch(viewer, filter);
     const reader = new FeedReader(bound ? matching(bound) : () => false, () => this.#readers.delete(reader));
@@ -80,7 +80,7 @@ export class GenerationFeed {
     let renewAtMs = performance.now() + renewEveryMs;
     for (;;) {
       await delay(lookEveryMs, undefined, { signal: this.#closed.signal }).catch(() => {});
-      // Nothing is awaited between this look and its consequence, so nobody can join a run that has ended.
+      // Nothing is awaited between this check and its consequence, so no reader can join a run that has ended.
       if (this.#readers.size === 0) break;
       try {
         if (performance.now() >= renewAtMs) {

@@ -3,24 +3,24 @@ import { fromWire } from "../../ids.ts";
 import { GenerationStatus } from "../../ledger/types.ts";
 import type { FeedFilter } from "./service.ts";
 
-@InputType({ description: "Which generations to be told of. What the caller may not see is never told." })
+@InputType({ description: "Filters of `generationFeed`: a call must match all of them, and be visible to the caller." })
 export class GenerationFeedFilter {
-  @Field(() => ID, { nullable: true, description: "Of this account only." })
+  @Field(() => ID, { nullable: true, description: "Only calls of this account." })
   accountId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "Of this key only." })
+  @Field(() => ID, { nullable: true, description: "Only calls of this key." })
   apiKeyId?: string | null;
 
-  @Field(() => String, { nullable: true, description: "Of this model only, by its name." })
+  @Field(() => String, { nullable: true, description: "Only calls of the model with this name." })
   model?: string | null;
 
-  @Field(() => GenerationStatus, { nullable: true, description: "That ended like this only." })
+  @Field(() => GenerationStatus, { nullable: true, description: "Only calls with this status." })
   status?: `${GenerationStatus}` | null;
 
-  @Field(() => String, { nullable: true, description: "With this tag only." })
+  @Field(() => String, { nullable: true, description: "Only calls with this tag." })
   tag?: string | null;
 
-  @Field(() => String, { nullable: true, description: "For this end user only." })
+  @Field(() => String, { nullable: true, description: "Only calls for this end user." })
   endUser?: string | null;
 }
 

@@ -12,21 +12,25 @@ export class GenerateInput extends SamplingInput {
   @Field(() => String, { description: "The name of a model, as `models` lists it." })
   model!: string;
 
-  @Field(() => String, { nullable: true, description: "What to answer. Either this or `messages`." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The text to answer. Exactly one of `prompt` and `messages` must be given.",
+  })
   prompt?: string | null;
 
   @Field(() => [MessageInput], {
     nullable: true,
-    description: "A conversation to go on with. Either this or `prompt`.",
+    description: "The conversation to continue. Exactly one of `prompt` and `messages` must be given.",
   })
   messages?: MessageInput[] | null;
 
-  @Field(() => String, { nullable: true, description: "Instructions that go before everything else." })
+  @Field(() => String, { nullable: true, description: "System instructions, which precede all messages." })
   system?: string | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "At least 1; cut to the model's limit and to what the credits pay for.",
+    description:
+      "The most output tokens, from 1. Lowered to the model's limit and to the number that the credits pay for; the model's limit when absent.",
   })
   maxOutputTokens?: number | null;
 
@@ -49,54 +53,69 @@ export class GenerateInput extends SamplingInput {
   @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
   tags?: string[] | null;
 
-  @Field(() => String, { nullable: true, description: "For usage reports: on whose behalf the call is made." })
+  @Field(() => String, {
+    nullable: true,
+    description: "For usage reports: the end user on whose behalf the call is made.",
+  })
   endUser?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "1 to 200 characters. Makes a retry safe: within 24 hours, the same call of the same key is answered with what the first one got, and charged once. That includes an answer that broke off and was charged, which its `status` tells; a call that cost nothing may be tried again. With another input it fails with IDEMPOTENCY_MISMATCH; while the first one runs it waits, for 30 seconds, then fails with IDEMPOTENCY_IN_PROGRESS.",
+      "1 to 200 characters. Makes a retry safe: within 24 hours, the same call of the same key is answered with what the first one got, and charged once. That includes an answer that broke off and was charged: see its `status`. When no part of an answer came, the key is free for a retry. With another input it fails with IDEMPOTENCY_MISMATCH; while the first one runs it waits, for 30 seconds, then fails with IDEMPOTENCY_IN_PROGRESS.",
   })
   idempotencyKey?: string | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "0 to 604,800. How old an answer may be that the account got for exactly the same call, and for how long this one is kept to be given again; such an answer costs `ModelPrice.cacheHitShare` of its price. 0 takes and keeps none. As the key's `cacheSeconds` when absent.",
+      "Seconds, 0 to 604,800: the greatest age of a cached answer to exactly the same call of the account, and how long this answer is kept. A cached answer costs `ModelPrice.cacheHitShare` of its price. 0 neither takes nor keeps one. The key's `cacheSeconds` when absent.",
   })
   cacheSeconds?: number | null;
 
-  @Field(() => ID, { nullable: true, description: "A quote whose price is to hold." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "`quo_…` of `quote`, whose price this call keeps. Fails with NOT_FOUND after it has expired.",
+  })
   quoteId?: string | null;
 }
 
-@InputType({ description: "Which generations to list." })
+@InputType({ description: "Filters of `generations`: a call must match all of them." })
 export class GenerationFilter extends GenerationFeedFilter {
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "That were charged at least this, in credits, from 0. Needs `from`.",
+    description: "Calls that were charged at least so many credits, from 0. Needs `from`.",
   })
   minCredits?: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "That cost at least this, in USD, from 0. Needs `from`.",
+    description: "Calls that cost at least so many USD, from 0. Needs `from`.",
   })
   minCostUsd?: string | null;
 
-  @Field(() => Int, { nullable: true, description: "That took at least this, in milliseconds, from 0. Needs `from`." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "Calls that took at least so many milliseconds, from 0. Needs `from`.",
+  })
   minLatencyMs?: number | null;
 
-  @Field(() => Date, { nullable: true, description: "Not before this; with `to`, from 2000 on." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "Calls that began at or after this timestamp; with `to`, must be 2000-01-01 or later.",
+  })
   from?: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "Before this; after `from`, at most ten years." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "Calls that began before this timestamp; must be after `from`, by at most ten years.",
+  })
   to?: Date | null;
 }
 
 export function toSearch(filter: GenerationFilter): GenerationSearch {
   const { minCredits, minCostUsd, minLatencyMs, from, to } = filter;
-  // No index holds these, so how much is looked through must be said.
+  // These have no index, so the search must be bounded in time.
   if ((minCredits ?? minCostUsd ?? minLatencyMs) != null && !from) throw badInput("from is required with a minimum.");
   const minima = {
     minCharged: minCredits == null ? undefined : parseCredits(minCredits, "minCredits"),
@@ -104,7 +123,7 @@ export function toSearch(filter: GenerationFilter): GenerationSearch {
     minLatencyMs: minLatencyMs ?? undefined,
   };
   if (Object.values(minima).some((least) => least !== undefined && least < 0))
-    throw badInput("A minimum is 0 or more.");
+    throw badInput("A minimum must be 0 or more.");
   return {
     ...toFeedFilter(filter),
     ...minima,

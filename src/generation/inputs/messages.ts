@@ -9,12 +9,12 @@ export enum MessageRole {
 }
 registerEnumType(MessageRole, {
   name: "MessageRole",
-  description: "Who says a message.",
+  description: "The author of a message.",
   valuesConfig: {
     SYSTEM: { description: "Instructions for the model." },
-    USER: { description: "The person or program that asks." },
-    ASSISTANT: { description: "What the model said before." },
-    TOOL: { description: "What a tool answered to a call of the model; needs `toolCallId`." },
+    USER: { description: "The user." },
+    ASSISTANT: { description: "An earlier answer of the model." },
+    TOOL: { description: "The result of a tool that the model called; needs `toolCallId`." },
   },
 });
 
@@ -45,10 +45,12 @@ export class MessagePartInput {
 
 @InputType({ description: "One message of a conversation." })
 export class MessageInput {
-  @Field(() => MessageRole, { description: "Who says it." })
+  @Field(() => MessageRole, { description: "The author of the message." })
   role!: `${MessageRole}`;
 
-  @Field(() => String, { description: "What is said; may be empty beside `toolCalls`, and is empty beside `parts`." })
+  @Field(() => String, {
+    description: "The text. It may be empty beside `toolCalls` and must be empty beside `parts`.",
+  })
   content!: string;
 
   @Field(() => [MessagePartInput], {
@@ -61,7 +63,7 @@ export class MessageInput {
   @Field(() => [ToolCallInput], { nullable: true, description: "For ASSISTANT: the tools that the model called." })
   toolCalls?: ToolCallInput[] | null;
 
-  @Field(() => String, { nullable: true, description: "For TOOL: which call of an earlier message it answers." })
+  @Field(() => String, { nullable: true, description: "For TOOL: the id of the tool call that this message answers." })
   toolCallId?: string | null;
 }
 
@@ -70,21 +72,23 @@ export class ToolInput {
   @Field(() => String, { description: "1 to 64 letters, digits, `_` and `-`; unique in the call." })
   name!: string;
 
-  @Field(() => String, { nullable: true, description: "For the model: what it is good for." })
+  @Field(() => String, { nullable: true, description: "For the model: the purpose of the tool." })
   description?: string | null;
 
   @Field(() => GraphQLAnyJson, { description: "The JSON Schema of its arguments, an object." })
   parameters!: unknown;
 }
 
-@ObjectType({ description: "A tool that the model asks for.", simpleResolvers: true })
-export class ToolCall {
-  @Field(() => String, { description: "Give this back as `toolCallId` with the tool's answer." })
+@ObjectType("ToolCall", { description: "A call of a tool that the model requests.", simpleResolvers: true })
+export class RequestedTool {
+  @Field(() => String, { description: "The id of the call, for `toolCallId` of the message with the tool's result." })
   id!: string;
 
   @Field(() => String, { description: "The name of the tool." })
   name!: string;
 
-  @Field(() => String, { description: "As the model wrote them: usually a JSON object, but that is not checked." })
+  @Field(() => String, {
+    description: "The arguments as the model wrote them: usually a JSON object, which is not checked.",
+  })
   arguments!: string;
 }

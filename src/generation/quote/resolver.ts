@@ -16,10 +16,11 @@ export class QuoteResolver {
   @Directive("@rateLimit(limit: 600, duration: 60)")
   @Query(() => Quote, {
     description:
-      "What `generate` would cost with this input, without calling anything. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND or MODEL_UNPRICED.",
+      "The price of `generate` with this input. No model is called, and nothing is reserved. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND or MODEL_UNPRICED.",
   })
   quote(
-    @Arg("input", () => GenerateInput, { description: "The request." }) input: GenerateInput,
+    @Arg("input", () => GenerateInput, { description: "The call that `generate` would be given." })
+    input: GenerateInput,
     @Ctx() context: Context,
   ): Promise<Quote> {
     return this.#generation.quote(context, input);

@@ -6,9 +6,9 @@ import { formatCredits } from "../../ledger/amount.ts";
 import type { Catalogue, Promised, Route } from "../../models/catalogue.ts";
 import { mayCall } from "../../models/catalogue-snapshot.ts";
 import { cachedCreditsOf, creditsOf, type Tariff } from "../../models/prices/price.ts";
-import { bidsOf, mostOf, needsOf } from "../candidates.ts";
-import type { Order } from "../request.ts";
-import { type Standing, standingOf } from "../store.ts";
+import { candidatesOf, mostOf, needsOf } from "../candidates.ts";
+import type { GenerationRequest } from "../request.ts";
+import { type Funds, fundsOf } from "../store.ts";
 import type { Quote } from "./types.ts";
 
 /**
@@ -33,28 +33,28 @@ export class Quotes {
     this.#sealer = sealer;
   }
 
-  async quote(key: KeyViewer, order: Order, tariff: Tariff): Promise<Quote> {
-    const route = await this.#catalogue.route(order.model);
-    const bids = bidsOf(order, route, key, needsOf(order));
+  async quote(key: KeyViewer, request: GenerationRequest, tariff: Tariff): Promise<Quote> {
+    const route = await this.#catalogue.route(request.model);
+    const candidates = candidatesOf(request, route, key, needsOf(request));
     const expiresAtMs = (await this.#catalogue.now()) + validMs;
-    const priceIds = Object.fromEntries(bids.map(({ model }) => [model.pricedId, model.price.id]));
+    const priceIds = Object.fromEntries(candidates.map(({ model }) => [model.pricedId, model.price.id]));
     const promised: Sealed = { quote: { apiKeyId: key.apiKeyId, modelId: route.id, priceIds, expiresAtMs } };
-    const standing = await standingOf(this.#db.orm, key);
+    const funds = await fundsOf(this.#db.orm, key);
     // The shortest answer, a prompt of one token and nothing said, out of the cache if that may answer.
     const shortest = { inputTokens: 1, outputTokens: 0 };
-    const [first] = bids;
-    const cached = (order.cacheSeconds ?? key.cacheSeconds ?? 0) > 0;
-    const fresh = smallest(bids.map(({ model }) => creditsOf(tariff, model.price, shortest)));
+    const [first] = candidates;
+    const cached = (request.cacheSeconds ?? key.cacheSeconds ?? 0) > 0;
+    const fresh = smallest(candidates.map(({ model }) => creditsOf(tariff, model.price, shortest)));
     const least = cached ? smallest([fresh, cachedCreditsOf(tariff, first.model.price, shortest)]) : fresh;
     const reservable = { ...first, most: { ...first.most, outputTokens: Math.min(first.most.outputTokens, 1) } };
-    const affordable = mostOf([reservable], tariff).credits <= standing.available;
+    const affordable = mostOf([reservable], tariff).credits <= funds.available;
     return {
       model: route.name,
       minCredits: formatCredits(least),
-      maxCredits: formatCredits(mostOf(bids, tariff).credits),
-      balance: formatCredits(standing.available),
+      maxCredits: formatCredits(mostOf(candidates, tariff).credits),
+      balance: formatCredits(funds.available),
       affordable,
-      blockedBy: blocksOf(key, route, { affordable, standing, most: mostOf([reservable], tariff) }),
+      blockedBy: blocksOf(key, route, { affordable, funds, most: mostOf([reservable], tariff) }),
       quoteId: prefix + this.#sealer.seal(JSON.stringify(promised)).toString("base64url"),
       expiresAt: new Date(expiresAtMs),
     };
@@ -91,12 +91,12 @@ function smallest(amounts: bigint[]): bigint {
 
 interface Asked {
   affordable: boolean;
-  standing: Standing;
+  funds: Funds;
   /** What it would reserve at the least. */
   most: { credits: bigint; costNanoUsd: bigint };
 }
 
-function blocksOf(key: KeyViewer, route: Route, { affordable, standing, most }: Asked): ErrorCode[] {
+function blocksOf(key: KeyViewer, route: Route, { affordable, funds, most }: Asked): ErrorCode[] {
   const blocks: ErrorCode[] = [];
   if (!mayCall(key, route)) blocks.push("MODEL_NOT_ALLOWED");
   if (!affordable) blocks.push("OUT_OF_CREDITS");
@@ -104,7 +104,7 @@ function blocksOf(key: KeyViewer, route: Route, { affordable, standing, most }: 
   const exceeded = key.budgets.some(({ scope, scopeId, unit, period, limit }) => {
     // It only counts.
     if (scope === "KEY" && key.limitMode === "SHADOW") return false;
-    const window = standing.windows.find(
+    const window = funds.windows.find(
       (each) => [each.scopeId, each.unit, each.period].join() === [scopeId, unit, period].join(),
     );
     return (window?.taken ?? 0n) + amounts[unit] > limit;

@@ -1,35 +1,35 @@
 import { Field, ID, ObjectType } from "type-graphql";
 import { GraphQLDecimal } from "../../graphql/scalars.ts";
 
-@ObjectType({ description: "What a call would cost, before it is made. Nothing is reserved.", simpleResolvers: true })
+@ObjectType({ description: "The price of a call before it is made. Nothing is reserved.", simpleResolvers: true })
 export class Quote {
-  @Field(() => String, { description: "The name of the model." })
+  @Field(() => String, { description: "The name of the requested model." })
   model!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: what the shortest answer would cost." })
+  @Field(() => GraphQLDecimal, { description: "The price of the shortest answer, in credits." })
   minCredits!: string;
 
   @Field(() => GraphQLDecimal, {
-    description: "In credits: the most that the call can cost, which is what it would reserve.",
+    description: "The most that the call can cost, in credits: the amount that it would reserve.",
   })
   maxCredits!: string;
 
-  @Field(() => GraphQLDecimal, { description: "In credits: what the wallet has left for new calls." })
+  @Field(() => GraphQLDecimal, { description: "Credits of the wallet that no running call holds." })
   balance!: string;
 
   @Field(() => Boolean, {
-    description: "Whether the wallet pays for the call; for fewer output tokens than asked for, if need be.",
+    description: "Whether the wallet pays for the call, if need be with fewer output tokens than requested.",
   })
   affordable!: boolean;
 
   @Field(() => [String], {
     description:
-      "Codes of the error catalogue with which the call would be refused now, such as OUT_OF_CREDITS, BUDGET_EXCEEDED or MODEL_NOT_ALLOWED; empty if nothing stands in its way. Rate limits are not foretold.",
+      "Codes of the error catalogue with which the call would be refused now, such as OUT_OF_CREDITS, BUDGET_EXCEEDED or MODEL_NOT_ALLOWED; empty when it would run. Rate limits are not checked.",
   })
   blockedBy!: string[];
 
   @Field(() => ID, {
-    description: "Give it as `GenerateInput.quoteId`: until `expiresAt` the call keeps the price that was quoted.",
+    description: "`quo_…`, for `GenerateInput.quoteId`: until `expiresAt` the call keeps the quoted price.",
   })
   quoteId!: string;
 

@@ -2,9 +2,9 @@ import type { Generation } from "../types.ts";
 import { GenerationFinished, TextDelta } from "./types.ts";
 
 /**
- * Between a model that writes and a client that reads. A reader who waits is given each piece at once; for one who
- * lags by `piecesMax`, further pieces are joined, and once `pendingLengthMax` characters wait, the writer is told to
- * wait as well. So a slow client costs a bounded amount of memory, and slows nobody but its own provider.
+ * A queue between a model that writes and a client that reads. A reader that waits gets each piece at once. When it lags
+ * by `piecesMax`, further pieces are joined; once `pendingLengthMax` characters wait, the writer must wait as well. So a
+ * slow client costs a bounded amount of memory, and slows its own provider alone.
  */
 const piecesMax = 16;
 const pendingLengthMax = 65_536;
@@ -42,13 +42,13 @@ export class DeltaChannel implements AsyncIterableIterator<Event> {
     });
   }
 
-  /** Lets a writer go on that waits for room, because it has something else to see to. */
+  /** Wakes a writer that waits for room. */
   wakeWriter(): void {
     this.#writer?.();
     this.#writer = undefined;
   }
 
-  /** What was pushed is still read first, then the generation if there is one, then the error if there is one. */
+  /** The reader still gets all that was pushed, then the generation if there is one, then the error if there is one. */
   end(finished: Generation | undefined, error?: unknown): void {
     this.#ended = true;
     this.#finished = finished;
@@ -57,7 +57,7 @@ export class DeltaChannel implements AsyncIterableIterator<Event> {
     this.#deliver();
   }
 
-  /** For one reader, who asks again only after an answer. */
+  /** For one reader, which asks again only after an answer. */
   next(): Promise<IteratorResult<Event>> {
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
@@ -85,7 +85,7 @@ export class DeltaChannel implements AsyncIterableIterator<Event> {
     if (event) reader.resolve({ done: false, value: event });
     else if (this.#error === undefined) reader.resolve({ done: true, value: undefined });
     else reader.reject(this.#error);
-    // It is told once; who reads on after an error finds the end.
+    // It is told once; a reader that goes on after an error finds the end.
     if (!event) this.#error = undefined;
   }
 

@@ -3,11 +3,11 @@ import type { Context } from "../../auth/viewer.ts";
 import type { PaidContext } from "../../graphql/directives/cost.ts";
 import { toldAsTheyCome } from "../../graphql/directives/subscription-start.ts";
 import { GenerateInput } from "../inputs/generate.ts";
-import type { PaidGeneration } from "../paid-call.ts";
+import type { GenerationStream } from "./service.ts";
 import { GenerationEvent, type GenerationFinished, type TextDelta } from "./types.ts";
 
 interface Start {
-  context: PaidContext<Context, PaidGeneration>;
+  context: PaidContext<Context, GenerationStream>;
 }
 
 @Resolver()
@@ -19,12 +19,12 @@ export class GenerationStreamResolver {
   @Extensions(toldAsTheyCome)
   @Subscription(() => GenerationEvent, {
     description:
-      "Calls a model and passes its answer on while it is written. Fails as `generate` does; a stream that is broken off is charged for what was delivered.",
-    subscribe: ({ context: { paidCall } }: Start) => paidCall.stream(),
+      "Calls a model and streams its answer: TextDelta events, then GenerationFinished. Fails as `generate` does. A stream that its provider cuts is charged for the input and the delivered text; one that its client leaves, or whose key is ended, for the input and all that the model wrote until then.",
+    subscribe: ({ context: { paidCall } }: Start) => paidCall.start(),
   })
   generateStream(
     @Root() event: TextDelta | GenerationFinished,
-    @Arg("input", () => GenerateInput, { description: "The request." }) _input: GenerateInput,
+    @Arg("input", () => GenerateInput, { description: "The call." }) _input: GenerateInput,
   ): TextDelta | GenerationFinished {
     return event;
   }

@@ -1,21 +1,24 @@
 import { AppError } from "../../errors.ts";
 import { failpoint } from "../../failpoint.ts";
-import type { PaidStream } from "../../graphql/directives/cost.ts";
+import type { PaidCall } from "../../graphql/directives/cost.ts";
 import type { Leases } from "../../ledger/journal/leases.ts";
-import type { ProviderEvent, ToolCall } from "../../models/providers/provider.ts";
+import { streamOf } from "../../models/attempts.ts";
+import type { ProviderEvent, TokenUsage, ToolCall } from "../../models/providers/provider.ts";
+import { leaveTools } from "../exit.ts";
 import { faultOf } from "../format-repair.ts";
-import type { PaidGeneration, StreamEnding } from "../paid-call.ts";
+import { type OpenedGeneration, PaidGeneration } from "../paid-call.ts";
+import { awaitsCount, type CallEnding, endingOf, settlementOf } from "../settlement.ts";
 import type { Generation } from "../types.ts";
 import { DeltaChannel } from "./channel.ts";
-import { Produced } from "./received-text.ts";
+import { ReceivedText } from "./received-text.ts";
 
 type Finish = Pick<Extract<ProviderEvent, { type: "finish" }>, "finishReason" | "usage" | "toolCalls">;
 
-/** What a stream ends with: the tools that the model asks for, what is wrong with its form, or why it broke off. */
+/** What comes with the end of a stream. */
 interface Last {
   toolCalls?: ToolCall[] | undefined;
   formatFault?: string | undefined;
-  error?: unknown;
+  reported?: TokenUsage;
 }
 
 const lagMsMax = 120_000;
@@ -24,115 +27,140 @@ const lagMsMin = 50;
 
 /**
  * A call whose answer is passed on while it is written. It is settled exactly once, when the provider ends, breaks off
- * or is broken off, and whether or not anyone still reads: a client that stops reading cannot keep a hold open.
+ * or is broken off, whether or not the client still reads: a client that stops reading cannot keep a hold open.
  */
-export class GenerationStream implements PaidStream<PaidGeneration> {
-  readonly call: PaidGeneration;
+export class GenerationStream implements PaidCall {
+  readonly #paid: PaidGeneration;
   readonly #leases: Leases;
-  readonly #produced = new Produced();
+  readonly #received = new ReceivedText();
   readonly #channel: DeltaChannel;
+  /** The text that has left to the client. */
+  #left = "";
   #firstTokenMs: number | null = null;
+  #isTold = false;
 
-  constructor(call: PaidGeneration, leases: Leases) {
-    this.call = call;
-    this.#leases = leases;
-    this.#channel = new DeltaChannel(() => this.#abort("left"));
-    this.call.signal.addEventListener("abort", () => this.#channel.wakeWriter(), { once: true });
+  constructor(opened: OpenedGeneration) {
+    this.#paid = new PaidGeneration(opened, this.#received);
+    this.#leases = opened.leases;
+    const { caller, provider } = this.#paid.cancellation;
+    this.#channel = new DeltaChannel(() => caller.abort("left"));
+    caller.addEventListener("abort", () => this.#onLeft());
+    provider.addEventListener("abort", () => this.#channel.wakeWriter());
   }
 
-  run(events: AsyncIterable<unknown>): DeltaChannel {
+  /** The answer as the provider writes it: the resolver starts it, and `settle` reads it. */
+  start(): AsyncIterable<ProviderEvent> {
+    return streamOf(this.#paid.attempts, this.#paid.cancellation, {
+      onAsked: () => this.#received.forgetHidden(),
+      onHidden: (piece) => this.#received.addHidden(piece),
+    });
+  }
+
+  /** Gives the client's events; the call is settled when the provider's have ended. */
+  async settle(events: unknown): Promise<DeltaChannel> {
     void this.#pump(events as AsyncIterable<ProviderEvent>);
     return this.#channel;
   }
 
-  #abort(reason: unknown): void {
-    this.call.cut(reason);
+  fail(error: unknown): Promise<never> {
+    return this.#paid.fail(error);
+  }
+
+  /** A client that waits for the first piece is told at once, while the provider is still read for its count. */
+  #onLeft(): void {
+    this.#channel.wakeWriter();
+    const ending = endingOf(this.#paid.cancellation.caller.reason);
+    const delivery = this.#paid.deliveryOf(this.#received);
+    if (awaitsCount(ending, delivery)) this.#tell(undefined, settlementOf(ending, delivery).error);
   }
 
   async #pump(events: AsyncIterable<ProviderEvent>): Promise<void> {
-    const lost = () => this.#abort(new AppError("UNAVAILABLE", { message: "The reservation of this call was lost." }));
-    const letGo = this.#leases.keep(this.call.holdKey, lost);
+    const { caller, provider } = this.#paid.cancellation;
+    const lost = () => caller.abort(new AppError("UNAVAILABLE", { message: "The reservation of this call was lost." }));
+    const letGo = this.#leases.keep(this.#paid.holdKey, lost);
     let ending: Promise<void> | undefined;
     try {
       for await (const event of events) {
         if (ending) continue;
         if (event.type === "finish") ending = this.#complete(event);
         else if (this.#takes(event.text)) await this.#room();
-        else ending = this.#complete({ finishReason: "LENGTH", usage: this.#produced.usage(this.call.call) });
+        else ending = this.#complete({ finishReason: "LENGTH", usage: this.#produced() });
         // Past the end, the provider is only asked whether it has ended too, so that its connection can be kept.
-        if (ending && event.type !== "finish") this.#abort("length");
+        if (ending && event.type !== "finish") provider.abort("length");
       }
       if (!ending) throw new AppError("PROVIDER_FAILED");
     } catch (error) {
-      ending ??= this.#broken(error);
+      ending ??= this.#settle(caller.aborted ? endingOf(caller.reason) : { kind: "FAILED", error }, {});
     }
     await ending;
     letGo();
     // Lets go of a provider that has not ended.
-    this.#abort("ended");
+    provider.abort("ended");
+  }
+
+  #produced(): TokenUsage {
+    return this.#paid.deliveryOf(this.#received).produced();
   }
 
   #takes(text: string): boolean {
-    this.#firstTokenMs ??= this.call.elapsedMs();
-    if (!this.#produced.add(text, this.call.call.maxOutputTokens)) return false;
-    this.#channel.push(text);
+    this.#firstTokenMs ??= this.#paid.elapsedMs();
+    if (!this.#received.add(text, this.#paid.call.maxOutputTokens)) return false;
+    this.#pass(this.#paid.exit.piece(text, "text"));
     failpoint("after_first_chunk");
     return true;
+  }
+
+  #pass(text: string): void {
+    // Its client is gone, and the provider is only read for its count.
+    if (text === "" || this.#paid.cancellation.caller.aborted) return;
+    this.#left += text;
+    this.#channel.push(text);
   }
 
   /** Waits for a reader who lags, though no longer than the provider may take, which then says that its time is over. */
   async #room(): Promise<void> {
     const room = this.#channel.room();
     if (!room) return;
-    const { totalMs = lagMsMax } = this.call.call.limits ?? {};
-    const leftMs = totalMs - (this.call.elapsedMs() - (this.#firstTokenMs ?? 0));
+    const { totalMs = lagMsMax } = this.#paid.call.limits ?? {};
+    const leftMs = totalMs - (this.#paid.elapsedMs() - (this.#firstTokenMs ?? 0));
     const late = setTimeout(() => this.#channel.wakeWriter(), Math.max(leftMs, lagMsMin));
     await room;
     clearTimeout(late);
   }
 
-  async #complete({ finishReason, usage, toolCalls }: Finish): Promise<void> {
-    const formatFault = faultOf(this.call.call, { text: this.#produced.text, toolCalls, finishReason });
-    await this.#settle({ status: "COMPLETED", finishReason, usage, errorCode: null }, { toolCalls, formatFault });
+  #complete({ finishReason, usage, toolCalls }: Finish): Promise<void> {
+    const { caller } = this.#paid.cancellation;
+    if (caller.aborted) return this.#settle(endingOf(caller.reason), { toolCalls, reported: usage });
+    const formatFault = faultOf(this.#paid.call, { text: this.#received.text, toolCalls, finishReason });
+    return this.#settle({ kind: "ANSWERED", finishReason, usage }, { toolCalls, formatFault });
   }
 
-  /** By the settlement table: what was delivered is charged, whoever broke off; nothing delivered costs nothing. */
-  async #broken(error: unknown): Promise<void> {
-    const { aborted, reason } = this.call.signal;
-    const cause = aborted ? reason : error;
-    const refusal = cause instanceof AppError ? cause : undefined;
-    const cancelled = aborted && refusal?.code !== "UNAVAILABLE";
-    const delivered = this.#produced.text !== "";
-    await this.#settle(
-      {
-        status: cancelled ? "CANCELLED" : delivered ? "PARTIAL" : "FAILED",
-        finishReason: cancelled ? "CANCELLED" : "ERROR",
-        usage: this.#produced.usage(this.call.call),
-        errorCode: refusal?.code ?? (cancelled ? null : "INTERNAL"),
-      },
-      { error: delivered && refusal && !cancelled ? brokenOff(refusal) : cause },
-    );
-  }
-
-  async #settle(ending: Omit<StreamEnding, "timeToFirstTokenMs">, { error, ...told }: Last): Promise<void> {
+  async #settle(ending: CallEnding, { reported, ...last }: Last): Promise<void> {
+    this.#pass(this.#paid.exit.end("text"));
+    const answer = { text: this.#received.text, ...last, replayed: false };
+    const left = { ...leaveTools(this.#paid.exit, answer), text: this.#left };
+    const nothing = ending.kind !== "ANSWERED" && answer.text === "" && !answer.toolCalls?.length;
+    const row = settlementOf(ending, this.#paid.deliveryOf(this.#received, reported));
+    const answered = nothing ? undefined : { answer, left };
     try {
-      const { text } = this.#produced;
-      const generation = await this.call.end({ ...ending, timeToFirstTokenMs: this.#firstTokenMs }, { text, ...told });
-      this.#channel.end(ending.status === "FAILED" ? undefined : generation, error);
+      const generation = await this.#paid.finish({ row, timeToFirstTokenMs: this.#firstTokenMs, answered });
+      this.#tell(row.status === "FAILED" ? undefined : generation, row.error);
     } catch (failure) {
-      // The hold stays open until its lease ends, and is then given back by the sweeper.
-      this.#channel.end(undefined, failure);
+      // The hold stays open until its lease ends, and is then released by the sweeper.
+      this.#tell(undefined, failure);
     }
   }
-}
 
-function brokenOff({ code, details, cause }: AppError): AppError {
-  const message = "The answer broke off. What was delivered is charged.";
-  return new AppError(code, { message, details, cause });
+  /** The client is told the end once. */
+  #tell(generation: Generation | undefined, error: unknown): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#channel.end(generation, error);
+  }
 }
 
 /** The events of an answer that was given before. */
-export function replayed(generation: Generation): DeltaChannel {
+export function repeatedEvents(generation: Generation): DeltaChannel {
   const channel = new DeltaChannel(() => {});
   if (generation.text !== "") channel.push(generation.text);
   channel.end(generation);

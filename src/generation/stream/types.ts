@@ -3,11 +3,11 @@ import { Generation } from "../types.ts";
 
 @ObjectType({ description: "The next piece of an answer that is being written.", simpleResolvers: true })
 export class TextDelta {
-  @Field(() => Int, { description: "0 for the first piece, then one more each time." })
+  @Field(() => Int, { description: "The number of the piece: 0 for the first, then one more each time." })
   seq!: number;
 
   @Field(() => String, {
-    description: "All pieces joined are the answer. For a reader that lags, several are joined already.",
+    description: "All pieces joined are the answer. For a client that reads slowly, several arrive as one.",
   })
   text!: string;
 }
@@ -16,14 +16,14 @@ export class TextDelta {
 export class GenerationFinished {
   @Field(() => Generation, {
     description:
-      "The call, settled. COMPLETED; or PARTIAL or CANCELLED, and then an error with the reason ends the stream.",
+      "The settled call. With status PARTIAL or CANCELLED, an error with the reason follows and ends the stream.",
   })
   generation!: Generation;
 }
 
 export const GenerationEvent = createUnionType({
   name: "GenerationEvent",
-  description: "What a stream brings: any number of TextDelta, then one GenerationFinished.",
-  // Told apart by their classes: a function of our own would be asked by way of a promise, for each event.
+  description: "An event of a stream: any number of TextDelta, then one GenerationFinished.",
+  // AnswerContent apart by their classes: a function of our own would be asked by way of a promise, for each event.
   types: () => [TextDelta, GenerationFinished] as const,
 });

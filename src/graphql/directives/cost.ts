@@ -37,20 +37,18 @@ export interface Cost {
 
 /** A call that is paid for: exactly one of `settle` and `fail` follows. */
 export interface PaidCall {
+  /**
+   * Is given what the resolver returned, and gives what the caller gets. For a subscription that is the events: they
+   * are passed on, and the call is settled when they end, in whatever way.
+   */
   settle(result: unknown): Promise<unknown>;
-  /** Throws what the caller is to see. */
+  /** Throws what the caller is told. */
   fail(error: unknown): Promise<never>;
 }
 
-/** A stream that is paid for: exactly one of `run` and `fail` follows, and `run` settles however it ends. */
-export interface PaidStream<P extends PaidCall> {
-  call: P;
-  run(events: AsyncIterable<unknown>): AsyncIterable<unknown>;
-}
-
-/** The stored answer of an earlier call, for which nothing is reserved, called or charged again. */
-export interface Answered<A = unknown> {
-  answer: A;
+/** The answer of an earlier call, or the events that bring it: no resolver runs for it. */
+export interface Answered {
+  answer: unknown;
 }
 
 export interface Meter<C> {
@@ -58,19 +56,8 @@ export interface Meter<C> {
   open(context: C, args: Record<string, unknown>, cost: Cost): Promise<PaidCall | Answered>;
 }
 
-export interface StreamMeter<C> {
-  openStream(
-    context: C,
-    args: Record<string, unknown>,
-    cost: Cost,
-  ): Promise<PaidStream<PaidCall> | Answered<AsyncIterable<unknown>>>;
-}
-
-/** Who meters which paid field, by its name. */
-export interface Meters<C> {
-  calls: Record<string, Meter<C>>;
-  streams: Record<string, StreamMeter<C>>;
-}
+/** The meter of each paid field, by the field's name. */
+export type Meters<C> = Record<string, Meter<C>>;
 
 /** Where the resolver of a paid field finds the call that pays for it. */
 export type PaidContext<C, P extends PaidCall> = C & { paidCall: P };
@@ -81,26 +68,24 @@ type Resolver<C> = GraphQLFieldResolver<unknown, C>;
 const readByMeter = {};
 
 /**
- * Wraps each field that has a `@cost`: the meter opens before the resolver and settles or fails after it; for a
- * subscription it wraps the start, and settles when the events end. The resolver is given the paid call and none of the
- * arguments. A field without the directive never touches credits.
+ * Wraps each field that has a `@cost`: the meter opens before the resolver, or before a subscription starts, and
+ * settles or fails after it. The resolver is given the paid call and none of the arguments. A field without the
+ * directive never touches credits.
  */
-export function withCost<C extends object>(schema: GraphQLSchema, { calls, streams }: Meters<C>): GraphQLSchema {
+export function withCost<C extends object>(schema: GraphQLSchema, meters: Meters<C>): GraphQLSchema {
   return mapSchema(schema, {
     [MapperKind.OBJECT_FIELD]: (field, name) => {
       const cost = getDirective(schema, field, "cost")?.[0] as Cost | undefined;
       if (!cost) return field;
-      const { resolve = defaultFieldResolver } = field;
-      const [call, stream] = [calls[name], streams[name]];
-      if (call) field.resolve = payCall(call, cost, resolve);
-      else if (stream) field.resolve = payStream(stream, cost, resolve);
-      else throw new Error(`No meter is registered for the paid field ${name}.`);
+      const meter = meters[name];
+      if (!meter) throw new Error(`The paid field ${name} has no meter.`);
+      field.resolve = pay(meter, cost, field.resolve ?? defaultFieldResolver);
       return field;
     },
   });
 }
 
-function payCall<C extends object>(meter: Meter<C>, cost: Cost, resolve: Resolver<C>): Resolver<C> {
+function pay<C extends object>(meter: Meter<C>, cost: Cost, resolve: Resolver<C>): Resolver<C> {
   return async (source, args, context, info) => {
     const paidCall = await meter.open(context, args, cost);
     if ("answer" in paidCall) return paidCall.answer;
@@ -111,21 +96,6 @@ function payCall<C extends object>(meter: Meter<C>, cost: Cost, resolve: Resolve
       return await paidCall.fail(error);
     }
     return await paidCall.settle(result);
-  };
-}
-
-function payStream<C extends object>(meter: StreamMeter<C>, cost: Cost, subscribe: Resolver<C>): Resolver<C> {
-  return async (source, args, context, info) => {
-    const stream = await meter.openStream(context, args, cost);
-    if ("answer" in stream) return stream.answer;
-    const { call: paidCall } = stream;
-    let events: unknown;
-    try {
-      events = await subscribe(source, readByMeter, paidContext(context, paidCall), info);
-    } catch (error) {
-      return await paidCall.fail(error);
-    }
-    return stream.run(events as AsyncIterable<unknown>);
   };
 }
 

@@ -7,17 +7,18 @@ import { attempt, type BatchAttempt, fulfilled, rejected, unavailable } from "..
 import { closeHolds } from "../journal/sql/close-holds.ts";
 import { type DueWallet, dueWallets } from "../wallets/sql/update-wallet.ts";
 import type { Wallets } from "../wallets/wallets.ts";
+import { abandoned } from "./abandoned.ts";
 import { type ExpiredHold, findExpiredHolds } from "./sql/find-expired-holds.ts";
 
 /**
- * Gives back what dead processes were holding. A hold whose lease has ended is released and its call written down as
- * ABANDONED, for nothing; every replica sweeps, and of two that meet one wins. Wallets that are due and
- * stored answers that have had their day are seen to as well.
+ * Releases the holds of processes that died. A hold whose lease has expired is closed without a charge, and its call is
+ * recorded as ABANDONED. Every replica sweeps; of two that find the same hold, one closes it. A sweep also brings
+ * wallets up to date that are due, and deletes stored answers that have expired.
  */
 const everyMs = 5_000;
 
 export interface SweeperOptions {
-  /** What else has had its day. */
+  /** Deletes what else has expired. */
   deleteExpired?: () => Promise<void>;
   /** How many holds are released by one statement. */
   batchSize?: number;
@@ -62,7 +63,7 @@ export class Sweeper {
     await this.#running;
   }
 
-  /** One part that fails keeps no other from its turn. Throws the first failure at the end. */
+  /** A part that fails does not stop the others. Throws the first failure at the end. */
   async sweep(): Promise<void> {
     const parts = [
       () => this.#releaseExpired(),
@@ -78,12 +79,12 @@ export class Sweeper {
   async #releaseExpired(): Promise<void> {
     let released = 0;
     const stuck: Stuck[] = [];
-    // Page after page, and none twice: a hold that cannot be closed is in nobody's way.
+    // Page after page, and none twice, so that a hold that cannot be closed does not block the others.
     for (let page: ExpiredHold[] | undefined; page === undefined || page.length === this.#batchSize; ) {
       page = await findExpiredHolds(this.#db.sql, { after: page?.at(-1), limit: this.#batchSize });
       // Not in the transaction that found them: closing locks wallets before holds, and the other way round two could
       // wait for each other. So each is closed only if its lease has still ended by then.
-      const outcomes = page.length === 0 ? [] : await attempt(page.map(abandoned), releasing(this.#db));
+      const outcomes = page.length === 0 ? [] : await attempt(page.map(abandonedHold), releasing(this.#db));
       outcomes.forEach((outcome, i) => {
         if (outcome.status === "rejected") stuck.push({ id: page?.[i]?.id, reason: outcome.reason });
         else if (outcome.value.closed) released += 1;
@@ -110,13 +111,13 @@ export class Sweeper {
   }
 }
 
-/** What a sweep could not do, and why. */
+/** A hold or wallet that a sweep could not bring to its end, and why. */
 interface Stuck {
   id: string | undefined;
   reason: unknown;
 }
 
-/** As the journal closes: one that cannot be closed fails alone. What is in doubt is left to the next sweep. */
+/** As the journal closes: a hold that cannot be closed fails alone. An unknown outcome is left to the next sweep. */
 function releasing(db: Database): BatchAttempt<SettlementEntry, SettleResult> {
   return {
     run: async (batch) => (await closeHolds(db.sql, batch)).map(fulfilled),
@@ -124,25 +125,16 @@ function releasing(db: Database): BatchAttempt<SettlementEntry, SettleResult> {
   };
 }
 
-function abandoned({ accountId, walletId, id }: ExpiredHold): SettlementEntry {
+function abandonedHold({ accountId, walletId, id }: ExpiredHold): SettlementEntry {
   return {
+    ...abandoned,
     accountId,
     walletId,
     holdId: id,
     expiredOnly: true,
     entryId: newId(),
-    status: "ABANDONED",
-    finishReason: "ERROR",
-    usageSource: "ESTIMATED",
-    inputTokens: 0,
-    cachedInputTokens: 0,
-    outputTokens: 0,
-    reasoningTokens: 0,
-    charge: 0n,
-    costNanoUsd: 0n,
     latencyMs: 0,
     timeToFirstTokenMs: null,
-    errorCode: null,
     // The record stays: the next call with its key sees that this one died, and runs in its place.
     idempotent: false,
     answer: null,

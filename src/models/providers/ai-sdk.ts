@@ -6,6 +6,7 @@ import { type Cancelled, nativeSignal } from "../../tasks/cancellation.ts";
 import {
   checkUsage,
   type FinishReason,
+  type OnHidden,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
@@ -161,7 +162,7 @@ export class AiSdkChat {
     }
   }
 
-  async *stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
+  async *stream(call: ProviderCall, signal: Cancelled, onHidden?: OnHidden): AsyncGenerator<ProviderEvent> {
     let text = "";
     let reasoning = "";
     const toolCalls: ToolCall[] = [];
@@ -173,6 +174,7 @@ export class AiSdkChat {
         signal.throwIfAborted();
         if (part.type === "error") throw part.error;
         if (part.type === "reasoning-delta") reasoning += part.delta;
+        if (part.type === "reasoning-delta" || part.type === "tool-input-delta") onHidden?.(part.delta);
         if (part.type === "text-delta") {
           text += part.delta;
           yield { type: "delta", text: part.delta };

@@ -4,7 +4,15 @@ import type { CloseWhen } from "../../outbound/http.ts";
 import { Upstream, type UpstreamOptions } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 import { AiSdkChat, type AiSdkUsage } from "./ai-sdk.ts";
-import type { FoundModel, Provider, ProviderAnswer, ProviderCall, ProviderEvent, ReportedUsage } from "./provider.ts";
+import type {
+  FoundModel,
+  OnHidden,
+  Provider,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderEvent,
+  ReportedUsage,
+} from "./provider.ts";
 
 // Anthropic by its messages API.
 
@@ -50,8 +58,8 @@ export class AnthropicProvider implements Provider {
     return this.#chat.generate(call, signal);
   }
 
-  stream(call: ProviderCall, signal: Cancelled): AsyncGenerator<ProviderEvent> {
-    return this.#chat.stream(call, signal);
+  stream(call: ProviderCall, signal: Cancelled, onHidden?: OnHidden): AsyncGenerator<ProviderEvent> {
+    return this.#chat.stream(call, signal, onHidden);
   }
 
   async listModels(signal: Cancelled): Promise<FoundModel[]> {

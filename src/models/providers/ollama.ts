@@ -13,6 +13,7 @@ import {
   type EmbedCall,
   type FinishReason,
   type FoundModel,
+  type OnHidden,
   type Provider,
   type ProviderAnswer,
   type ProviderCall,
@@ -158,8 +159,8 @@ export class OllamaProvider implements Provider {
     return { text, ...this.#ending(part, call, content), ...timeToFirstToken(part) };
   }
 
-  stream(call: ProviderCall, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
-    const options = { reader: this.#reader(call), limits: call.limits };
+  stream(call: ProviderCall, signal: Cancelled, onHidden?: OnHidden): AsyncIterableIterator<ProviderEvent> {
+    const options = { reader: this.#reader(call, onHidden), limits: call.limits };
     return this.#upstream.requestStream("/api/chat", requestBody(call, true), signal, options);
   }
 
@@ -197,7 +198,7 @@ export class OllamaProvider implements Provider {
     return this.#upstream.failure(what, quote);
   }
 
-  #reader(call: ProviderCall): LineReader<ProviderEvent> {
+  #reader(call: ProviderCall, onHidden: OnHidden | undefined): LineReader<ProviderEvent> {
     const content: Content = { text: "", thinking: "", toolCalls: [] };
     let last: Part | undefined;
     return {
@@ -205,8 +206,13 @@ export class OllamaProvider implements Provider {
         if (last) return undefined;
         const part = this.#part(this.#upstream.parse(line));
         if (part.done) last = part;
-        content.thinking += part.message?.thinking ?? "";
-        content.toolCalls.push(...toolCallsOf(part));
+        const thinking = part.message?.thinking ?? "";
+        if (thinking !== "") onHidden?.(thinking);
+        content.thinking += thinking;
+        for (const toolCall of toolCallsOf(part)) {
+          onHidden?.(toolCall.arguments);
+          content.toolCalls.push(toolCall);
+        }
         const text = part.message?.content ?? "";
         content.text += text;
         return text === "" ? undefined : { type: "delta", text };

@@ -8,6 +8,7 @@ import {
   type ChatMessage,
   checkUsage,
   type FinishReason,
+  type OnHidden,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderEvent,
@@ -129,6 +130,11 @@ class Collected {
   usage: ReportedUsage | undefined;
   finish: string | undefined;
   readonly #calls = new Map<number, ToolCall>();
+  readonly #onHidden: OnHidden | undefined;
+
+  constructor(onHidden?: OnHidden) {
+    this.#onHidden = onHidden;
+  }
 
   /** Adds a part and returns its text. */
   add(part: Part): string {
@@ -139,7 +145,11 @@ class Collected {
     if (!message) return "";
     const text = textOf(message);
     this.text += text;
-    this.reasoning += message.reasoning_content ?? message.reasoning ?? "";
+    const reasoning = message.reasoning_content ?? message.reasoning;
+    if (reasoning) {
+      this.reasoning += reasoning;
+      this.#onHidden?.(reasoning);
+    }
     for (const call of message.tool_calls ?? []) this.#addCall(call);
     return text;
   }
@@ -150,6 +160,7 @@ class Collected {
 
   /** A tool call arrives in pieces that share its index. Services that send it whole omit the index. */
   #addCall({ index, id, function: { name, arguments: piece } }: z.infer<typeof callSchema>): void {
+    if (piece) this.#onHidden?.(piece);
     const at = index ?? this.#calls.size;
     const known = this.#calls.get(at);
     if (known) {
@@ -179,13 +190,14 @@ export class OpenAiChat {
     return { text: collected.text, ...this.#ending(collected, call) };
   }
 
-  stream(call: ProviderCall, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
+  stream(call: ProviderCall, signal: Cancelled, onHidden?: OnHidden): AsyncIterableIterator<ProviderEvent> {
     const body = { ...bodyOf(call), stream: true, stream_options: { include_usage: true } };
-    return this.#upstream.requestStream(path, body, signal, { reader: this.#reader(call), limits: call.limits });
+    const reader = this.#reader(call, onHidden);
+    return this.#upstream.requestStream(path, body, signal, { reader, limits: call.limits });
   }
 
-  #reader(call: ProviderCall): LineReader<ProviderEvent> {
-    const collected = new Collected();
+  #reader(call: ProviderCall, onHidden: OnHidden | undefined): LineReader<ProviderEvent> {
+    const collected = new Collected(onHidden);
     return {
       read: (line) => {
         const data = line.startsWith("data:") ? line.slice(5).trim() : "";

@@ -7,6 +7,7 @@ import {
   checkEmbedUsage,
   type EmbedCall,
   type FoundModel,
+  type OnHidden,
   type Provider,
   type ProviderAnswer,
   type ProviderCall,
@@ -58,8 +59,8 @@ export class OpenAICompatibleProvider implements Provider {
     return this.#chat.generate(call, signal);
   }
 
-  stream(call: ProviderCall, signal: Cancelled): AsyncIterableIterator<ProviderEvent> {
-    return this.#chat.stream(call, signal);
+  stream(call: ProviderCall, signal: Cancelled, onHidden?: OnHidden): AsyncIterableIterator<ProviderEvent> {
+    return this.#chat.stream(call, signal, onHidden);
   }
 
   async embed({ model, inputs, dimensions, providerOptions, limits }: EmbedCall, signal: Cancelled) {

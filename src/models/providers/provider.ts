@@ -86,6 +86,9 @@ export type ProviderEvent =
   | { type: "delta"; text: string }
   | { type: "finish"; finishReason: FinishReason; usage: TokenUsage; toolCalls?: ToolCall[] };
 
+/** Receives output that is not text. It makes no events, because no caller gets it yet: it is only counted. */
+export type OnHidden = (piece: string) => void;
+
 export interface EmbedCall {
   /** The provider's own name of the model. */
   model: string;
@@ -125,8 +128,9 @@ export interface Provider {
   /**
    * Deltas, then exactly one finish. A failure after deltas is thrown after the last delta.
    * To stop while a `next()` is pending, abort the signal: `return()` alone has to wait for it.
+   * `onHidden` gets reasoning and tool arguments as they arrive.
    */
-  stream(call: ProviderCall, signal: Cancelled): AsyncIterable<ProviderEvent>;
+  stream(call: ProviderCall, signal: Cancelled, onHidden?: OnHidden): AsyncIterable<ProviderEvent>;
   /** Absent for a provider that has no embeddings. */
   embed?(call: EmbedCall, signal: Cancelled): Promise<EmbedAnswer>;
   listModels?(signal: Cancelled): Promise<FoundModel[]>;
@@ -140,6 +144,7 @@ const overheadTokensPerMessage = 8;
 const overheadTokensPerCall = 8;
 const overheadTokensPerTool = 32;
 const estimatedImageTokens = 1000;
+const markTokens = 4;
 // Chat templates add system text (Qwen about 20 tokens, gpt-oss about 70), so a true count can exceed the bound.
 const hiddenInputTokensMax = 1000;
 
@@ -170,15 +175,36 @@ function bytesOf({ content, toolCalls, toolCallId }: ChatMessage): number {
   return Buffer.byteLength(content) + Buffer.byteLength(calls) + Buffer.byteLength(toolCallId ?? "");
 }
 
-/** Our estimate when the provider sends no count: one token per four UTF-8 bytes, rounded up. */
+/** Our estimate when the provider sends no count. */
+export const bytesPerToken = 4;
+
+/** Our estimate of a text's tokens, rounded up. */
 export function estimateTokens(text: string): number {
-  return Math.ceil(Buffer.byteLength(text) / 4);
+  return Math.ceil(Buffer.byteLength(text) / bytesPerToken);
 }
 
-/** As `estimateTokens`, plus four tokens a message for its role and end markers, and a thousand an image. */
-export function estimateInputTokens(messages: ChatMessage[]): number {
-  const images = countImages(messages) * estimatedImageTokens;
-  return messages.reduce((tokens, message) => tokens + Math.ceil(bytesOf(message) / 4) + 4, images);
+/**
+ * Our estimate of all that a reservation counts as input: messages, images, tools and the schema of the answer. As
+ * `estimateTokens`, plus four tokens a message or tool for its markers, and at most a thousand an image.
+ */
+export function estimateInputTokens(messages: ChatMessage[], enclosed: Enclosed = {}): number {
+  const { responseFormat, tools, imageTokens } = enclosed;
+  let tokens = countImages(messages) * Math.min(imageTokens ?? estimatedImageTokens, estimatedImageTokens);
+  for (const message of messages) tokens += Math.ceil(bytesOf(message) / bytesPerToken) + markTokens;
+  if (responseFormat?.type === "json_schema") tokens += estimateTokens(JSON.stringify(responseFormat.schema) ?? "");
+  for (const tool of tools ?? []) tokens += estimateTokens(JSON.stringify(tool)) + markTokens;
+  return tokens;
+}
+
+/** Our estimate of a call whose provider sent no count: its input, and output of so many bytes. */
+export function estimateUsage(call: ProviderCall, writtenBytes: number): TokenUsage {
+  return {
+    inputTokens: estimateInputTokens(call.messages, call),
+    cachedInputTokens: 0,
+    outputTokens: Math.min(Math.ceil(writtenBytes / bytesPerToken), call.maxOutputTokens),
+    reasoningTokens: 0,
+    source: "ESTIMATED",
+  };
 }
 
 /** A token limit that a service reports for a model; undefined when it is not a valid number. */
@@ -227,7 +253,7 @@ export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCa
     };
   }
   return {
-    inputTokens: estimateInputTokens(call.messages),
+    inputTokens: estimateInputTokens(call.messages, call),
     cachedInputTokens: 0,
     outputTokens: estimateTokens(text),
     reasoningTokens: 0,

@@ -1,15 +1,15 @@
-import type { Told } from "./types.ts";
+import type { AnswerContent } from "../types.ts";
 
-/** What is kept of an answer for the twins of its call: what the ledger does not hold. */
+/** The parts of an answer that the ledger does not hold, kept for retries and for the cache. */
 interface Stored {
   text: string;
-  toolCalls?: Told["toolCalls"];
+  toolCalls?: AnswerContent["toolCalls"];
   formatFault?: string;
-  /** Each of 64-bit floats in base64: a third of their size as decimals, and exactly what was told. */
+  /** Each of 64-bit floats in base64: a third of their size as decimals, and exactly the given values. */
   vectors?: string[];
 }
 
-export function writeAnswer({ text, toolCalls, formatFault, vectors }: Told): string {
+export function writeAnswer({ text, toolCalls, formatFault, vectors }: AnswerContent): string {
   const stored: Stored = {
     text,
     ...(toolCalls?.length && { toolCalls }),
@@ -19,7 +19,7 @@ export function writeAnswer({ text, toolCalls, formatFault, vectors }: Told): st
   return JSON.stringify(stored);
 }
 
-export function readAnswer(text: string): Told {
+export function readAnswer(text: string): AnswerContent {
   const { vectors, ...stored } = JSON.parse(text) as Stored;
   return { ...stored, ...(vectors && { vectors: vectors.map(fromBase64) }), replayed: true };
 }
