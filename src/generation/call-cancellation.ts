@@ -42,11 +42,6 @@ export class CallCancellation {
     };
   }
 
-  /** Ends the call for its caller; what the provider may do then is as when a client leaves. */
-  cut(reason: unknown): void {
-    this.caller.abort(reason);
-  }
-
   release(): void {
     this.#letGo();
   }

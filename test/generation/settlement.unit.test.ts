@@ -13,8 +13,7 @@ import {
 import type { Price } from "../../src/models/prices/price.ts";
 import type { TokenUsage } from "../../src/models/providers/provider.ts";
 
-// The settlement table, row by row, without a database: what it says of the tests through HTTP in test/ledger and
-// stream.test.ts is shown there.
+// The settlement table, row by row, without a database. Tests through HTTP are in leaving.test.ts and test/ledger.
 
 const usage = (inputTokens: number, outputTokens: number, source: TokenUsage["source"]): TokenUsage => ({
   inputTokens,
