@@ -1,8 +1,11 @@
 import type { RunningCalls } from "../keys/running-calls.ts";
 import { Cancellation } from "../tasks/cancellation.ts";
 
-/** How long a provider may go on after its caller has left, to end its answer and count it. */
-export const countWithinMs = 3_000;
+/**
+ * How long a provider may go on after its caller has left, to end its answer and count it. Its connection is promised to
+ * be closed within a second of the client's.
+ */
+export const countWithinMs = 700;
 
 type Running = Pick<RunningCalls, "add">;
 
