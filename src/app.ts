@@ -20,7 +20,7 @@ import {
   MyWalletResolver,
 } from "./credits/resolver.ts";
 import { CreditsService } from "./credits/service.ts";
-import { ChangeFeed } from "./db/change-feed.ts";
+import { ChangeFeed, type ChangeKind, type ObjectChange } from "./db/change-feed.ts";
 import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
 import { Sealer } from "./encryption.ts";
@@ -198,17 +198,20 @@ function guard({ schema, meters, limiting, refusals }: Guarded): GraphQLSchema {
 /** Hears what other replicas change, and makes this one act on it. */
 function followChanges(directUrl: string, changing: Changing, onError: (error: unknown) => void) {
   const { identity, running, people, catalogue } = changing;
-  return new ChangeFeed({
-    url: directUrl,
-    onError,
-    onChange({ kind, id, version }) {
-      if (kind === "signing-key") people.signingKeys.forget();
-      if (kind === "plan" || kind === "account") identity.forgetOf(kind, id);
-      if (kind === "catalogue") catalogue.forget();
-      if (kind !== "key") return;
+  const handlers: Record<ChangeKind, (change: ObjectChange) => void> = {
+    key({ id, version }) {
       identity.forget(id, version);
       if (running.has(id)) void running.look();
     },
+    plan: ({ id }) => identity.forgetOf("plan", id),
+    account: ({ id }) => identity.forgetOf("account", id),
+    catalogue: () => catalogue.forget(),
+    "signing-key": () => people.signingKeys.forget(),
+  };
+  return new ChangeFeed({
+    url: directUrl,
+    onError,
+    onChange: (change) => handlers[change.kind](change),
     onGap() {
       people.signingKeys.forget();
       catalogue.forget();

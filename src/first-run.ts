@@ -25,8 +25,6 @@ interface Parts {
 }
 
 const demoCredits = "100";
-/** Any constant will do, as long as every replica uses the same one. */
-const lockKey = 7_461_003;
 
 export async function prepareFirstRun(parts: Parts): Promise<FirstRun | undefined> {
   const { db, accounts, models } = parts;
@@ -34,7 +32,7 @@ export async function prepareFirstRun(parts: Parts): Promise<FirstRun | undefine
   const echo = { name: "echo", provider: "echo", description, action: "model.create" as const, rates: {} };
   await models.addFound(systemOrigin("first-run"), echo);
   if (await accounts.hasDefault()) return undefined;
-  return db.exclusively(lockKey, async () => ((await accounts.hasDefault()) ? undefined : create(parts)));
+  return db.exclusively("firstRun", async () => ((await accounts.hasDefault()) ? undefined : create(parts)));
 }
 
 /** The account becomes the default one last: until then, a start that was cut short is done again. */

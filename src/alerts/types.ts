@@ -2,7 +2,10 @@ import { Field, ID, InputType, ObjectType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson } from "../graphql/scalars.ts";
 import { fromWire, type IdPrefix, toWire } from "../ids.ts";
+import { alertKinds } from "./kinds.ts";
 import type { AlertRow, AlertSearch } from "./store.ts";
+
+const anyOf = new Intl.ListFormat("en-GB", { type: "disjunction" });
 
 @ObjectType({
   description: "An alert: an event that needs attention, such as a leaked key or a low balance.",
@@ -13,8 +16,7 @@ export class Alert {
   id!: string;
 
   @Field(() => String, {
-    description:
-      "The kind of alert: `key.leaked`, `key.exposed`, `key.rotation_due`, `wallet.low_balance`, `ledger.broken` or `retention.failed`.",
+    description: `The kind of alert: ${anyOf.format(Object.values(alertKinds).map((kind) => `\`${kind}\``))}.`,
   })
   kind!: string;
 

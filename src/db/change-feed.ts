@@ -2,20 +2,26 @@ import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 
 /**
- * What other replicas changed, told by the database at the moment of the commit (a trigger of the change feed). The
- * connection is one of its own, straight to PostgreSQL: a pooler in transaction mode would swallow what it hears.
+ * Notifies of changes made by other replicas, as they commit (triggers call `pg_notify`). It holds a connection of its
+ * own, straight to PostgreSQL: a pooler in transaction mode would drop the notifications.
  */
 export interface ChangeFeedOptions {
   url: string;
   onChange: (change: ObjectChange) => void;
-  /** The feed begins to hear (again); what was told before may have been missed. */
+  /** The feed listens (again); earlier notifications may have been missed. */
   onGap: () => void;
   onError: (error: unknown) => void;
 }
 
+/** Every kind that a trigger of the database notifies of (`pg_notify` in schema/migrations). */
+export const changeKinds = ["key", "plan", "account", "catalogue", "signing-key"] as const;
+export type ChangeKind = (typeof changeKinds)[number];
+
 export interface ObjectChange {
-  kind: string;
+  kind: ChangeKind;
+  /** Empty for a change of the whole catalogue. */
   id: string;
+  /** 0 where the object has none. */
   version: number;
 }
 
@@ -34,7 +40,7 @@ export class ChangeFeed {
     this.#options = options;
   }
 
-  /** Resolves when the feed hears for the first time, or has failed to once; it goes on trying. */
+  /** Resolves when the feed listens for the first time, or has failed to once; it goes on trying. */
   async start(): Promise<void> {
     const first = this.#listen();
     this.#running = this.#keepListening(first);
@@ -87,12 +93,17 @@ export class ChangeFeed {
       onError(error);
       throw error;
     }
-    // Only now: whatever is read from here on is either newer than what was missed, or will be told.
+    // Only now: a later read either sees the missed changes, or is followed by a notification.
     onGap();
   }
 
   #hear(payload: string): void {
     const [kind = "", id = "", version] = payload.split(":");
-    this.#options.onChange({ kind, id, version: Number(version) });
+    // Another release may notify of a kind that this one does not know.
+    if (isChangeKind(kind)) this.#options.onChange({ kind, id, version: Number(version) });
   }
+}
+
+function isChangeKind(kind: string): kind is ChangeKind {
+  return (changeKinds as readonly string[]).includes(kind);
 }

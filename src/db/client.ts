@@ -1,5 +1,6 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
+import { type LockName, lockNumbers } from "./locks.ts";
 
 export type Sql = postgres.Sql<{ bigint: bigint }>;
 type Drizzle = PostgresJsDatabase<Record<string, never>>;
@@ -58,14 +59,15 @@ export class Database {
     return this.sql.begin(options, (tx) => work(tx as unknown as Sql)) as Promise<T>;
   }
 
-  /** Runs `work` while no other process runs something under the same lock. */
-  async exclusively<T>(lockKey: number, work: () => Promise<T>): Promise<T> {
+  /** Runs `work` while no other process holds the same lock. */
+  async exclusively<T>(name: LockName, work: () => Promise<T>): Promise<T> {
+    const number = lockNumbers[name];
     const connection = await this.sql.reserve();
     try {
-      await connection`select pg_advisory_lock(${lockKey})`;
+      await connection`select pg_advisory_lock(${number})`;
       return await work();
     } finally {
-      await connection`select pg_advisory_unlock(${lockKey})`;
+      await connection`select pg_advisory_unlock(${number})`;
       connection.release();
     }
   }

@@ -9,7 +9,34 @@ export interface DatabaseError {
 
 type PostgresFault = Error & { code?: string; constraint_name?: string; severity?: string };
 
-/** PostgreSQL's error under whatever wrapped it, or undefined if the failure was not the database's. */
+/** The SQLSTATE codes that the code acts upon, by PostgreSQL's names for them. */
+export const sqlStates = {
+  numericValueOutOfRange: "22003",
+  invalidParameterValue: "22023",
+  foreignKeyViolation: "23503",
+  uniqueViolation: "23505",
+  readOnlySqlTransaction: "25006",
+  invalidPassword: "28P01",
+  serializationFailure: "40001",
+  deadlockDetected: "40P01",
+  insufficientPrivilege: "42501",
+  lockNotAvailable: "55P03",
+  queryCanceled: "57014",
+} as const;
+
+export type SqlState = keyof typeof sqlStates;
+
+/** Codes of the driver that mean that there is no connection. */
+const driverFault = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;
+/** SQLSTATE classes of a database that is away: connection exceptions, no resources, operator intervention. */
+const awayClass = /^(08|53|57P)/;
+const rolledBack: readonly string[] = [
+  sqlStates.deadlockDetected,
+  sqlStates.serializationFailure,
+  sqlStates.lockNotAvailable,
+];
+
+/** PostgreSQL's error under its wrappers; undefined if the failure was not the database's. */
 export function databaseError(error: unknown): DatabaseError | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {
     if (e.name === "PostgresError" || isConnectionFault(e)) {
@@ -22,34 +49,68 @@ export function databaseError(error: unknown): DatabaseError | undefined {
 
 function isConnectionFault(error: Error): boolean {
   const code = (error as Error & { code?: string }).code ?? "";
-  return /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/.test(code) && !code.startsWith("CONNECTION_CLOSED_BY_CALLER");
+  return driverFault.test(code) && !code.startsWith("CONNECTION_CLOSED_BY_CALLER");
 }
 
-/** SQLSTATE classes and codes that mean "not now": a later try may succeed. */
-const passing = /^(08|53|57P|40001|40P01|25006|CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;
+const codeOf = (error: unknown): string => databaseError(error)?.code ?? "";
 
-/** A statement ran into its timeout, which only reports have. */
-const queryCanceled = "57014";
+export function failedWith(error: unknown, state: SqlState): boolean {
+  return codeOf(error) === sqlStates[state];
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return failedWith(error, "uniqueViolation");
+}
+
+/** A row refers to a row that does not exist, or a row to be deleted is still referred to. */
+export function isForeignKeyViolation(error: unknown): boolean {
+  return failedWith(error, "foreignKeyViolation");
+}
+
+/** Another transaction was in the way, and PostgreSQL undid all of this one: it may run again. */
+export function wasRolledBack(error: unknown): boolean {
+  return rolledBack.includes(codeOf(error));
+}
+
+/** The connection ended with the statement on it: it may have been committed or not. */
+export function isUnconfirmed(error: unknown): boolean {
+  return /^(CONNECTION_CLOSED|CONNECTION_DESTROYED|ECONNRESET|EPIPE|ETIMEDOUT|57P0[12]|08006|08007)/.test(
+    codeOf(error),
+  );
+}
+
+/** The statement never ran: the database is down, starting, full, or read-only after a failover. */
+export function isAway(error: unknown): boolean {
+  const code = codeOf(error);
+  return awayClass.test(code) || /^(CONNECT_TIMEOUT|ECONNREFUSED)/.test(code) || isReadOnly(code);
+}
+
+/** PostgreSQL cannot take the data, or it breaks a constraint. */
+export function isDataFault(error: unknown): boolean {
+  return /^2[23]/.test(codeOf(error));
+}
 
 /** Turns a database that is away, full or overloaded into UNAVAILABLE; gives any other error back unchanged. */
 export function asUnavailable(error: unknown): unknown {
   if (error instanceof AppError) return error;
   const fault = databaseError(error);
-  if (fault?.code === queryCanceled) {
+  // Only reports have a statement timeout.
+  if (fault?.code === sqlStates.queryCanceled) {
     const message = "The answer took too long to work out. Ask for a shorter span or fewer groups.";
     return new AppError("UNAVAILABLE", { message, cause: error });
   }
-  if (fault && (fault.fatal || passing.test(fault.code))) {
+  if (fault && (fault.fatal || mayPass(fault.code))) {
     return new AppError("UNAVAILABLE", { details: { retryAfter: 1 }, cause: error });
   }
   return error;
 }
 
-export function isUniqueViolation(error: unknown): boolean {
-  return databaseError(error)?.code === "23505";
+/** A later try may succeed. */
+function mayPass(code: string): boolean {
+  const conflict = code === sqlStates.serializationFailure || code === sqlStates.deadlockDetected;
+  return conflict || awayClass.test(code) || driverFault.test(code) || isReadOnly(code);
 }
 
-/** Something refers to what is not there, or what is to go is still referred to. */
-export function isForeignKeyViolation(error: unknown): boolean {
-  return databaseError(error)?.code === "23503";
+function isReadOnly(code: string): boolean {
+  return code === sqlStates.readOnlySqlTransaction;
 }

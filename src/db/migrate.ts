@@ -4,9 +4,8 @@ import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
+import { lockNumbers } from "./locks.ts";
 
-/** Any constant will do, as long as every replica uses the same one. */
-const lockKey = 7_461_001;
 const oldestSupported = 140_000;
 const monthsAhead = 2;
 
@@ -20,7 +19,7 @@ export async function migrateDatabase(url: string): Promise<void> {
   try {
     const [server] = await sql<[{ version: number }]>`select current_setting('server_version_num')::int as version`;
     if (server.version < oldestSupported) throw new Error("Tollgate needs PostgreSQL 14 or newer.");
-    await sql`select pg_advisory_lock(${lockKey})`;
+    await sql`select pg_advisory_lock(${lockNumbers.migrations})`;
     await migrate(drizzle(sql), { migrationsFolder: migrationsFolder() });
     await sql`select create_request_partitions(${monthsAhead})`;
   } finally {

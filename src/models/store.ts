@@ -1,5 +1,6 @@
 import { and, asc, eq, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
+import { takeLock } from "../db/locks.ts";
 import { modelAliases, modelPrices, modelServices, models } from "../db/tables/models.ts";
 
 export type ModelRow = typeof models.$inferSelect;
@@ -39,8 +40,8 @@ export async function readCatalogue(tx: Executor): Promise<CatalogueRows> {
 }
 
 /** Makes changes of the catalogue wait for each other, so that no name gets two meanings. */
-export async function lockCatalogue(tx: Executor): Promise<void> {
-  await tx.execute(sql`select pg_advisory_xact_lock(7461005)`);
+export function lockCatalogue(tx: Executor): Promise<void> {
+  return takeLock(tx, "catalogue");
 }
 
 export async function modelByName(tx: Executor, name: string): Promise<ModelRow | undefined> {

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { alertKinds } from "../alerts/kinds.ts";
 import type { RecordChange } from "../auth/record-change.ts";
 import { type Origin, systemOrigin } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
-import { databaseError } from "../db/errors.ts";
+import { failedWith } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { insertAlert } from "../ledger/sql/raise-alert.ts";
@@ -45,7 +46,6 @@ const applyEveryMs = 3_600_000;
 const linesMax = 2_000;
 const triesMax = 40;
 const pauseMs = 250;
-const lockNotAvailable = "55P03";
 
 export class Retention {
   readonly #options: RetentionOptions;
@@ -124,7 +124,7 @@ export class Retention {
       await this.#ifFree(() => this.#apply(systemOrigin("retention"), keepMonths));
     } catch (error) {
       const details = { message: error instanceof AppError ? error.message : "See the log." };
-      await insertAlert(db.orm, { id: newId(), kind: "retention.failed", subject: "retention", details });
+      await insertAlert(db.orm, { id: newId(), kind: alertKinds.retentionFailed, subject: "retention", details });
       throw error;
     }
   }
@@ -223,7 +223,7 @@ export class Retention {
         await this.#options.db.transaction(work);
         return;
       } catch (error) {
-        if (databaseError(error)?.code !== lockNotAvailable) throw error;
+        if (!failedWith(error, "lockNotAvailable")) throw error;
         const message = "A report or backup is reading the calls. Retry later.";
         if (tries === triesMax) throw new AppError("UNAVAILABLE", { message, cause: error });
         await delay(pauseMs);

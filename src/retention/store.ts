@@ -1,12 +1,11 @@
 import { sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
+import { isLocked, tryLock } from "../db/locks.ts";
 import { requestArchives } from "../db/tables/retention.ts";
 
 /** Months of the usage ledger as partitions and as archives. A month is named `2026-01`, in UTC. */
 export type ArchiveRow = typeof requestArchives.$inferSelect;
 
-/** Any constant will do, as long as every replica uses the same one. */
-const lockKey = 7_461_009;
 /** Short, because new calls queue behind a transaction that waits for this lock. */
 const lockTimeoutMs = 100;
 
@@ -17,18 +16,12 @@ const nameOf = (month: string) => `requests_${month.replace("-", "")}`;
 const partition = (month: string) => sql.identifier(nameOf(month));
 
 /** False when another replica holds the lock, which ends with the transaction. */
-export async function lockRetention(tx: Executor): Promise<boolean> {
-  const [row] = await tx.execute(sql`select pg_try_advisory_xact_lock(${lockKey}) as locked`);
-  return (row as { locked: boolean }).locked;
+export function lockRetention(tx: Executor): Promise<boolean> {
+  return tryLock(tx, "retention");
 }
 
-export async function isRetentionLocked(tx: Executor): Promise<boolean> {
-  const [row] = await tx.execute(sql`
-    select exists (
-      select from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
-      where l.locktype = 'advisory' and l.classid = 0 and l.objid = ${lockKey} and l.objsubid = 1 and l.granted
-    ) as locked`);
-  return (row as { locked: boolean }).locked;
+export function isRetentionLocked(tx: Executor): Promise<boolean> {
+  return isLocked(tx, "retention");
 }
 
 export interface StoredMonth {

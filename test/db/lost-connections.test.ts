@@ -102,7 +102,7 @@ describe("a lock that was held over a connection that was terminated", () => {
   it("leaves the pool as it was", () =>
     withPool(async (db) => {
       const pid = await pidOf(db.orm);
-      const work = db.exclusively(4711, () => terminate(pid));
+      const work = db.exclusively("firstRun", () => terminate(pid));
       await expect(work).rejects.toSatisfy(isLost);
       for (const answer of ["first", "second"]) {
         expect([...(await db.sql`select ${answer}::text as answer`)]).toEqual([{ answer }]);

@@ -1,5 +1,5 @@
 import type { Database, Executor } from "../../db/client.ts";
-import { databaseError } from "../../db/errors.ts";
+import { isForeignKeyViolation } from "../../db/errors.ts";
 import { AppError } from "../../errors.ts";
 import { newId, readWire, toWire } from "../../ids.ts";
 import type { RecordChange } from "../record-change.ts";
@@ -28,7 +28,7 @@ export class OidcPeople {
   async identify(token: string, ip: string): Promise<UserViewer> {
     const person = await this.#oidc.verify(token);
     const user = await this.#know(person, ip).catch((error: unknown) => {
-      if (databaseError(error)?.code !== "23503") throw error;
+      if (!isForeignKeyViolation(error)) throw error;
       throw new AppError("FORBIDDEN", { message: "This person's account is not there.", cause: error });
     });
     if (user.disabledAt)

@@ -1,5 +1,5 @@
 import type { Database, Executor } from "../../db/client.ts";
-import { databaseError } from "../../db/errors.ts";
+import { isForeignKeyViolation } from "../../db/errors.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { toWire } from "../../ids.ts";
 import type { RecordChange } from "../record-change.ts";
@@ -85,7 +85,7 @@ export class People {
         return after as UserRow;
       });
     } catch (error) {
-      if (databaseError(error)?.code !== "23503") throw error;
+      if (!isForeignKeyViolation(error)) throw error;
       throw new AppError("NOT_FOUND", { message: "No such account.", cause: error });
     }
   }

@@ -1,5 +1,5 @@
 import type { Database } from "../../db/client.ts";
-import { databaseError } from "../../db/errors.ts";
+import { isForeignKeyViolation, isUniqueViolation } from "../../db/errors.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { newId, toWire } from "../../ids.ts";
 import { checkOpen } from "../people/service.ts";
@@ -68,9 +68,8 @@ export class AuthService {
         return row;
       });
     } catch (error) {
-      const fault = databaseError(error)?.code;
-      if (fault === "23505") throw new AppError("CONFLICT", { message: "This email is in use.", cause: error });
-      if (fault === "23503") throw new AppError("NOT_FOUND", { message: "No such account.", cause: error });
+      if (isUniqueViolation(error)) throw new AppError("CONFLICT", { message: "This email is in use.", cause: error });
+      if (isForeignKeyViolation(error)) throw new AppError("NOT_FOUND", { message: "No such account.", cause: error });
       throw error;
     }
   }

@@ -1,15 +1,13 @@
 import { and, desc, eq, gt, isNull, lte, ne, or, sql } from "drizzle-orm";
 import type { Executor } from "../../db/client.ts";
+import { takeLock } from "../../db/locks.ts";
 import { signingKeys } from "../../db/tables/people.ts";
 
 export type SigningKeyRow = typeof signingKeys.$inferSelect;
 
-/** Any constant will do, as long as every replica uses the same one. */
-const lockKey = 7_461_017;
-
 /** One change of the set at a time, on all replicas together. Held until the transaction ends. */
-export async function lockSigningKeys(tx: Executor): Promise<void> {
-  await tx.execute(sql`select pg_advisory_xact_lock(${lockKey})`);
+export function lockSigningKeys(tx: Executor): Promise<void> {
+  return takeLock(tx, "signingKeys");
 }
 
 const alive = and(isNull(signingKeys.removedAt), or(isNull(signingKeys.endsAt), gt(signingKeys.endsAt, sql`now()`)));

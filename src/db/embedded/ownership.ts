@@ -4,11 +4,12 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
+import { sqlStates } from "../errors.ts";
+import { lockNumbers } from "../locks.ts";
 import { type Cluster, role } from "./cluster.ts";
 import { pollMs } from "./postmaster.ts";
 import { codeOf } from "./runtime.ts";
 
-const lockKey = 7_461_002;
 /** A process that was just killed may not have been noticed yet by the session that holds its lock. */
 const graceMs = 2_000;
 
@@ -40,7 +41,7 @@ export async function takeOwnership(cluster: Cluster, port: number): Promise<Own
     return { lost, release };
   } catch (fault) {
     await release();
-    if (codeOf(fault) !== "28P01") throw fault;
+    if (codeOf(fault) !== sqlStates.invalidPassword) throw fault;
     const files = `${cluster.dataDir}/postgres.password does not hold the password of ${cluster.directory}`;
     throw new Error(`${files}. Put the right file back, or delete both to start with an empty database.`);
   }
@@ -70,12 +71,12 @@ function connect({ password }: Cluster, port: number, onclose: () => void): post
 
 async function lock(sql: postgres.Sql, dataDir: string): Promise<void> {
   for (const deadline = Date.now() + graceMs; Date.now() < deadline; await delay(pollMs)) {
-    const [row] = await sql<[{ owned: boolean }]>`select pg_try_advisory_lock(${lockKey}) as owned`;
+    const [row] = await sql<[{ owned: boolean }]>`select pg_try_advisory_lock(${lockNumbers.dataDirectory}) as owned`;
     if (row.owned) return;
   }
   const [holder] = await sql<{ name: string }[]>`
     select application_name as name from pg_locks join pg_stat_activity using (pid)
-    where locktype = 'advisory' and granted and objid = ${lockKey}`;
+    where locktype = 'advisory' and granted and objid = ${lockNumbers.dataDirectory}`;
   throw new DataDirInUse(dataDir, holder?.name);
 }
 

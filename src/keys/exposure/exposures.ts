@@ -1,3 +1,4 @@
+import { alertKinds } from "../../alerts/kinds.ts";
 import type { RecordChange } from "../../auth/record-change.ts";
 import { systemOrigin } from "../../auth/viewer.ts";
 import type { Database } from "../../db/client.ts";
@@ -62,7 +63,13 @@ export class Exposures {
       const origin = { ...systemOrigin("exposure"), ip, requestId };
       await record(tx, origin, { action: "key.exposed", object: toWire("key", apiKeyId), accountId, after });
       const details = { last4, where, from: ip };
-      await insertAlert(tx, { id: newId(), kind: "key.exposed", accountId, subject: `key:${apiKeyId}`, details });
+      await insertAlert(tx, {
+        id: newId(),
+        kind: alertKinds.keyExposed,
+        accountId,
+        subject: `key:${apiKeyId}`,
+        details,
+      });
     });
   }
 }

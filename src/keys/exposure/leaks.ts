@@ -1,3 +1,4 @@
+import { alertKinds } from "../../alerts/kinds.ts";
 import type { RecordChange } from "../../auth/record-change.ts";
 import type { Origin } from "../../auth/viewer.ts";
 import type { Database } from "../../db/client.ts";
@@ -39,7 +40,7 @@ export class Leaks {
       const sides = { before: { status: before.status }, after: { status: after.status, last4: text.slice(-4) } };
       await record(tx, origin, { action: "key.reportLeak", object: toWire("key", id), accountId, ...sides });
       const details = { name, last4, reportedFrom: origin.ip };
-      await insertAlert(tx, { id: newId(), kind: "key.leaked", accountId, subject: `key:${id}`, details });
+      await insertAlert(tx, { id: newId(), kind: alertKinds.keyLeaked, accountId, subject: `key:${id}`, details });
       return after;
     });
     if (revoked) identity.forget(id, revoked.version);

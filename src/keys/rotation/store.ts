@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import { alertKinds } from "../../alerts/kinds.ts";
 import type { Executor } from "../../db/client.ts";
 
 /**
@@ -28,7 +29,7 @@ export async function remindOfRotation(tx: Executor, limit: number): Promise<num
       returning s.id
     )
     insert into alerts (id, kind, account_id, subject, details)
-    select gen_random_uuid(), 'key.rotation_due', due.account_id, 'key:' || due.api_key_id,
+    select gen_random_uuid(), ${alertKinds.rotationDue}, due.account_id, 'key:' || due.api_key_id,
       json_build_object('name', due.name, 'secretSince', due.valid_from, 'rotateKeysAfterDays', due.days)
     from due join marked using (id)
     returning id`);

@@ -1,3 +1,4 @@
+import { alertKinds } from "../../alerts/kinds.ts";
 import type { Database } from "../../db/client.ts";
 import { newId } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
@@ -62,7 +63,12 @@ export class Doctor {
       if (breaks.length === 0) continue;
       this.#log.error({ invariant: name, breaks: breaks.length }, "the ledger is not sound");
       const details = { says, breaks: breaks.slice(0, 10) };
-      await insertAlert(this.#db.orm, { id: newId(), kind: "ledger.broken", subject: `invariant:${name}`, details });
+      await insertAlert(this.#db.orm, {
+        id: newId(),
+        kind: alertKinds.ledgerBroken,
+        subject: `invariant:${name}`,
+        details,
+      });
     }
   }
 }

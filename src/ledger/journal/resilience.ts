@@ -1,10 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { asUnavailable, databaseError } from "../../db/errors.ts";
+import { asUnavailable, isAway, isDataFault, isUnconfirmed, wasRolledBack } from "../../db/errors.ts";
 import { AppError } from "../../errors.ts";
 
 /**
- * How a batch meets a failing database. A statement that was rolled back for others' sake is tried again; a poisoned
- * item hurts itself only; and when nobody can say whether a statement was committed, the ledger is asked.
+ * How a batch meets a failing database. A statement that was rolled back because of another transaction is retried. An
+ * item with bad data fails alone. When a commit was not confirmed, the ledger is read to see whether it happened.
  */
 export interface BatchAttempt<I, O> {
   /** One statement for all, after which each item has its own outcome. Throws what failed for all of them. */
@@ -17,17 +17,14 @@ export interface BatchAttempt<I, O> {
 
 const triesMax = 3;
 const pauseMs = 20;
-/** Deadlock, serialization failure, lock not available: all of it was undone. */
-const undone = new Set(["40P01", "40001", "55P03"]);
 
 export async function attempt<I, O>(batch: I[], attempts: BatchAttempt<I, O>): Promise<PromiseSettledResult<O>[]> {
   const { run, reread, repeatable = false } = attempts;
   try {
     return await retryUndone(() => run(batch));
   } catch (error) {
-    const fault = databaseError(error)?.code ?? "";
-    if (isUnconfirmed(fault) || (repeatable && isAway(fault))) return await reread(batch);
-    if (isItemsFault(fault) && batch.length > 1) return await oneByOne(batch, attempts);
+    if (isUnconfirmed(error) || (repeatable && isAway(error))) return await reread(batch);
+    if (isDataFault(error) && batch.length > 1) return await oneByOne(batch, attempts);
     return batch.map(() => rejected(asUnavailable(error)));
   }
 }
@@ -38,7 +35,7 @@ export async function retryUndone<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!undone.has(databaseError(error)?.code ?? "") || tries === triesMax) throw error;
+      if (!wasRolledBack(error) || tries === triesMax) throw error;
       await delay(pauseMs * tries * Math.random());
     }
   }
@@ -54,21 +51,6 @@ export function rejected(reason: unknown): PromiseRejectedResult {
 
 export function unavailable(): AppError {
   return new AppError("UNAVAILABLE", { details: { retryAfter: 1 }, cause: new Error("the commit was not confirmed") });
-}
-
-/** The connection went away with the statement on it. */
-function isUnconfirmed(code: string): boolean {
-  return /^(CONNECTION_CLOSED|CONNECTION_DESTROYED|ECONNRESET|EPIPE|ETIMEDOUT|57P0[12]|08006|08007)/.test(code);
-}
-
-/** Nothing was taken on: the database is down, starting, full, or read-only because another one has taken over. */
-function isAway(code: string): boolean {
-  return /^(08|53|57P|25006|CONNECT_TIMEOUT|ECONNREFUSED)/.test(code);
-}
-
-/** Data that PostgreSQL cannot take, or that breaks a constraint. */
-function isItemsFault(code: string): boolean {
-  return /^2[23]/.test(code);
 }
 
 async function oneByOne<I, O>(batch: I[], attempts: BatchAttempt<I, O>): Promise<PromiseSettledResult<O>[]> {

@@ -1,25 +1,26 @@
 import { sql } from "drizzle-orm";
+import { type AlertKind, alertKinds } from "../../alerts/kinds.ts";
 import type { Executor } from "../../db/client.ts";
 import { alerts } from "../../db/tables/ledger.ts";
 
 export async function insertAlert(
   tx: Executor,
-  alert: { id: string; kind: string; accountId?: string; subject: string; details: unknown },
+  alert: { id: string; kind: AlertKind; accountId?: string; subject: string; details: unknown },
 ): Promise<void> {
   await tx.insert(alerts).values(alert);
 }
 
 /**
- * Raised once each time that a balance falls below its mark: for the wallets of `moved`, which says what was taken of
- * each. A text, because the journal's statements and the others are written through different libraries.
+ * Raises one alert each time a balance falls below its threshold, for the wallets of the CTE `moved` (`taken` is the
+ * amount that the balance lost). It is text because the journal's statements and the others use different libraries.
  */
 export const lowBalanceAlert = `
   insert into alerts (id, kind, account_id, subject, details)
-  select gen_random_uuid(), 'wallet.low_balance', account_id, 'wallet:' || id,
+  select gen_random_uuid(), '${alertKinds.lowBalance}', account_id, 'wallet:' || id,
     json_build_object('balance', balance::text, 'threshold', low_balance::text)
   from moved where low_balance is not null and balance < low_balance and balance + taken >= low_balance`;
 
-/** Once a wallet is so many micro-credits poorer than it was. */
+/** Call it after a wallet has lost `taken` micro-credits. */
 export async function alertIfLow(
   tx: Executor,
   { accountId, id }: { accountId: string; id: string },

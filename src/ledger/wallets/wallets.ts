@@ -1,5 +1,5 @@
 import type { Database, Executor } from "../../db/client.ts";
-import { databaseError } from "../../db/errors.ts";
+import { failedWith, isUniqueViolation } from "../../db/errors.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { newId } from "../../ids.ts";
 import { alertIfLow } from "../sql/raise-alert.ts";
@@ -120,7 +120,7 @@ export class Wallets {
         });
       } catch (error) {
         // A twin was faster: the unique index let one of them through.
-        const twin = databaseError(error)?.code === "23505";
+        const twin = isUniqueViolation(error);
         if (!twin || !idempotencyKey || !(await this.#repeated(grant, idempotencyKey))) throw error;
       }
     }
@@ -184,7 +184,9 @@ async function writeEntry(tx: Executor, entry: NewEntry): Promise<void> {
   try {
     await addEntry(tx, entry);
   } catch (error) {
-    if (databaseError(error)?.code === "22003") throw badInput("The balance would be too large.", { field: "credits" });
+    if (failedWith(error, "numericValueOutOfRange")) {
+      throw badInput("The balance would be too large.", { field: "credits" });
+    }
     throw error;
   }
 }

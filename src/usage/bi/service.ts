@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { RecordChange } from "../../auth/record-change.ts";
 import type { Origin } from "../../auth/viewer.ts";
 import type { Database } from "../../db/client.ts";
-import { databaseError } from "../../db/errors.ts";
+import { failedWith } from "../../db/errors.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { scramVerifier } from "./scram.ts";
 import { type BiLimits, biRole, grantBiRole } from "./store.ts";
@@ -42,13 +42,11 @@ export class BiAccess {
         await grantBiRole(tx, verifier, after);
       });
     } catch (error) {
-      throw databaseError(error)?.code === insufficientPrivilege ? mayNotMakeRoles(error) : error;
+      throw failedWith(error, "insufficientPrivilege") ? mayNotMakeRoles(error) : error;
     }
     return { role: biRole, password };
   }
 }
-
-const insufficientPrivilege = "42501";
 
 function mayNotMakeRoles(cause: unknown): AppError {
   const message =

@@ -1,4 +1,4 @@
-import { databaseError } from "../../db/errors.ts";
+import { failedWith } from "../../db/errors.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { dimensionNames, type Filter, filterNameOf } from "./dimensions.ts";
 import type { UsageQuestion } from "./question.ts";
@@ -94,12 +94,10 @@ function unknownTimeZone(cause?: unknown): AppError {
   return new AppError("BAD_USER_INPUT", { message, details: { field: "timeZone" }, cause });
 }
 
-const invalidParameterValue = "22023";
-
 /** The database has a list of its own, without some names that JavaScript knows. @throws BAD_USER_INPUT */
 export function inTimeZone<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
-    throw databaseError(error)?.code === invalidParameterValue ? unknownTimeZone(error) : error;
+    throw failedWith(error, "invalidParameterValue") ? unknownTimeZone(error) : error;
   });
 }
 

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../../db/client.ts";
+import { takeLock, tryLock } from "../../../db/locks.ts";
 import { type Cube, columnsOfCube, cubeNames, cubes, cubeTables, type Figures, type FoldGrain } from "../shapes.ts";
 import { packed, unpacked } from "./pack-histogram.ts";
 
@@ -8,20 +9,17 @@ const sums = [
   ..."failures charged_correction cost_correction".split(" "),
 ];
 
-/** Any constant will do, as long as every replica uses the same one. */
-const lockKey = 7_461_006;
 /** Far more than a statement that opens a hold may take, so that none is still under way with an older instant. */
 export const openingMargin = sql`interval '1 hour'`;
 
 /** False when another replica is folding, or a restatement changes what would be; the lock ends with the transaction. */
-export async function lockFolds(tx: Executor): Promise<boolean> {
-  const [row] = await tx.execute(sql`select pg_try_advisory_xact_lock(${lockKey}) as locked`);
-  return (row as { locked: boolean }).locked;
+export function lockFolds(tx: Executor): Promise<boolean> {
+  return tryLock(tx, "usageRollups");
 }
 
 /** Waits until no day is being summed up, and keeps any from it until the transaction ends. */
-export async function lockFoldsForWriting(tx: Executor): Promise<void> {
-  await tx.execute(sql`select pg_advisory_xact_lock(${lockKey})`);
+export function lockFoldsForWriting(tx: Executor): Promise<void> {
+  return takeLock(tx, "usageRollups");
 }
 
 /**

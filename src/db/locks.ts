@@ -1,0 +1,36 @@
+import { sql } from "drizzle-orm";
+import type { Executor } from "./client.ts";
+
+/** Advisory locks by the work they guard. The numbers are arbitrary and must never change: replicas of two releases share them. */
+export const lockNumbers = {
+  migrations: 7_461_001,
+  dataDirectory: 7_461_002,
+  firstRun: 7_461_003,
+  catalogue: 7_461_005,
+  usageRollups: 7_461_006,
+  retention: 7_461_009,
+  signingKeys: 7_461_017,
+} as const;
+
+export type LockName = keyof typeof lockNumbers;
+
+/** Waits for the lock and holds it until the transaction ends. */
+export async function takeLock(tx: Executor, name: LockName): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${lockNumbers[name]})`);
+}
+
+/** False when another transaction holds the lock. Otherwise this one holds it until it ends. */
+export async function tryLock(tx: Executor, name: LockName): Promise<boolean> {
+  const [row] = await tx.execute(sql`select pg_try_advisory_xact_lock(${lockNumbers[name]}) as locked`);
+  return (row as { locked: boolean }).locked;
+}
+
+/** Whether a session of this database holds the lock. */
+export async function isLocked(tx: Executor, name: LockName): Promise<boolean> {
+  const [row] = await tx.execute(sql`
+    select exists (
+      select from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
+      where l.locktype = 'advisory' and l.classid = 0 and l.objid = ${lockNumbers[name]} and l.objsubid = 1 and l.granted
+    ) as locked`);
+  return (row as { locked: boolean }).locked;
+}
