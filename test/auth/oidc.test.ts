@@ -6,10 +6,11 @@ import { someAddress, TestServer } from "../harness/server.ts";
 import { audience, startOidcProvider } from "../standins/oidc.ts";
 
 /** `staff` has its own people, `customer` may only say who is a MEMBER of one account; the others are asked too much. */
-const [staff, customer, stranger, cold, redirecting, straying] = await Promise.all(
-  Array.from({ length: 6 }, startOidcProvider),
+const [staff, customer, stranger, cold, redirecting, straying, endless] = await Promise.all(
+  Array.from({ length: 7 }, startOidcProvider),
 );
-if (!staff || !customer || !stranger || !cold || !redirecting || !straying) throw new Error("six issuers are needed");
+if (!staff || !customer || !stranger || !cold || !redirecting || !straying || !endless)
+  throw new Error("seven issuers are needed");
 const accountId = "acc_01900000000070008000000000000001";
 const nowhere = "acc_01900000000070008000000000000002";
 const admins = { roles: { claim: "groups", values: { admins: "ADMIN" } }, audience };
@@ -29,7 +30,7 @@ const issuers = [
     roles: { claim: "groups", values: { all: "MEMBER" } },
     account: { id: accountId },
   },
-  ...[cold, redirecting, straying].map(({ issuer }) => ({ issuer, ...admins })),
+  ...[cold, redirecting, straying, endless].map(({ issuer }) => ({ issuer, ...admins })),
 ];
 const server = new TestServer({ OIDC_ISSUERS: JSON.stringify(issuers) });
 
@@ -39,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server.stop();
-  await Promise.all([staff, customer, stranger, cold, redirecting, straying].map((issuer) => issuer.close()));
+  await Promise.all([staff, customer, stranger, cold, redirecting, straying, endless].map((issuer) => issuer.close()));
 });
 
 const me = "{ me { kind user { id email name role issuer account { id } } } }";
@@ -337,5 +338,20 @@ describe("the keys of another issuer", () => {
     });
     await server.refused("UNAVAILABLE", me, {}, { token: await coldToken(straying.issuer, "any") });
     expect(stranger.keyFetches()).toBe(before);
+  });
+
+  it("are not read beyond a mebibyte, and not from an answer without an end", async () => {
+    const ended = new Promise<void>((resolve) => {
+      endless.interrupt((_request, response) => {
+        response.setHeader("content-type", "application/json");
+        const go = () => {
+          while (response.write(" ".repeat(65_536)));
+        };
+        response.on("drain", go).on("close", resolve);
+        go();
+      });
+    });
+    await server.refused("UNAVAILABLE", me, {}, { token: await coldToken(endless.issuer, "any") });
+    await ended;
   });
 });
