@@ -59,6 +59,8 @@ const door = (name: string, path: string): Plant =>
 const thrown = (statement: string): Plant =>
   oneFile("thrown-errors", statement, "src/keys/service.ts", `export function f(x: unknown) {\n  ${statement}\n}`, 2);
 
+const letter = (index: number): string => String.fromCharCode(97 + index);
+
 const plants: Plant[] = [
   oneFile("unknown-folder", "a folder without a rank", "src/billing/a.ts", "export const a = 1;"),
 
@@ -98,7 +100,7 @@ const plants: Plant[] = [
     `import { a } from "../http";`,
   ].map((text) => oneFile("folder-order", text, "src/keys/a.ts", text)),
 
-  ...["service", "resolver", "store", "secret-store", "sql/rows", "rotation-service"].map((role) =>
+  ...["service", "resolver", "store", "import/store", "sql/rows", "rotation/service"].map((role) =>
     oneFile("sibling-door", `a sibling's ${role}`, "src/credits/a.ts", `import type { A } from "../keys/${role}.ts";`),
   ),
   oneFile("sibling-door", "a sibling below", "src/audit/service.ts", `import { a } from "../alerts/service.ts";`),
@@ -140,14 +142,14 @@ const plants: Plant[] = [
 
   ...[
     ["resolver", "store"],
-    ["secret-resolver", "secret-store"],
+    ["import/resolver", "import/store"],
     ["store", "service"],
     ["store", "resolver"],
     ["sql/rows", "service"],
     ["service", "resolver"],
     ["types", "service"],
     ["types", "store"],
-    ["secret-types", "resolver"],
+    ["import/types", "resolver"],
   ].map(([from = "", to = ""]) => {
     const up = "../".repeat(from.split("/").length);
     // Wire types may know the shape of a row and of what their service answers, so these plants run what they import.
@@ -168,7 +170,9 @@ const plants: Plant[] = [
   door("jose", "src/keys/secret.ts"),
   door("bcrypt", "src/auth/service.ts"),
   door("bcrypt", "src/keys/service.ts"),
+  door("bcrypt", "src/auth/sessions/passwords.ts"),
   door("undici", "src/models/service.ts"),
+  door("undici", "src/models/providers/ollama.ts"),
   door("@ai-sdk/openai-compatible", "src/generation/service.ts"),
   door("node:http", "src/alerts/delivery.ts"),
   door("https", "src/alerts/delivery.ts"),
@@ -181,7 +185,10 @@ const plants: Plant[] = [
   door("@fastify/cors", "src/main.ts"),
   door("@as-integrations/fastify", "src/usage/service.ts"),
   door("@apollo/server/plugin/drainHttpServer", "src/usage/service.ts"),
+  door("csv-parse", "src/keys/service.ts"),
+  door("csv-parse/sync", "src/finance/restatements/csv.ts"),
   door("zod", "src/keys/service.ts"),
+  door("zod", "src/usage/question/schema.ts"),
   door("reflect-metadata", "src/keys/types.ts"),
   door("pino", "src/keys/service.ts"),
   oneFile("package-door", "a type", "src/keys/service.ts", `import type { Sql } from "postgres";`),
@@ -201,6 +208,30 @@ const plants: Plant[] = [
     `import { env } from "node:process";`,
     `import { env as all } from "process";`,
   ].map((text) => oneFile("environment-door", text, "src/main.ts", text)),
+
+  ...[
+    `export const a = fetch("https://example.com");`,
+    "export const a = globalThis.fetch;",
+    `export const a = globalThis["fetch"];`,
+    "export const { fetch } = globalThis;",
+    "export const { fetch: a } = globalThis;",
+    "export const a = { fetch };",
+    "export const a = [fetch];",
+    "export const a = fetch as unknown;",
+    "export const a = (send = fetch) => send;",
+  ].map((text) => oneFile("fetch-door", text, "src/auth/oidc/keys.ts", text)),
+  oneFile("fetch-door", "a provider", "src/models/providers/echo.ts", `export const a = fetch("https://example.com");`),
+
+  ...[
+    "export const lock = 7461001;",
+    "export const lock = 7_461_099;",
+    "export const a = `select pg_advisory_lock(7461003)`;",
+    `export const isTwin = (code: string) => code === "23505";`,
+    "export const undone = new Set(['40P01']);",
+    `export const kind = "ledger.broken";`,
+    `export const a = (id: string) => \`insert into alerts values (\${id}, 'wallet.low_balance')\`;`,
+    `export const channel = "tollgate_changes";`,
+  ].map((text) => oneFile("named-value", text, "src/ledger/store.ts", text)),
 
   ...[
     "export default class A {}",
@@ -226,6 +257,27 @@ const plants: Plant[] = [
   oneFile("vague-name", "in camel case", "src/keys/keyManager.ts", "export const a = 1;"),
   oneFile("vague-name", "of a file without code", "src/keys/shared.json", "{}"),
 
+  ...["store", "types", "resolver", "service"].map((role) =>
+    oneFile("role-suffix", `-${role}.ts`, `src/keys/secret-${role}.ts`, "export const a = 1;"),
+  ),
+
+  {
+    rule: "folder-size",
+    what: "17 files in a folder",
+    files: Object.fromEntries(
+      Array.from({ length: 17 }, (_, i) => [`src/keys/import/${letter(i)}.ts`, "const a = 1;"]),
+    ),
+    at: "src/keys/import/q.ts:1",
+    detail: "src/keys/import/ has 17 files, at most 16",
+  },
+  {
+    rule: "folder-size",
+    what: "13 files at the root",
+    files: Object.fromEntries(Array.from({ length: 13 }, (_, i) => [`src/${letter(i)}.ts`, "const a = 1;"])),
+    at: "src/m.ts:1",
+    detail: "src/ has 13 files, at most 12",
+  },
+
   oneFile("file-length", "301 lines", "src/keys/service.ts", lines(301, "// a")),
   oneFile("file-length", "tables outside db", "src/keys/tables.ts", lines(301, "// a")),
 
@@ -234,7 +286,7 @@ const plants: Plant[] = [
   oneFile("function-length", "a method", "src/keys/a.ts", `class A {\n  a() {\n${lines(69, "1;")}}\n}`, 2),
 
   oneFile("resolver-length", "a method of 11 lines", "src/keys/resolver.ts", resolver(11), 2),
-  oneFile("resolver-length", "in any resolver file", "src/keys/secret-resolver.ts", resolver(11), 2),
+  oneFile("resolver-length", "in a folder of a feature", "src/keys/import/resolver.ts", resolver(11), 2),
   oneFile(
     "resolver-length",
     "an arrow",
@@ -315,8 +367,9 @@ describe("what the rules allow", () => {
       "src/keys/secret.ts": `import bcrypt from "bcrypt";\nexport const digest = bcrypt;`,
       "src/models/price.ts": `import type { Row } from "../ledger/store.ts";\nexport const price = 1;`,
       "src/models/types.ts": `import type { KeyShape } from "../keys/shape.ts";\nimport { ApiKey } from "../keys/types.ts";`,
-      "src/models/providers/ollama.ts": `import { Pool } from "undici";\nthrow new Error("told by the provider");`,
-      "src/auth/passwords.ts": `import bcrypt from "bcrypt";\nexport const hash = bcrypt;`,
+      "src/models/providers/ollama.ts": `import { z } from "zod";\nthrow new Error("told by the provider");`,
+      "src/outbound/http.ts": `import { Pool } from "undici";\nexport const answer = fetch("https://example.com");`,
+      "src/auth/sign-in/passwords.ts": `import bcrypt from "bcrypt";\nexport const hash = bcrypt;`,
       "src/db/client.ts": `import postgres from "postgres";\nimport { config } from "../config/environment.ts";\nthrow new Error("no database");`,
       "src/graphql/build-schema.ts": `import { AppError } from "../errors.ts";\nimport { buildSchema } from "type-graphql";`,
     });
@@ -357,6 +410,23 @@ describe("what the rules allow", () => {
       "src/keys/resolver.ts": resolver(10),
     });
     expect(report(files)).toEqual([]);
+  });
+
+  it("folders up to the limit", () => {
+    const inFolder = Array.from({ length: 16 }, (_, i) => [`src/keys/${letter(i)}.ts`, "const a = 1;"]);
+    const atRoot = Array.from({ length: 12 }, (_, i) => [`src/${letter(i)}.ts`, "const a = 1;"]);
+    expect(report(planted(Object.fromEntries([...inFolder, ...atRoot])))).toEqual([]);
+  });
+
+  it("a member called fetch, and its type", () => {
+    const text =
+      "export const a = (upstream: { fetch: typeof globalThis.fetch; also: typeof fetch }) => upstream.fetch;";
+    expect(report(planted({ "src/models/providers/a.ts": text }))).toEqual([]);
+  });
+
+  it("sizes and times beside the codes of SQLSTATE", () => {
+    const text = `export const a = ["128MB", "12345", 60_000, 25_000, "5_min"];`;
+    expect(report(planted({ "src/db/embedded/a.ts": text }))).toEqual([]);
   });
 
   it("a word as the adjective of a name, and other properties called env", () => {
