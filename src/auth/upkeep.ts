@@ -1,5 +1,5 @@
 import type { Database } from "../db/client.ts";
-import { Repeated } from "../tasks/interval.ts";
+import { Interval } from "../tasks/interval.ts";
 import { deletePastSessions } from "./sessions/store.ts";
 import { deletePastFailures } from "./sign-in/store.ts";
 import type { SigningKeys } from "./signing-keys/service.ts";
@@ -19,8 +19,8 @@ export interface UpkeepOptions {
 const everyMs = 3_600_000;
 const sessionDaysKept = 90;
 
-export function peopleUpkeep({ onError, ...options }: UpkeepOptions & { onError: (error: unknown) => void }): Repeated {
-  return new Repeated(() => tendPeople(options), everyMs, onError);
+export function peopleUpkeep({ onError, ...options }: UpkeepOptions & { onError: (error: unknown) => void }): Interval {
+  return new Interval(() => tendPeople(options), everyMs, onError);
 }
 
 export async function tendPeople({ db, signingKeys, signingKeyDays, noteAnchor }: UpkeepOptions): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
+import { Interval } from "../tasks/interval.ts";
 import { Roster } from "../tasks/roster.ts";
 import { keysById } from "./store.ts";
 
@@ -15,12 +16,13 @@ export class RunningCalls {
   readonly #db: Database;
   readonly #onError: (error: unknown) => void;
   readonly #byKey = new Map<string, Roster<EndCall>>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #looks: Interval;
   #looking = false;
 
   constructor(db: Database, onError: (error: unknown) => void) {
     this.#db = db;
     this.#onError = onError;
+    this.#looks = new Interval(() => this.look(), lookEveryMs, onError, { runsFirst: false });
   }
 
   /** `end` is called at most once. The function that is returned takes the call off the list when it is over. */
@@ -29,7 +31,7 @@ export class RunningCalls {
     const calls = known ?? new Roster<EndCall>();
     if (!known) this.#byKey.set(apiKeyId, calls);
     const leave = calls.add(end);
-    this.#timer ??= setInterval(() => void this.look(), lookEveryMs).unref();
+    this.#looks.start();
     return () => {
       leave();
       if (calls.size === 0 && this.#byKey.get(apiKeyId) === calls) this.#byKey.delete(apiKeyId);
@@ -60,8 +62,7 @@ export class RunningCalls {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    void this.#looks.stop();
   }
 
   #end(apiKeyId: string, code: "KEY_REVOKED" | "KEY_DISABLED" | "KEY_EXPIRED"): void {

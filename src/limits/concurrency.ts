@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { newId } from "../ids.ts";
+import { Interval } from "../tasks/interval.ts";
 import type { LimitersOptions } from "./limiters.ts";
 
 /**
@@ -33,7 +34,12 @@ export class Concurrency {
   readonly #options: LimitersOptions;
   readonly #leases = new Map<string, Set<string>>();
   #leaseCount = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #renewals = new Interval(
+    () => this.#renew(),
+    renewEveryMs,
+    () => {},
+    { runsFirst: false },
+  );
 
   constructor(options: LimitersOptions) {
     this.#options = options;
@@ -59,8 +65,7 @@ export class Concurrency {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    void this.#renewals.stop();
   }
 
   /** Undefined when Redis does not answer. */
@@ -89,7 +94,7 @@ export class Concurrency {
     const known = this.#leases.get(key);
     if (known) known.add(lease);
     else this.#leases.set(key, new Set([lease]));
-    if (this.#options.redis) this.#timer ??= setInterval(() => this.#renew(), renewEveryMs).unref();
+    if (this.#options.redis) this.#renewals.start();
   }
 
   #release(key: string, lease: string): void {
@@ -102,10 +107,11 @@ export class Concurrency {
     if (this.#leases.size === 0) this.stop();
   }
 
-  #renew(): void {
+  async #renew(): Promise<void> {
     const { redis } = this.#options;
     if (redis?.status !== "ready") return;
     for (const [key, leases] of this.#leases) {
+      // Not waited for: a command that hangs must not keep the others from their renewal.
       redis.eval(renewScript, 1, name(key), leaseMs, ...leases).catch(() => {});
     }
   }

@@ -6,7 +6,7 @@ import { AppError, badInput } from "../errors.ts";
 import type { Loaders, LoadMany } from "../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../graphql/pagination.ts";
 import { toWire } from "../ids.ts";
-import { Repeated } from "../tasks/interval.ts";
+import { Interval } from "../tasks/interval.ts";
 import {
   daysByAccount,
   daysByKey,
@@ -44,14 +44,14 @@ const sweepMax = 1_000;
 
 export class PromptLog {
   readonly #options: PromptLogOptions;
-  readonly #upkeep: Repeated;
+  readonly #upkeep: Interval;
   readonly byKey: LoadMany<number>;
   readonly byAccount: LoadMany<number>;
 
   constructor(options: PromptLogOptions) {
     const { db, onError } = options;
     this.#options = options;
-    this.#upkeep = new Repeated(() => this.deleteExpired(), sweepEveryMs, onError);
+    this.#upkeep = new Interval(() => this.deleteExpired(), sweepEveryMs, onError);
     this.byKey = (ids) => daysByKey(db.orm, ids);
     this.byAccount = (ids) => daysByAccount(db.orm, ids);
   }

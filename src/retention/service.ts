@@ -7,7 +7,7 @@ import { failedWith } from "../db/errors.ts";
 import { AppError, badInput } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { insertAlert } from "../ledger/sql/raise-alert.ts";
-import { Repeated } from "../tasks/interval.ts";
+import { Interval } from "../tasks/interval.ts";
 import { hashOfFile, writeArchive } from "./archive-file.ts";
 import {
   type ArchiveRow,
@@ -49,12 +49,12 @@ const pauseMs = 250;
 
 export class Retention {
   readonly #options: RetentionOptions;
-  readonly #hourly: Repeated;
+  readonly #hourly: Interval;
   #stopped = false;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#hourly = new Repeated(() => this.#applyHourly(), applyEveryMs, options.onError);
+    this.#hourly = new Interval(() => this.#applyHourly(), applyEveryMs, options.onError);
   }
 
   start(): void {

@@ -7,7 +7,7 @@ import { AppError, badInput } from "../../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../../graphql/pagination.ts";
 import { newId, toWire } from "../../ids.ts";
 import type { Adjustments } from "../../ledger/wallets/adjustments.ts";
-import { Repeated } from "../../tasks/interval.ts";
+import { Interval } from "../../tasks/interval.ts";
 import { refuseDropped, startLater } from "../../usage/figures/dropped-months.ts";
 import { earliestKept, keepCalls } from "../../usage/figures/sql/find-dropped-months.ts";
 import { databaseNow } from "../../usage/figures/sql/read-now.ts";
@@ -57,12 +57,12 @@ export interface RestatementsOptions {
 
 export class Restatements {
   readonly #options: RestatementsOptions;
-  readonly #background: Repeated;
+  readonly #background: Interval;
   #stopped = false;
 
   constructor(options: RestatementsOptions) {
     this.#options = options;
-    this.#background = new Repeated(() => this.#advance(), everyMs, options.onError);
+    this.#background = new Interval(() => this.#advance(), everyMs, options.onError);
   }
 
   /** @throws NOT_FOUND, BAD_USER_INPUT, IDEMPOTENCY_MISMATCH */

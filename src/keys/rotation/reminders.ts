@@ -1,5 +1,5 @@
 import type { Database } from "../../db/client.ts";
-import { Repeated } from "../../tasks/interval.ts";
+import { Interval } from "../../tasks/interval.ts";
 import { remindOfRotation } from "./store.ts";
 
 /**
@@ -12,22 +12,22 @@ const batchSize = 500;
 
 export class RotationReminders {
   readonly #db: Database;
-  readonly #repeated: Repeated;
+  readonly #interval: Interval;
   #stopped = false;
 
   constructor(db: Database, onError: (error: unknown) => void) {
     this.#db = db;
-    this.#repeated = new Repeated(() => this.remind(), everyMs, onError);
+    this.#interval = new Interval(() => this.remind(), everyMs, onError);
   }
 
   start(): void {
-    this.#repeated.start();
+    this.#interval.start();
   }
 
   /** Waits for the batch that is under way. */
   stop(): Promise<void> {
     this.#stopped = true;
-    return this.#repeated.stop();
+    return this.#interval.stop();
   }
 
   /** Answers how many alerts were raised. */

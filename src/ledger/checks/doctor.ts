@@ -2,6 +2,7 @@ import { alertKinds } from "../../alerts/kinds.ts";
 import type { Database } from "../../db/client.ts";
 import { newId } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
+import { Interval } from "../../tasks/interval.ts";
 import { insertAlert } from "../sql/raise-alert.ts";
 import { type Break, type Invariant, invariants } from "./sql/find-breaks.ts";
 
@@ -20,12 +21,13 @@ const timeShare = 1 / 20;
 export class Doctor {
   readonly #db: Database;
   readonly #log: Logger;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  readonly #checks: Interval;
 
   constructor(db: Database, log: Logger) {
     this.#db = db;
     this.#log = log;
+    const onError = (error: unknown) => log.error({ err: error }, "the self-check failed");
+    this.#checks = new Interval(() => this.checkItself(), hourMs, onError, { runsFirst: false, pauseAfter });
   }
 
   async examine(): Promise<Finding[]> {
@@ -41,21 +43,12 @@ export class Doctor {
    * is broken.
    */
   start(): void {
-    this.#checkAfter(hourMs);
+    this.#checks.start();
   }
 
+  /** Does not wait for a check that is under way, which may take minutes. */
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-  }
-
-  #checkAfter(pauseMs: number): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(async () => {
-      const startedAt = performance.now();
-      await this.checkItself().catch((error: unknown) => this.#log.error({ err: error }, "the self-check failed"));
-      this.#checkAfter(pauseAfter(performance.now() - startedAt));
-    }, pauseMs).unref();
+    void this.#checks.stop();
   }
 
   async checkItself(): Promise<void> {

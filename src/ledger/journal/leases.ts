@@ -1,4 +1,5 @@
 import type { Database } from "../../db/client.ts";
+import { Interval } from "../../tasks/interval.ts";
 import { type HoldKey, renewLeases } from "./sql/renew-leases.ts";
 
 /**
@@ -21,12 +22,12 @@ export class Leases {
   readonly #options: LeasesOptions;
   readonly #kept = new Map<string, Kept>();
   readonly #waiting: (() => void)[] = [];
-  #renewing: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #renewals: Interval;
 
   constructor(db: Database, options: LeasesOptions) {
     this.#db = db;
     this.#options = options;
+    this.#renewals = new Interval(() => this.#renew(), options.everyMs, options.onError, { runsFirst: false });
   }
 
   get leaseSeconds(): number {
@@ -36,12 +37,7 @@ export class Leases {
   /** Renews the hold until the returned function is called. `onLost` tells that the hold was closed by others. */
   keep(hold: HoldKey, onLost: () => void): () => void {
     this.#kept.set(hold.id, { hold, onLost });
-    this.#timer ??= setInterval(() => {
-      // Never two at once: `idle` waits for the one that is under way.
-      this.#renewing ??= this.#renew().finally(() => {
-        this.#renewing = undefined;
-      });
-    }, this.#options.everyMs).unref();
+    this.#renewals.start();
     return () => {
       this.#kept.delete(hold.id);
       if (this.#kept.size === 0) this.#rest();
@@ -51,26 +47,21 @@ export class Leases {
   /** Resolves when no call runs any more, and no statement for one that did. */
   async idle(): Promise<void> {
     if (this.#kept.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    await this.#renewing;
+    await this.#renewals.stop();
   }
 
   #rest(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    void this.#renewals.stop();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   async #renew(): Promise<void> {
     const asked = [...this.#kept.values()];
-    try {
-      const holds = asked.map(({ hold: { accountId, id } }) => ({ accountId, id }));
-      const open = new Set(await renewLeases(this.#db.sql, holds, this.#options.leaseSeconds));
-      for (const { hold, onLost } of asked) {
-        // One that was let go meanwhile has been settled by its own call.
-        if (!open.has(hold.id) && this.#kept.has(hold.id)) onLost();
-      }
-    } catch (error) {
-      this.#options.onError(error);
+    const holds = asked.map(({ hold: { accountId, id } }) => ({ accountId, id }));
+    const open = new Set(await renewLeases(this.#db.sql, holds, this.#options.leaseSeconds));
+    for (const { hold, onLost } of asked) {
+      // A hold that is no longer kept has been settled by its own call.
+      if (!open.has(hold.id) && this.#kept.has(hold.id)) onLost();
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Database, Executor } from "../../db/client.ts";
-import { Repeated } from "../../tasks/interval.ts";
+import { Interval } from "../../tasks/interval.ts";
 import { createPartitions } from "./sql/create-partitions.ts";
 import { foldDay, lockFolds, nextFinalDay } from "./sql/fold-days.ts";
 
@@ -12,12 +12,12 @@ const monthsAhead = 2;
 
 export class Ageing {
   readonly #db: Database;
-  readonly #hourly: Repeated;
+  readonly #hourly: Interval;
   #stopped = false;
 
   constructor(db: Database, onError: (error: unknown) => void) {
     this.#db = db;
-    this.#hourly = new Repeated(() => this.run(), periodMs, onError);
+    this.#hourly = new Interval(() => this.run(), periodMs, onError);
   }
 
   start(): void {

@@ -1,5 +1,6 @@
 import { systemOrigin } from "../../auth/viewer.ts";
 import type { Logger } from "../../log.ts";
+import { Interval } from "../../tasks/interval.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { ModelsService } from "../service.ts";
 
@@ -15,24 +16,24 @@ export class Discovery {
   readonly #models: ModelsService;
   readonly #log: Logger;
   readonly #stopped = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #looks: Interval;
   #wasThere = true;
 
   constructor(provider: Provider, models: ModelsService, log: Logger) {
     this.#provider = provider;
     this.#models = models;
     this.#log = log;
+    const onError = (error: unknown) => log.error({ err: error }, "looking for models failed");
+    this.#looks = new Interval(() => this.look(), everyMs, onError);
   }
 
   start(): void {
-    void this.look();
-    this.#timer = setInterval(() => void this.look(), everyMs);
-    this.#timer.unref();
+    this.#looks.start();
   }
 
-  stop(): void {
-    clearInterval(this.#timer);
+  stop(): Promise<void> {
     this.#stopped.abort();
+    return this.#looks.stop();
   }
 
   async look(): Promise<void> {
