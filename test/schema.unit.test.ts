@@ -12,7 +12,7 @@ import {
   parse,
 } from "graphql";
 import { describe, expect, it } from "vitest";
-import { compose } from "../src/app.ts";
+import { openFeatures } from "../src/app.ts";
 import { loadConfig } from "../src/config/environment.ts";
 import { Database } from "../src/db/client.ts";
 import { catalogue } from "../src/errors.ts";
@@ -42,7 +42,8 @@ function buildSchema(): GraphQLSchema {
     serviceKey: Buffer.alloc(32),
     signingKey: undefined,
   };
-  return compose(loadConfig({}), secrets, db, createLogger({ level: "silent", production: true })).schema;
+  const log = createLogger({ level: "silent", production: true });
+  return openFeatures({ config: loadConfig({}), secrets, log, db, journal: db, reports: db }).schema;
 }
 
 describe("schema.graphql", () => {

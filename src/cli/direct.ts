@@ -1,13 +1,13 @@
 import type { Writable } from "node:stream";
 import { type ExecutionResult, graphql } from "graphql";
-import { compose } from "../app.ts";
+import { openFeatures, prepare } from "../app.ts";
 import { formatLines } from "../audit/export.ts";
 import { operatorContext, systemOrigin } from "../auth/viewer.ts";
 import type { Config } from "../config/environment.ts";
 import { loadSecrets } from "../config/secrets.ts";
 import { openDatabases } from "../db/open.ts";
 import { AppError } from "../errors.ts";
-import { describeFirstRun, prepareFirstRun } from "../first-run.ts";
+import { describeFirstRun } from "../first-run.ts";
 import { Loaders } from "../graphql/loaders.ts";
 import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
@@ -18,29 +18,29 @@ import { type Answer, type CommandConnection, dataOf, Refused } from "./connecti
  * permission, and the audit records the actor `system:cli`.
  */
 export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<CommandConnection> {
-  const { db, reports, close: closeDatabase } = await openDatabases(config, log, { joins: true });
-  const parts = compose(config, loadSecrets(config), db, log, { reports });
+  const databases = await openDatabases(config, log, { joins: true });
+  const features = openFeatures({ config, secrets: loadSecrets(config), log, ...databases });
   const close = async () => {
-    await parts.limiting.close();
-    await parts.providers.close();
-    await closeDatabase();
+    await features.limiting.close();
+    await features.models.providers.close();
+    await databases.close();
   };
-  const firstRun = await prepareFirstRun({ config, db, ...parts }).catch(async (error: unknown) => {
+  const firstRun = await prepare(config, databases.db, features).catch(async (error: unknown) => {
     await close();
     throw error;
   });
   // On standard error, because a script may read the output of the command.
   if (firstRun) err.write(describeFirstRun(firstRun, config.publicUrl ?? `http://localhost:${config.port}`));
   const contextOf = () => ({ ...operatorContext(newId()), loaders: new Loaders() });
-  const { schema } = parts;
+  const { schema } = features;
   return {
     run: async (source, variableValues = {}) =>
       dataOf(
         withCodes(await graphql({ schema, source, variableValues: { ...variableValues }, contextValue: contextOf() })),
       ),
-    examine: () => parts.doctor.examine(),
-    grantBi: (limits) => parts.bi.grant(systemOrigin("cli"), limits).catch(asRefused),
-    exportAudit: (after) => formatLines(parts.audit.pagesAfter(BigInt(after))),
+    examine: () => features.ledger.doctor.examine(),
+    grantBi: (limits) => features.usage.bi.grant(systemOrigin("cli"), limits).catch(asRefused),
+    exportAudit: (after) => formatLines(features.audit.audit.pagesAfter(BigInt(after))),
     close,
   };
 }

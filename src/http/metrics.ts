@@ -7,7 +7,7 @@ import { AppError, type ErrorCode } from "../errors.ts";
  * What Prometheus is told. Labels are words of ours only: a code of the catalogue of errors, a state, and the name of a
  * model that is in the catalogue, so that nobody can fill the memory of whoever collects them.
  */
-export interface SettledCall {
+export interface MeasuredCall {
   /** The name that the ledger has. */
   model: string;
   status: string;
@@ -48,7 +48,7 @@ export class Metrics {
     registers: [this.#registry],
   });
 
-  readonly onSettled = ({ model, status, latencyMs }: SettledCall): void => {
+  readonly onSettled = ({ model, status, latencyMs }: MeasuredCall): void => {
     const label = this.#labelOf(model);
     this.#calls.inc({ model: label, status });
     this.#latency.observe({ model: label }, latencyMs / 1000);

@@ -150,12 +150,17 @@ export class Operations {
   }
 }
 
-export function readRequest(request: OperationRequest): OperationRequest {
-  const { query, variables, operationName } = (request ?? {}) as unknown as Record<string, unknown>;
+/** The body of a request, or the payload of a socket's message. @throws BAD_USER_INPUT */
+export function readRequest(body: unknown): OperationRequest {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw badInput("The body must be one JSON object with a query.");
+  }
+  const { query, variables, operationName, extensions } = body as Record<string, unknown>;
   if (typeof query !== "string" || query === "") throw badInput("query must be a text.");
   if (variables != null && (typeof variables !== "object" || Array.isArray(variables))) {
     throw badInput("variables must be an object.");
   }
   if (operationName != null && typeof operationName !== "string") throw badInput("operationName must be a text.");
-  return request;
+  if (extensions != null && typeof extensions !== "object") throw badInput("extensions must be an object.");
+  return body as OperationRequest;
 }

@@ -20,7 +20,7 @@ import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { formatFault, headersOf, type PublicFault, report, toPublicFault } from "./format-error.ts";
-import type { Operations } from "./operations.ts";
+import { type Operations, readRequest } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
 import type { RunningRequests } from "./running-requests.ts";
@@ -138,16 +138,7 @@ function showPage(sandbox: boolean, headers: FastifyRequest["headers"]): void {
 }
 
 const checkBody: preHandlerHookHandler = ({ body }, _reply, done) => {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw badInput("The body must be one JSON object with a query.");
-  }
-  const { query, variables, operationName, extensions } = body as Record<string, unknown>;
-  if (typeof query !== "string" || query === "") throw badInput("query must be a text.");
-  if (variables != null && (typeof variables !== "object" || Array.isArray(variables))) {
-    throw badInput("variables must be an object.");
-  }
-  if (operationName != null && typeof operationName !== "string") throw badInput("operationName must be a text.");
-  if (extensions != null && typeof extensions !== "object") throw badInput("extensions must be an object.");
+  readRequest(body);
   done();
 };
 

@@ -1,5 +1,5 @@
+import { addressBlockOf } from "../address-block.ts";
 import { AppError } from "../errors.ts";
-import { networkOf } from "../network.ts";
 import type { Limiters } from "./limiters.ts";
 
 /**
@@ -20,11 +20,11 @@ export class KeyGuesses {
 
   isSuspect(ip: string): boolean {
     if (this.#suspectUntilMs.size === 0) return false;
-    return (this.#suspectUntilMs.get(networkOf(ip)) ?? 0) > performance.now();
+    return (this.#suspectUntilMs.get(addressBlockOf(ip)) ?? 0) > performance.now();
   }
 
   async refuse(ip: string): Promise<AppError> {
-    const network = networkOf(ip);
+    const network = addressBlockOf(ip);
     const { granted, used: _used, msBeforeReset } = await this.#limiters.take("guesses", network, 1, window);
     if (granted) return new AppError("UNAUTHENTICATED");
     if (this.#suspectUntilMs.size >= suspectsMax) this.#suspectUntilMs.clear();

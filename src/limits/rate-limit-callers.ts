@@ -1,6 +1,6 @@
+import { addressBlockOf } from "../address-block.ts";
 import type { Context } from "../auth/viewer.ts";
 import type { RateLimiting, WindowState } from "../graphql/directives/rate-limit.ts";
-import { networkOf } from "../network.ts";
 import type { Denials } from "./denials.ts";
 import type { Limiters } from "./limiters.ts";
 
@@ -30,7 +30,7 @@ function narrower(state: WindowState, other: NonNullable<Context["rateLimit"]>):
  * case: whoever has a key must not get more guesses by sending it along.
  */
 function counted({ identity: { viewer }, ip }: Context, anyone: boolean) {
-  if (anyone || viewer === undefined) return { caller: `ip:${networkOf(ip)}`, perMinute: null };
+  if (anyone || viewer === undefined) return { caller: `ip:${addressBlockOf(ip)}`, perMinute: null };
   if (viewer.kind === "USER") return { caller: `user:${viewer.userId}`, perMinute: null };
   return { caller: `key:${viewer.apiKeyId}`, perMinute: viewer.requestsPerMinute };
 }

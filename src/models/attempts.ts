@@ -1,4 +1,4 @@
-import type { FailedTry } from "../db/tables/partitioned/requests.ts";
+import type { RecordedTry } from "../db/tables/partitioned/requests.ts";
 import { AppError } from "../errors.ts";
 import { type Cancelled, pause } from "../tasks/cancellation.ts";
 import type { CallableModel } from "./catalogue.ts";
@@ -27,7 +27,7 @@ const faultsOfRequest = new Set([400, 404, 413, 422]);
 export class Attempts<C extends Timed = ProviderCall> {
   /** The candidate that was tried last: in the end, the one that answered. */
   served: Candidate<C>;
-  readonly failures: FailedTry[] = [];
+  readonly failures: RecordedTry[] = [];
   /** Whether a provider was asked and has not failed: its output then has a price, even if the caller is gone. */
   isAsked = false;
   readonly #candidates: readonly [Candidate<C>, ...Candidate<C>[]];

@@ -1,5 +1,5 @@
 import { isModelScope } from "../auth/access.ts";
-import type { ModelParameters } from "../db/tables/models.ts";
+import type { StoredParameters } from "../db/tables/models.ts";
 import { badInput } from "../errors.ts";
 import { checkSampling } from "../guard/input.ts";
 import type { NewModel } from "./store.ts";
@@ -151,7 +151,7 @@ function orNone(given: number | null | undefined, before: number | null, check: 
   return given;
 }
 
-function readParameters(given: GivenParameters): ModelParameters {
+function readParameters(given: GivenParameters): StoredParameters {
   checkSampling(given);
   const { temperature, topP, maxOutputTokens, stop, seed, providerOptions } = given;
   const isObject = typeof providerOptions === "object" && !Array.isArray(providerOptions);

@@ -1,4 +1,4 @@
-import type { ModelParameters } from "../db/tables/models.ts";
+import type { StoredParameters } from "../db/tables/models.ts";
 import { badInput } from "../errors.ts";
 import type { ChatMessage, ProviderCall } from "./providers/provider.ts";
 
@@ -8,7 +8,7 @@ import type { ChatMessage, ProviderCall } from "./providers/provider.ts";
  */
 export interface PresetSettings {
   system: string | null;
-  parameters: ModelParameters;
+  parameters: StoredParameters;
   locked: readonly string[];
 }
 

@@ -28,7 +28,7 @@ async function payForCalls(): Promise<void> {
   }
 }
 
-/** Puts in credits that end soon, so that upkeep runs among the calls. */
+/** Puts in credits that end soon, so that wallets are brought up to date among the calls. */
 async function grantNowAndThen(): Promise<void> {
   for (;;) {
     const key = pick(keys);

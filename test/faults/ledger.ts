@@ -23,7 +23,7 @@ export interface Ledger {
 export function openLedger(url: string, limits: Partial<BatcherLimits> = {}, poolSize = 4): Ledger {
   const db = new Database({ url, poolSize });
   const wallets = new Wallets(db);
-  const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet), limits });
+  const journal = new Journal({ db, bringUpToDate: (wallet) => wallets.bringUpToDate(wallet), limits });
   const sweeper = new Sweeper(db, wallets, createLogger({ level: "silent", production: true }));
   return { db, journal, wallets, sweeper };
 }

@@ -26,7 +26,7 @@ async function twoCalls() {
   const walletId = await db.transaction((tx) => wallets.forKey(tx, accountId, false));
   await wallets.grantOnce({ accountId, walletId, amount: 100n, actor: "test", reason: null });
   const sealer = new Sealer(randomBytes(32));
-  const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
+  const journal = new Journal({ db, bringUpToDate: (wallet) => wallets.bringUpToDate(wallet) });
   const call = (holdId: string, clientPatienceMs: number) => ({
     claim: (patienceMs = 30_000) => {
       const signal = AbortSignal.timeout(clientPatienceMs);

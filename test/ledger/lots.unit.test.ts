@@ -155,8 +155,8 @@ describe("a refill that adds", () => {
     ["up to the cap for many missed periods", 0n, at("2025-03-01T12:00:00"), 25n],
     ["nothing before its time", 0n, later, 0n],
   ])("puts in %s", (_what, balance, nextAt, refill) => {
-    const upkeep = bringUpToDate(wallet([lot("a", balance)], { rule: rule({ nextAt }) }), now);
-    expect(upkeep).toMatchObject({ refill, balance: balance + refill, nextRefillAt: later, dueAt: later, expired: [] });
+    const update = bringUpToDate(wallet([lot("a", balance)], { rule: rule({ nextAt }) }), now);
+    expect(update).toMatchObject({ refill, balance: balance + refill, nextRefillAt: later, dueAt: later, expired: [] });
   });
 });
 
@@ -165,8 +165,8 @@ describe("a refill that replaces", () => {
 
   it("takes out what is left of the refills before, and nothing else", () => {
     const lots = [lot("old", 4n, { isRefill: true }), lot("bought", 7n, { createdAt: before })];
-    const upkeep = bringUpToDate(wallet(lots, { unburnt: 1n, rule: replaces }), now);
-    expect(upkeep).toMatchObject({ expired: [{ lotId: "old", amount: 3n }], refill: 10n, balance: 17n });
+    const update = bringUpToDate(wallet(lots, { unburnt: 1n, rule: replaces }), now);
+    expect(update).toMatchObject({ expired: [{ lotId: "old", amount: 3n }], refill: 10n, balance: 17n });
   });
 
   it("expires when the next one is due, and so is spent before what was bought", () => {
@@ -176,15 +176,15 @@ describe("a refill that replaces", () => {
       lot("bought", 7n, { createdAt: before }),
       lot("allowance", 10n, { expiresAt: later, isRefill: true }),
     ];
-    const upkeep = bringUpToDate(wallet(lots, { unburnt: 9n, rule: { ...replaces, nextAt: later } }), now);
-    expect(upkeep.changed).toMatchObject([{ id: "allowance", remaining: 1n }]);
+    const update = bringUpToDate(wallet(lots, { unburnt: 9n, rule: { ...replaces, nextAt: later } }), now);
+    expect(update.changed).toMatchObject([{ id: "allowance", remaining: 1n }]);
     expect(bringUpToDate(wallet([], { rule: rule({}) }), now).refillExpiresAt).toBeNull();
   });
 
   it("fills a wallet as far as one can hold", () => {
     const lots = [lot("bought", amountMax - 4n, { createdAt: before })];
-    const upkeep = bringUpToDate(wallet(lots, { rule: replaces }), now);
-    expect(upkeep).toMatchObject({ refill: 4n, balance: amountMax });
+    const update = bringUpToDate(wallet(lots, { rule: replaces }), now);
+    expect(update).toMatchObject({ refill: 4n, balance: amountMax });
   });
 
   it("puts in once for any number of missed periods", () => {

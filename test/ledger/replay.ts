@@ -53,7 +53,7 @@ export class RealLedger {
   }
 
   journal(): Journal {
-    return new Journal({ db: this.db, upkeep: (wallet) => this.#wallets.bringUpToDate(wallet) });
+    return new Journal({ db: this.db, bringUpToDate: (wallet) => this.#wallets.bringUpToDate(wallet) });
   }
 
   /** For one script: an account of its own, with the wallets that scripts name. */

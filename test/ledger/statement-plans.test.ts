@@ -29,7 +29,7 @@ async function run(calls: number): Promise<void> {
   const key = await makeKey(ledger, BigInt(calls) * 10n * credit);
   await ledger.db.close();
   const wallets = new Wallets(db);
-  const journal = new Journal({ db, upkeep: (wallet) => wallets.bringUpToDate(wallet) });
+  const journal = new Journal({ db, bringUpToDate: (wallet) => wallets.bringUpToDate(wallet) });
   for (let i = 0; i < calls; i++) {
     const plain = holdFor(key);
     const full = { ...holdFor(key, { tags: ["a"], endUser: "b" }), budgets: wideBudgets(key, plain) };

@@ -9,7 +9,7 @@ import { AuditService } from "../../src/audit/service.ts";
 import { systemOrigin } from "../../src/auth/viewer.ts";
 import { Database } from "../../src/db/client.ts";
 import { Doctor } from "../../src/ledger/checks/doctor.ts";
-import { Ageing } from "../../src/ledger/rollups/ageing.ts";
+import { PartitionMaintenance } from "../../src/ledger/rollups/partition-maintenance.ts";
 import { createLogger } from "../../src/log.ts";
 import { Retention } from "../../src/retention/service.ts";
 import { type Customer, generate, useServer } from "../harness/server.ts";
@@ -89,7 +89,7 @@ describe("a month of calls", { timeout: 120_000 }, () => {
 
   it("is not archived while one of its calls may still be settled, nor dropped before it is archived", async () => {
     const { sql } = server.database;
-    await new Ageing(db, () => {}).run();
+    await new PartitionMaintenance(db, () => {}).run();
     before = await reports();
     days = await Promise.all(everyDay.map(reconcileOf));
     await healthy();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Database } from "../../src/db/client.ts";
 import { Doctor } from "../../src/ledger/checks/doctor.ts";
-import { Ageing } from "../../src/ledger/rollups/ageing.ts";
+import { PartitionMaintenance } from "../../src/ledger/rollups/partition-maintenance.ts";
 import { createLogger } from "../../src/log.ts";
 import { type Customer, generate, useServer } from "../harness/server.ts";
 import { settlePast, uuidOf } from "../harness/traffic.ts";
@@ -19,7 +19,7 @@ async function withDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
   }
 }
 
-const growOlder = () => withDatabase((db) => new Ageing(db, () => {}).run());
+const growOlder = () => withDatabase((db) => new PartitionMaintenance(db, () => {}).run());
 
 async function restate(
   model: string,

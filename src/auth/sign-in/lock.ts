@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
+import { addressBlockOf } from "../../address-block.ts";
 import type { Database, Executor } from "../../db/client.ts";
 import { AppError } from "../../errors.ts";
-import { networkOf } from "../../network.ts";
 import {
   type AddressLock,
   countAttempt,
@@ -95,5 +95,5 @@ export class SignInLock {
 }
 
 function addressSubject(ip: string): Subject {
-  return { kind: "ADDRESS", subject: networkOf(ip) };
+  return { kind: "ADDRESS", subject: addressBlockOf(ip) };
 }

@@ -456,7 +456,7 @@ export const cachedAnswers = pgTable(
   (t) => [primaryKey({ columns: [t.accountId, t.digest] }), index("cached_answers_expiry").on(t.expiresAt)],
 );
 
-/** What somebody should look at. Written with the change that caused it; delivered by webhooks. */
+/** Alerts. Each is written in the transaction of the change that caused it; people read them through the API. */
 export const alerts = pgTable(
   "alerts",
   {

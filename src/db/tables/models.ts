@@ -35,7 +35,7 @@ export const models = pgTable(
     /** A key needs each of them. */
     scopes: text("scopes").array().notNull().default([]),
     system: text("system"),
-    parameters: jsonb("parameters").$type<ModelParameters>().notNull().default({}),
+    parameters: jsonb("parameters").$type<StoredParameters>().notNull().default({}),
     /** What the caller may not override, by the names of the wire. */
     locked: text("locked").array().notNull().default([]),
     /** Names of models that answer in its place when it fails, in their order. */
@@ -67,7 +67,7 @@ export const models = pgTable(
 );
 
 /** What is sent with a call unless the caller says otherwise. */
-export interface ModelParameters {
+export interface StoredParameters {
   temperature?: number;
   topP?: number;
   maxOutputTokens?: number;

@@ -57,9 +57,9 @@ function execute(ledger: Ledger, command: Command): Rejection | undefined {
     case "grant":
       return grant(ledger, command);
     case "setRefillRule":
-      upkeep(ledger, command.walletId);
+      updateWallet(ledger, command.walletId);
       walletOf(ledger, command.walletId).rule = command.rule;
-      return upkeep(ledger, command.walletId);
+      return updateWallet(ledger, command.walletId);
     case "reserve":
       return reserve(ledger, command.order);
     case "settle":
@@ -77,15 +77,15 @@ function execute(ledger: Ledger, command: Command): Rejection | undefined {
 }
 
 function grant(ledger: Ledger, { walletId, amount, priority, expiresAt }: Command & { type: "grant" }) {
-  upkeep(ledger, walletId);
+  updateWallet(ledger, walletId);
   if (walletOf(ledger, walletId).balance + amount > amountMax) return badInput;
   putIn(ledger, { walletId, kind: "GRANT", amount }, { priority, expiresAt, isRefill: false });
-  return expiresAt ? upkeep(ledger, walletId) : undefined;
+  return expiresAt ? updateWallet(ledger, walletId) : undefined;
 }
 
 function reserve(ledger: Ledger, order: HoldOrder): Rejection | undefined {
   const wallet = walletOf(ledger, order.walletId);
-  if (wallet.dueAt && wallet.dueAt <= ledger.now) upkeep(ledger, order.walletId);
+  if (wallet.dueAt && wallet.dueAt <= ledger.now) updateWallet(ledger, order.walletId);
   if (order.amount > wallet.balance - wallet.held) return { code: "OUT_OF_CREDITS" };
   const rooms = order.budgets.map((draw) => {
     const key = windowKey(draw, ledger.now);
@@ -123,7 +123,7 @@ function close(ledger: Ledger, holdId: string, { charge, costNanoUsd }: { charge
 function refund(ledger: Ledger, holdId: string, wanted: bigint | undefined): Rejection | undefined {
   const hold = ledger.holds.get(holdId);
   if (!hold) return badInput;
-  upkeep(ledger, hold.walletId);
+  updateWallet(ledger, hold.walletId);
   const before = sum(ledger.entries.filter(({ kind, requestId }) => kind === "REFUND" && requestId === holdId));
   const left = hold.charged - before;
   const amount = wanted ?? left;
@@ -137,7 +137,7 @@ function takeBack(ledger: Ledger, entryId: string, wanted: bigint | undefined): 
   const entry = ledger.entries.find(({ id }) => id === entryId);
   if (!entry || entry.amount <= 0n) return badInput;
   const wallet = walletOf(ledger, entry.walletId);
-  upkeep(ledger, entry.walletId);
+  updateWallet(ledger, entry.walletId);
   // What expired of it is gone as well.
   const left = entry.amount + sum(ledger.entries.filter(({ correctsId }) => correctsId === entryId));
   const amount = wanted ?? left;
@@ -156,10 +156,10 @@ function sweep(ledger: Ledger): undefined {
   for (const { id, state, leaseExpiresAt } of ledger.holds.values()) {
     if (state === "open" && leaseExpiresAt <= ledger.now) close(ledger, id, nothing);
   }
-  for (const [id, { dueAt }] of ledger.wallets) if (dueAt && dueAt <= ledger.now) upkeep(ledger, id);
+  for (const [id, { dueAt }] of ledger.wallets) if (dueAt && dueAt <= ledger.now) updateWallet(ledger, id);
 }
 
-function upkeep(ledger: Ledger, walletId: string): undefined {
+function updateWallet(ledger: Ledger, walletId: string): undefined {
   const wallet = walletOf(ledger, walletId);
   const holds = [...ledger.holds.values()].filter((hold) => hold.walletId === walletId && hold.state === "open");
   const lots = wallet.lots.filter(({ remaining }) => remaining > 0n);

@@ -5,14 +5,14 @@ import type { Lot, RefillRule } from "../wallets/lots.ts";
 /** The state of the model of the ledger, and how it is written to: a balance moves only with its entry. */
 export interface Ledger {
   now: Date;
-  wallets: ReadonlyMap<string, Wallet>;
+  wallets: ReadonlyMap<string, ReferenceWallet>;
   holds: Map<string, Hold>;
   /** By `windowKey`. */
-  windows: Map<string, Window>;
+  windows: Map<string, BudgetWindow>;
   entries: Entry[];
 }
 
-export interface Wallet {
+export interface ReferenceWallet {
   balance: bigint;
   held: bigint;
   unburnt: bigint;
@@ -37,7 +37,7 @@ export interface Hold extends HoldOrder {
 }
 
 /** What one budget has left in its day or month is its limit less both of these. */
-export interface Window {
+export interface BudgetWindow {
   used: bigint;
   held: bigint;
 }
@@ -59,15 +59,19 @@ export function emptyLedger(now: Date, walletIds: readonly string[]): Ledger {
   return { now, wallets, holds: new Map(), windows: new Map(), entries: [] };
 }
 
-export type NewEntry = Omit<Entry, "id" | "balanceAfter">;
+export type EntryToWrite = Omit<Entry, "id" | "balanceAfter">;
 
 /** Credits that come in are an entry, and a lot of the same id. */
-export function putIn(ledger: Ledger, entry: NewEntry, rest: Pick<Lot, "priority" | "expiresAt" | "isRefill">): void {
+export function putIn(
+  ledger: Ledger,
+  entry: EntryToWrite,
+  rest: Pick<Lot, "priority" | "expiresAt" | "isRefill">,
+): void {
   const id = write(ledger, entry);
   walletOf(ledger, entry.walletId).lots.push({ id, remaining: entry.amount, createdAt: ledger.now, ...rest });
 }
 
-export function write(ledger: Ledger, entry: NewEntry): string {
+export function write(ledger: Ledger, entry: EntryToWrite): string {
   const wallet = walletOf(ledger, entry.walletId);
   const id = String(ledger.entries.length).padStart(6, "0");
   wallet.balance += entry.amount;
@@ -81,13 +85,13 @@ export function windowKey({ scopeId, unit, period }: Omit<BudgetDraw, "limit" | 
   return [scopeId, unit, period, period === "DAY" ? day : `${day.slice(0, 7)}-01`].join("/");
 }
 
-export function windowOf({ windows }: Ledger, key: string): Window {
+export function windowOf({ windows }: Ledger, key: string): BudgetWindow {
   const window = windows.get(key) ?? { used: 0n, held: 0n };
   windows.set(key, window);
   return window;
 }
 
-export function walletOf({ wallets }: Ledger, id: string): Wallet {
+export function walletOf({ wallets }: Ledger, id: string): ReferenceWallet {
   const wallet = wallets.get(id);
   if (!wallet) throw new AppError("NOT_FOUND");
   return wallet;

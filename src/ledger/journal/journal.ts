@@ -1,10 +1,10 @@
 import type { Database } from "../../db/client.ts";
-import type { FailedTry } from "../../db/tables/partitioned/requests.ts";
+import type { RecordedTry } from "../../db/tables/partitioned/requests.ts";
 import { failpoint } from "../../failpoint.ts";
 import { newId } from "../../ids.ts";
 import { Batcher, type BatcherLimits, Lane } from "./batcher.ts";
 import { closing } from "./close-batch.ts";
-import { opening, type Upkeep } from "./open-batch.ts";
+import { type BringUpToDate, opening } from "./open-batch.ts";
 import { attempt } from "./resilience.ts";
 
 /**
@@ -106,7 +106,7 @@ export interface Settlement extends ClosableHold {
   servedProvider?: string;
   servedPriceId?: string;
   /** What went wrong, try by try, before or instead of an answer; left out when nothing did. */
-  failedTries?: FailedTry[] | undefined;
+  failedTries?: RecordedTry[] | undefined;
   /** Whether the call has an idempotency key, and if it is to be answered with this again, encrypted and in base64. */
   idempotent: boolean;
   answer: string | null;
@@ -132,7 +132,7 @@ export type SettlementEntry = Settlement &
 
 export interface JournalOptions {
   db: Database;
-  upkeep: Upkeep;
+  bringUpToDate: BringUpToDate;
   limits?: Partial<BatcherLimits>;
 }
 
@@ -142,8 +142,8 @@ export class Journal {
   /** Of the holds that were opened here and are not closed yet: what most have none of need not be looked for. */
   readonly #attached = new Map<string, Attached>();
 
-  constructor({ db, upkeep, limits }: JournalOptions) {
-    const open = opening(db, upkeep);
+  constructor({ db, bringUpToDate, limits }: JournalOptions) {
+    const open = opening(db, bringUpToDate);
     const close = closing(db);
     const lane = new Lane(() => this.#attached.size);
     this.#openings = new Batcher((batch) => attempt(batch, open), limits, lane);

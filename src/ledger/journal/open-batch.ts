@@ -6,12 +6,12 @@ import { openedBefore } from "./sql/close-holds.ts";
 import { type OpenedHold, openBudgetWindows, openHolds } from "./sql/open-holds.ts";
 
 /** Brings a wallet up to date: what expired leaves it, what is due comes in. */
-export type Upkeep = (wallet: { accountId: string; id: string }) => Promise<void>;
+export type BringUpToDate = (wallet: { accountId: string; id: string }) => Promise<void>;
 
 /** How holds are opened: in order of arrival, each decided for certain before the batch is answered. */
-export function opening(db: Database, upkeep: Upkeep): BatchAttempt<HoldRequest, HoldDecision> {
+export function opening(db: Database, bringUpToDate: BringUpToDate): BatchAttempt<HoldRequest, HoldDecision> {
   return {
-    run: (batch) => openInOrder(db, upkeep, batch),
+    run: (batch) => openInOrder(db, bringUpToDate, batch),
     reread: async (batch) => {
       const opened = await openedBefore(db.sql, batch).catch((error: unknown) => error);
       return batch.map(({ id }) => {
@@ -29,17 +29,17 @@ export function opening(db: Database, upkeep: Upkeep): BatchAttempt<HoldRequest,
  */
 async function openInOrder(
   db: Database,
-  upkeep: Upkeep,
+  bringUpToDate: BringUpToDate,
   batch: HoldRequest[],
 ): Promise<PromiseSettledResult<HoldDecision>[]> {
   const opened = await openHolds(db.sql, batch);
   const outcomes: PromiseSettledResult<HoldDecision>[] = opened.map(fulfilled);
   const undecided = batch.flatMap((hold, i) => (opened[i]?.again ? [{ hold, i, again: opened[i].again }] : []));
   if (undecided.length === 0) return outcomes;
-  const failures = await prepare(db, upkeep, undecided);
+  const failures = await prepare(db, bringUpToDate, undecided);
   const next = undecided.filter(({ hold }) => !failures.has(hold.id));
   const asked = next.map(({ hold, again }) => (again === "WALLET_DUE" ? { ...hold, upToDate: true } : hold));
-  const decided = asked.length === 0 ? [] : await attempt(asked, opening(db, upkeep));
+  const decided = asked.length === 0 ? [] : await attempt(asked, opening(db, bringUpToDate));
   for (const { hold, i } of undecided) if (failures.has(hold.id)) outcomes[i] = rejected(failures.get(hold.id));
   next.forEach(({ i }, n) => {
     outcomes[i] = decided[n] ?? rejected(unavailable());
@@ -50,7 +50,7 @@ async function openInOrder(
 /** Sees to what stood in the way of a decision. Returns why it could not, by the hold's id. */
 async function prepare(
   db: Database,
-  upkeep: Upkeep,
+  bringUpToDate: BringUpToDate,
   undecided: { hold: HoldRequest; again: NonNullable<OpenedHold["again"]> }[],
 ): Promise<Map<string, unknown>> {
   const failures = new Map<string, unknown>();
@@ -66,7 +66,7 @@ async function prepare(
   const due = waitingFor("WALLET_DUE");
   for (const [id, { accountId }] of new Map(due.map((hold) => [hold.walletId, hold]))) {
     const holds = due.filter(({ walletId }) => walletId === id);
-    await tryFor(holds, () => upkeep({ accountId, id }));
+    await tryFor(holds, () => bringUpToDate({ accountId, id }));
   }
   const unbudgeted = waitingFor("BUDGET_MISSING");
   if (unbudgeted.length > 0) await tryFor(unbudgeted, () => openBudgetWindows(db.sql, unbudgeted));

@@ -1,22 +1,22 @@
 /**
- * Sums over fewer columns than the hourly ones have, or over longer times, for days that are final. A cube holds its
- * columns, the others are null; a report reads the first cube that has all the columns it looks at. Failures are
- * counted beside them, as most questions about a status are about those.
+ * The rollups of days that are final: sums over fewer columns, or over longer times, than the hourly sums. The columns
+ * that a rollup leaves out are null (its name stands in the column `cube`). A report reads the first rollup that has all
+ * its columns. Failures are counted beside the sums, because most questions about a status are about failures.
  *
- * Beside days and months there are groups of 4 and of 16 days, counted from 1970: a span of any length is then a few
- * sums of each level, so that what a report costs depends on what it shows and hardly on how far it goes back. Quarters
- * of an hour, summed up from the calls, are for the time zones whose hours and days begin within an hour of UTC.
+ * Beside days and months there are groups of 4 and of 16 days, counted from 1970. A span of any length is then a few
+ * sums of each level, so the cost of a report depends on what it shows and hardly on how far it goes back. Quarters of
+ * an hour, rolled up from the calls, serve the time zones whose hours and days begin within an hour of UTC.
  */
 export type FoldGrain = "QUARTER" | "HOUR" | "DAY" | "DAYS_4" | "DAYS_16" | "MONTH";
-export type CubeColumn = "account_id" | "api_key_id" | "model" | "provider" | "status";
+export type RollupColumn = "account_id" | "api_key_id" | "model" | "provider" | "status";
 /** Every call once, or once for each of its labels (tags, end user), which are then columns as well. */
-export type Counted = "CALL" | "LABEL";
+export type CountedUnit = "CALL" | "LABEL";
 /** Sums of calls, or counts of calls by how long they took. */
 export type Figures = "SUMS" | "TIMES";
 
-export interface CubeShape {
-  of: Counted;
-  columns: readonly CubeColumn[];
+export interface RollupShape {
+  of: CountedUnit;
+  columns: readonly RollupColumn[];
   /** For which times sums are kept, and for which histograms. */
   kept: Record<Figures, readonly FoldGrain[]>;
 }
@@ -29,7 +29,7 @@ const hoursToMonths: readonly FoldGrain[] = ["HOUR", ...daysAndMonths];
 const allTimes: readonly FoldGrain[] = ["QUARTER", ...hoursToMonths];
 const outcome = ["model", "provider", "status"] as const;
 
-/** From the narrowest: whoever asks takes the first that will do. */
+/** From the narrowest: a report takes the first with all its columns. */
 const shapes = {
   MODEL: { of: "CALL", columns: ["model", "provider"], kept: { SUMS: allTimes, TIMES: hoursAndDays } },
   OUTCOME: { of: "CALL", columns: outcome, kept: { SUMS: allTimes, TIMES: hoursAndDays } },
@@ -40,19 +40,19 @@ const shapes = {
   LABEL: { of: "LABEL", columns: [], kept: { SUMS: hoursToMonths, TIMES: ["DAY"] } },
   LABEL_KEY: { of: "LABEL", columns: ["account_id", "api_key_id"], kept: { SUMS: days, TIMES: [] } },
   LABEL_MODEL: { of: "LABEL", columns: ["account_id", "model", "provider"], kept: { SUMS: days, TIMES: [] } },
-} as const satisfies Record<string, CubeShape>;
+} as const satisfies Record<string, RollupShape>;
 
-export type Cube = keyof typeof shapes;
-export const cubes: Record<Cube, CubeShape> = shapes;
-export const cubeNames = Object.keys(cubes) as Cube[];
+export type RollupName = keyof typeof shapes;
+export const rollupShapes: Record<RollupName, RollupShape> = shapes;
+export const rollupNames = Object.keys(rollupShapes) as RollupName[];
 
 interface CubeTables {
   hourly: string;
   folded: string;
 }
 
-/** Where the figures of a cube lie, and the hourly ones that they are made of. */
-export const cubeTables: Record<Counted, Record<Figures, CubeTables>> = {
+/** The tables of the rollups, and of the hourly figures that they are made from. */
+export const rollupTables: Record<CountedUnit, Record<Figures, CubeTables>> = {
   CALL: {
     SUMS: { hourly: "usage_hourly", folded: "usage_folded" },
     TIMES: { hourly: "usage_latency_hourly", folded: "usage_latency_folded" },
@@ -63,7 +63,7 @@ export const cubeTables: Record<Counted, Record<Figures, CubeTables>> = {
   },
 };
 
-export function columnsOfCube(cube: Cube): string[] {
-  const { of, columns } = cubes[cube];
+export function columnsOfRollup(cube: RollupName): string[] {
+  const { of, columns } = rollupShapes[cube];
   return of === "LABEL" ? ["label_kind", "label", ...columns] : [...columns];
 }

@@ -61,7 +61,7 @@ export class Adjustments {
     await lockFoldsForWriting(tx);
     const wallets = await lockWallets(tx, calls);
     const due = wallets.filter((wallet) => wallet.due);
-    for (const wallet of due) await this.#wallets.upkeep(tx, wallet);
+    for (const wallet of due) await this.#wallets.bringUpToDateIn(tx, wallet);
     return due.length > 0 ? lockWallets(tx, calls) : wallets;
   }
 

@@ -83,7 +83,7 @@ export class Corrections {
     write: (tx: Executor, entryId: string) => Promise<void>,
   ): Promise<WalletRow> {
     await this.#db.transaction(async (tx) => {
-      await this.#wallets.upkeep(tx, { accountId, id: walletId });
+      await this.#wallets.bringUpToDateIn(tx, { accountId, id: walletId });
       const before = idempotencyKey && (await entryByIdempotencyKey(tx, { accountId, walletId, idempotencyKey }));
       if (!before) await write(tx, newId());
       else if (amount !== undefined && before.amount !== amount && before.amount !== -amount) {

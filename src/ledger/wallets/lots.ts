@@ -36,7 +36,7 @@ export interface WalletState {
   rule: RefillRule | undefined;
 }
 
-export interface Upkeep {
+export interface WalletUpdate {
   /** The lots that are not as they were. */
   changed: Lot[];
   /** What ran out, by lot, above zero. */
@@ -54,9 +54,9 @@ export interface Upkeep {
 /** Spent before any other: the least of PostgreSQL's integers. */
 const endedPriority = -2_147_483_648;
 
-export function bringUpToDate({ balance, unburnt, lots: before, holds, rule }: WalletState, now: Date): Upkeep {
+export function bringUpToDate({ balance, unburnt, lots: before, holds, rule }: WalletState, now: Date): WalletUpdate {
   const lots = burn(before, unburnt);
-  const expired: Upkeep["expired"] = [];
+  const expired: WalletUpdate["expired"] = [];
   const end = (lot: Lot, endsAt: Date) => {
     const kept = heldOf(lot, { lots, holds, endsAt });
     if (kept < lot.remaining) expired.push({ lotId: lot.id, amount: lot.remaining - kept });

@@ -49,7 +49,7 @@ export interface Grant {
 }
 
 export const defaultPriority = 100;
-const upkeepActor = "system:upkeep";
+const updateActor = "system:upkeep";
 
 export class Wallets {
   readonly #db: Database;
@@ -97,12 +97,12 @@ export class Wallets {
     const { accountId, walletId, amount, expiresAt = null, priority = defaultPriority } = grant;
     const wallet = { accountId, id: walletId };
     // Charges from before this grant are taken from what was there then.
-    await this.upkeep(tx, wallet);
+    await this.bringUpToDateIn(tx, wallet);
     const id = newId();
     const { actor, reason, idempotencyKey = null } = grant;
     await writeEntry(tx, { id, accountId, walletId, kind: "GRANT", amount, actor, reason, idempotencyKey });
     await insertLot(tx, { id, accountId, walletId, granted: amount, priority, expiresAt, isRefill: false });
-    if (expiresAt) await this.upkeep(tx, wallet);
+    if (expiresAt) await this.bringUpToDateIn(tx, wallet);
   }
 
   /**
@@ -131,17 +131,17 @@ export class Wallets {
 
   /** In a transaction of its own, for a wallet that is due. */
   async bringUpToDate(wallet: { accountId: string; id: string }): Promise<void> {
-    await this.#db.transaction((tx) => this.upkeep(tx, wallet));
+    await this.#db.transaction((tx) => this.bringUpToDateIn(tx, wallet));
   }
 
   /** Takes what was charged from the lots, ends what expired, and puts in what the refill rule owes. */
-  async upkeep(tx: Executor, wallet: { accountId: string; id: string }): Promise<void> {
+  async bringUpToDateIn(tx: Executor, wallet: { accountId: string; id: string }): Promise<void> {
     const state = await lockWallet(tx, wallet);
     if (!state) return;
     const { accountId, id: walletId } = wallet;
     const { changed, expired, refill, refillExpiresAt, nextRefillAt, dueAt } = bringUpToDate(state, state.now);
     for (const lot of changed) await saveLot(tx, accountId, lot);
-    const entry = { accountId, walletId, actor: upkeepActor, idempotencyKey: null };
+    const entry = { accountId, walletId, actor: updateActor, idempotencyKey: null };
     for (const { lotId, amount } of expired) {
       await writeEntry(tx, { ...entry, id: newId(), kind: "EXPIRY", amount: -amount, reason: null, correctsId: lotId });
     }
@@ -158,9 +158,9 @@ export class Wallets {
 
   async setRefillRule(wallet: WalletRow, rule: RefillRule | undefined, within = nothingMore): Promise<void> {
     await this.#db.transaction(async (tx) => {
-      await this.upkeep(tx, wallet);
+      await this.bringUpToDateIn(tx, wallet);
       await saveRefillRule(tx, wallet, rule);
-      await this.upkeep(tx, wallet);
+      await this.bringUpToDateIn(tx, wallet);
       await within(tx);
     });
   }

@@ -1,4 +1,4 @@
-import type { CubeColumn } from "../../ledger/rollups/shapes.ts";
+import type { RollupColumn } from "../../ledger/rollups/shapes.ts";
 
 /**
  * The dimensions of usage, each in one place. The enum and the filters of the schema, the SQL of reports, the columns of
@@ -22,7 +22,7 @@ interface DimensionFacts {
 
 /** A column of calls and rollups alike. */
 interface RollupColumn {
-  column: CubeColumn;
+  column: RollupColumn;
 }
 
 /** A text that callers give a call. Rollups hold labels in tables of their own, by `label_kind`. */
@@ -109,7 +109,7 @@ export function allowedOf(filter: Filter, dimension: Dimension): string[] | unde
 }
 
 /** Undefined for a dimension that is a label. */
-export function columnOf(dimension: Dimension): CubeColumn | undefined {
+export function columnOf(dimension: Dimension): RollupColumn | undefined {
   const { storedAs } = dimensions[dimension];
   return "column" in storedAs ? storedAs.column : undefined;
 }

@@ -1,8 +1,8 @@
+import { addressBlockOf } from "../../../address-block.ts";
 import type { Database, Executor } from "../../../db/client.ts";
 import { AppError } from "../../../errors.ts";
 import { cutPage, type Page, type PageRequest } from "../../../graphql/pagination.ts";
 import { toWire } from "../../../ids.ts";
-import { networkOf } from "../../../network.ts";
 import type { RecordChange } from "../../record-change.ts";
 import { endSessionsOf } from "../../sessions/store.ts";
 import type { SignInLock } from "../../sign-in/lock.ts";
@@ -87,7 +87,7 @@ export class Directory {
   unlockAddress(origin: Origin, address: string): Promise<boolean> {
     return this.#db.transaction(async (tx) => {
       const known = await this.#lock.forget(tx, { address });
-      const object = `address:${networkOf(address)}`;
+      const object = `address:${addressBlockOf(address)}`;
       if (known) await this.#record(tx, origin, { action: "address.unlock", object, accountId: null });
       return known;
     });

@@ -2,7 +2,7 @@ import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzl
 import { exact, instant } from "../columns.ts";
 
 /** A model that was asked, or passed over because its circuit was open, before the one that answered. */
-export interface FailedTry {
+export interface RecordedTry {
   model: string;
   provider: string;
   errorCode: string;
@@ -26,7 +26,7 @@ export const requests = pgTable(
     provider: text("provider").notNull(),
     /** The model that answered, or was asked last: the base of a preset, or a fallback. */
     servedModel: text("served_model"),
-    failedTries: jsonb("failed_tries").$type<FailedTry[]>(),
+    failedTries: jsonb("failed_tries").$type<RecordedTry[]>(),
     priceId: uuid("price_id").notNull(),
     status: text("status", { enum: ["COMPLETED", "PARTIAL", "CANCELLED", "FAILED", "ABANDONED"] }).notNull(),
     finishReason: text("finish_reason", {

@@ -187,7 +187,7 @@ export const invariants: (Invariant & { breaks: Query })[] = [
   },
   {
     name: "folds",
-    says: "days that are summed up are the sum of their hours, in every cube",
+    says: "days that are summed up are the sum of their hours, in every rollup",
     breaks: (sql) => sql<Break[]>`
       with folded as (
         select cube, 'CALL' as kind, start, requests, charged, cost_nano_usd, charged_correction

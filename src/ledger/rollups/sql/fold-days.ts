@@ -1,7 +1,15 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../../db/client.ts";
 import { takeLock, tryLock } from "../../../db/locks.ts";
-import { type Cube, columnsOfCube, cubeNames, cubes, cubeTables, type Figures, type FoldGrain } from "../shapes.ts";
+import {
+  columnsOfRollup,
+  type Figures,
+  type FoldGrain,
+  type RollupName,
+  rollupNames,
+  rollupShapes,
+  rollupTables,
+} from "../shapes.ts";
 import { packed, unpacked } from "./pack-histogram.ts";
 
 const sums = [
@@ -96,8 +104,8 @@ async function firstDayOf(tx: Executor, grain: FoldGrain, day: string): Promise<
 
 /** From the widest cube to the narrowest, as those are made of the wider ones. */
 async function foldSpan(tx: Executor, grain: FoldGrain, first: string): Promise<void> {
-  for (const cube of cubeNames.toReversed()) {
-    const { kept } = cubes[cube];
+  for (const cube of rollupNames.toReversed()) {
+    const { kept } = rollupShapes[cube];
     if (kept.SUMS.includes(grain)) await tx.execute(foldSums({ cube, grain, first }));
     if (kept.TIMES.includes(grain)) await tx.execute(foldTimes({ cube, grain, first }));
   }
@@ -108,7 +116,7 @@ async function noteFold(tx: Executor, grain: FoldGrain, start: string): Promise<
 }
 
 interface Fold {
-  cube: Cube;
+  cube: RollupName;
   grain: FoldGrain;
   first: string;
 }
@@ -124,7 +132,7 @@ interface Source {
 
 /** What a cube is made of, by what is the least to read: a wider cube, its own sums of shorter times, hours or calls. */
 function sourceOf({ cube, grain, first }: Fold, figures: Figures): Source {
-  const { hourly, folded } = cubeTables[cubes[cube].of][figures];
+  const { hourly, folded } = rollupTables[rollupShapes[cube].of][figures];
   const { length, of } = spans[grain];
   const within = (at: SQL) => sql`${at} >= ${first}::timestamptz and ${at} < ${first}::timestamptz + ${length}`;
   const wider = widerCube(cube, grain, figures);
@@ -148,10 +156,10 @@ function callsOf(within: (at: SQL) => SQL): SQL {
 }
 
 /** The narrowest of the cubes that have all columns of this one and more, for the same times. */
-function widerCube(cube: Cube, grain: FoldGrain, figures: Figures): Cube | undefined {
-  const { of, columns } = cubes[cube];
-  return cubeNames.find((name) => {
-    const other = cubes[name];
+function widerCube(cube: RollupName, grain: FoldGrain, figures: Figures): RollupName | undefined {
+  const { of, columns } = rollupShapes[cube];
+  return rollupNames.find((name) => {
+    const other = rollupShapes[name];
     const isWider = other.of === of && other.columns.length > columns.length;
     return isWider && columns.every((column) => other.columns.includes(column)) && other.kept[figures].includes(grain);
   });
@@ -175,17 +183,17 @@ function foldTimes(fold: Fold): SQL {
   const { cube, grain } = fold;
   const { table, at, where, isFolded } = sourceOf(fold, "TIMES");
   const { folded, kept } = targetOf(cube, "TIMES");
-  const slot = isFolded ? unpacked(sql`slot`) : { bucket: sql`bucket`, calls: sql`requests` };
+  const one = isFolded ? unpacked(sql`packed`) : { bucket: sql`bucket`, calls: sql`requests` };
   return sql`
     insert into ${folded} (cube, grain, start, ${kept}, measure, requests, counts)
     select ${cube}, ${grain}, first, ${kept}, measure, sum(n), array_agg(${packed(sql`bucket`, sql`n`)})
     from (
-      select ${startOf[grain](at)} as first, ${kept}, measure, ${slot.bucket} as bucket, sum(${slot.calls})::bigint as n
-      from ${table}${isFolded ? sql`, unnest(counts) as slot` : sql``} where ${where} group by first, ${kept}, measure, bucket
-    ) slot group by first, ${kept}, measure order by ${kept}, first`;
+      select ${startOf[grain](at)} as first, ${kept}, measure, ${one.bucket} as bucket, sum(${one.calls})::bigint as n
+      from ${table}${isFolded ? sql`, unnest(counts) as packed` : sql``} where ${where} group by first, ${kept}, measure, bucket
+    ) buckets group by first, ${kept}, measure order by ${kept}, first`;
 }
 
-function targetOf(cube: Cube, figures: Figures): { folded: SQL; kept: SQL } {
-  const { folded } = cubeTables[cubes[cube].of][figures];
-  return { folded: sql.raw(folded), kept: sql.raw(columnsOfCube(cube).join(", ")) };
+function targetOf(cube: RollupName, figures: Figures): { folded: SQL; kept: SQL } {
+  const { folded } = rollupTables[rollupShapes[cube].of][figures];
+  return { folded: sql.raw(folded), kept: sql.raw(columnsOfRollup(cube).join(", ")) };
 }

@@ -8,7 +8,7 @@ export function packed(bucket: SQL, calls: SQL): SQL {
   return sql`((${calls} << 8) | (${bucket} + 1))`;
 }
 
-/** The columns of a packed slot. */
-export function unpacked(slot: SQL): { bucket: SQL; calls: SQL } {
-  return { bucket: sql`((${slot} & 255) - 1)::smallint`, calls: sql`(${slot} >> 8)` };
+/** The bucket of a histogram, and its calls, out of the number that packs both. */
+export function unpacked(packedBucket: SQL): { bucket: SQL; calls: SQL } {
+  return { bucket: sql`((${packedBucket} & 255) - 1)::smallint`, calls: sql`(${packedBucket} >> 8)` };
 }

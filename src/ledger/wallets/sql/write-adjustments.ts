@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../../db/client.ts";
 import { toJson } from "../../journal/batch-json.ts";
-import { columnsOfCube, cubeNames, cubes, cubeTables } from "../../rollups/shapes.ts";
+import { columnsOfRollup, rollupNames, rollupShapes, rollupTables } from "../../rollups/shapes.ts";
 import { startOf } from "../../rollups/sql/fold-days.ts";
 import { lowBalanceAlert } from "../../sql/raise-alert.ts";
 
@@ -54,7 +54,7 @@ export interface AdjustmentRow {
 
 /**
  * Entries, wallets, lots, rollups and the record of what was corrected, in one statement. Credits that come back make
- * one lot a wallet, named after the first of their entries; what is taken is left for the next upkeep to take from lots.
+ * one lot a wallet, named after the first of their entries; what is taken is taken from lots by the next update of the wallet.
  */
 export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotPriority: number): Promise<void> {
   await tx.execute(sql`
@@ -90,10 +90,10 @@ export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotP
 
 /** Brings sums of hours, days and months along that were made before; those that are not made yet will hold it by themselves. */
 export async function adjustFolds(tx: Executor, rows: AdjustmentRow[]): Promise<void> {
-  for (const cube of cubeNames) {
-    const { of, kept } = cubes[cube];
-    const { folded } = cubeTables[of].SUMS;
-    const columns = columnsOfCube(cube);
+  for (const cube of rollupNames) {
+    const { of, kept } = rollupShapes[cube];
+    const { folded } = rollupTables[of].SUMS;
+    const columns = columnsOfRollup(cube);
     const named = sql.raw(columns.join(", "));
     const starts = kept.SUMS.map((grain) => sql`(${grain}, ${startOf[grain](sql`created_at`)})`);
     await tx.execute(sql`

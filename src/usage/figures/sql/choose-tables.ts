@@ -1,13 +1,13 @@
 import { type SQL, sql } from "drizzle-orm";
 import {
-  type Counted,
-  type Cube,
-  type CubeColumn,
-  cubeNames,
-  cubes,
-  cubeTables,
+  type CountedUnit,
   type Figures,
   type FoldGrain,
+  type RollupColumn,
+  type RollupName,
+  rollupNames,
+  rollupShapes,
+  rollupTables,
 } from "../../../ledger/rollups/shapes.ts";
 import {
   allowedOf,
@@ -43,7 +43,7 @@ function dimensionsIn({ filter, groupBy }: Asked): Dimension[] {
   return dimensionNames.filter((one) => groupBy.includes(one) || allowedOf(filter, one) !== undefined);
 }
 
-function columnsIn(asked: Asked): CubeColumn[] {
+function columnsIn(asked: Asked): RollupColumn[] {
   return dimensionsIn(asked).flatMap((dimension) => columnOf(dimension) ?? []);
 }
 
@@ -51,23 +51,23 @@ function columnsIn(asked: Asked): CubeColumn[] {
 export function foldedGrains(asked: Asked, figures: Figures): readonly FoldGrain[] {
   const [calls = [], ...labels] = countedIn(asked).map((of) => {
     const shape = shapeFor(asked, figures, of);
-    return shape ? cubes[shape].kept[figures] : [];
+    return shape ? rollupShapes[shape].kept[figures] : [];
   });
   return calls.filter((grain) => labels.every((grains) => grains.includes(grain)));
 }
 
 /** Calls without a label are all calls less those that have one. */
-function countedIn(asked: Asked): Counted[] {
+function countedIn(asked: Asked): CountedUnit[] {
   const label = dimensionsIn(asked).find(isLabel);
   if (!label) return ["CALL"];
   return allowedOf(asked.filter, label) ? ["LABEL"] : ["CALL", "LABEL"];
 }
 
 /** The narrowest rollup that has all columns of the question. */
-function shapeFor(asked: Asked, figures: Figures, counted: Counted): Cube | undefined {
+function shapeFor(asked: Asked, figures: Figures, counted: CountedUnit): RollupName | undefined {
   const wanted = columnsIn(asked);
-  return cubeNames.find((name) => {
-    const { of, columns, kept } = cubes[name];
+  return rollupNames.find((name) => {
+    const { of, columns, kept } = rollupShapes[name];
     return of === counted && kept[figures].length > 0 && wanted.every((column) => columns.includes(column));
   });
 }
@@ -111,8 +111,8 @@ export function sourcesOf(level: Level, plan: ReadPlan, figures: Figures): Sourc
   ];
 }
 
-function rollupSource(level: Exclude<Level, "RAW">, plan: ReadPlan, figures: Figures, of: Counted): Source {
-  const { hourly, folded } = cubeTables[of][figures];
+function rollupSource(level: Exclude<Level, "RAW">, plan: ReadPlan, figures: Figures, of: CountedUnit): Source {
+  const { hourly, folded } = rollupTables[of][figures];
   if (level === "HOURLY") return { table: sql.raw(hourly), at: sql`hour` };
   const where = sql`cube = ${shapeFor(plan, figures, of)} and grain = ${level}`;
   return { table: sql.raw(folded), at: sql`start`, where };

@@ -4,13 +4,13 @@ import { createPartitions } from "./sql/create-partitions.ts";
 import { foldDay, lockFolds, nextFinalDay } from "./sql/fold-days.ts";
 
 /**
- * What happens as the ledger grows older: partitions are created ahead of time, and days that are final
- * are summed up. Every replica tries it by the hour; a lock lets one of them do it.
+ * Creates partitions ahead of time and rolls up days that are final. Every replica tries it once an hour, and a lock
+ * lets one of them do it.
  */
 const periodMs = 3_600_000;
 const monthsAhead = 2;
 
-export class Ageing {
+export class PartitionMaintenance {
   readonly #db: Database;
   readonly #hourly: Interval;
   #stopped = false;
@@ -24,13 +24,13 @@ export class Ageing {
     this.#hourly.start();
   }
 
-  /** Waits for what is under way. */
+  /** Waits for the run that is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#hourly.stop();
   }
 
-  /** Answers how many days were summed up. */
+  /** Answers how many days were rolled up. */
   async run(): Promise<number> {
     await createPartitions(this.#db.orm, monthsAhead);
     let days = 0;

@@ -1,0 +1,83 @@
+import type { GraphQLSchema } from "graphql";
+import type { AuditService } from "../audit/service.ts";
+import type { PeopleIdentity } from "../auth/identity.ts";
+import type { SigningKeys } from "../auth/signing-keys/service.ts";
+import type { Context } from "../auth/viewer.ts";
+import type { Config } from "../config/environment.ts";
+import type { ErrorCode } from "../errors.ts";
+import { OperationExecutor } from "../graphql/execution.ts";
+import type { Exposures } from "../keys/exposure/exposures.ts";
+import type { KeyIdentity } from "../keys/identity.ts";
+import type { Denials } from "../limits/denials.ts";
+import type { Logger } from "../log.ts";
+import type { ExportService } from "../usage/exports/service.ts";
+import { createApollo } from "./apollo.ts";
+import { BytesInFlight } from "./bytes-in-flight.ts";
+import { Callers } from "./context.ts";
+import { addAuditExport } from "./exports/audit.ts";
+import { addExportRoutes } from "./exports/routes.ts";
+import { ExposedKeys } from "./exposed-keys.ts";
+import { limitAnswers } from "./limit-answers.ts";
+import { addMetricsRoute, type Metrics } from "./metrics.ts";
+import { Operations } from "./operations.ts";
+import { Readiness } from "./readiness.ts";
+import { RunningRequests } from "./running-requests.ts";
+import { addRoutes, createServer } from "./server.ts";
+import { Sockets } from "./sockets/sockets.ts";
+import { addWellKnown } from "./well-known.ts";
+
+export interface HttpParts {
+  config: Config;
+  log: Logger;
+  /** With its guards. */
+  schema: GraphQLSchema;
+  metrics: Metrics;
+  people: { identity: PeopleIdentity; signingKeys: SigningKeys };
+  keys: { identity: KeyIdentity; exposures: Exposures };
+  denials: Denials;
+  exports: ExportService;
+  audit: AuditService;
+  /** Rejects when the database does not answer. */
+  checkReady: () => Promise<void>;
+}
+
+/** Puts the server together. It answers UNAVAILABLE from `listen` until `declareReady`. */
+export async function openHttp({ config, log, schema, metrics, people, keys, denials, ...parts }: HttpParts) {
+  const { trustProxy, corsOrigins, introspection } = config;
+  const inFlight = new BytesInFlight(config.bytesInFlightMax);
+  const server = createServer({ log, trustProxy, corsOrigins, inFlight });
+  const readiness = new Readiness();
+  readiness.attach(server);
+  const exposedKeys = new ExposedKeys(keys.exposures);
+  exposedKeys.attach(server);
+  const onDenied = ({ identity: { viewer, refusedKey } }: Context, code: ErrorCode) => {
+    const key = viewer?.kind === "API_KEY" ? viewer : refusedKey;
+    metrics.onDenied(code);
+    if (key) denials.count(key, code);
+  };
+  const callers = new Callers(people.identity, keys.identity);
+  const executor = new OperationExecutor(schema);
+  const operations = new Operations({ schema, executor, log, introspection, onDenied });
+  const requests = new RunningRequests();
+  const sockets = new Sockets({ operations, callers, exposedKeys, inFlight });
+  const plugins = [limitAnswers(onDenied)];
+  const sandbox = introspection;
+  const apollo = createApollo({ schema, executor, operations, log, introspection, sandbox, plugins });
+  await apollo.start();
+  addRoutes(server, { apollo, callers, operations, requests, sockets, sandbox, checkReady: parts.checkReady });
+  addWellKnown(server, people.signingKeys);
+  addMetricsRoute(server, metrics, config.metricsToken);
+  addExportRoutes(server, { callers, exports: parts.exports });
+  addAuditExport(server, callers, parts.audit);
+  return {
+    /** Answers the address. */
+    listen: () => server.listen({ host: config.host, port: config.port }),
+    declareReady: () => readiness.declareReady(),
+    /** Takes nothing new, lets what is running finish for a while, then breaks it off. */
+    async close() {
+      const cut = () => server.server.closeAllConnections();
+      await requests.drain(Promise.all([sockets.close(), server.close()]), cut);
+      await apollo.stop();
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import type { Database } from "../db/client.ts";
+import type { Sealer } from "../encryption.ts";
+import type { Logger } from "../log.ts";
+import { Doctor } from "./checks/doctor.ts";
+import { Sweeper } from "./checks/sweeper.ts";
+import { Idempotency } from "./idempotency/service.ts";
+import { Journal } from "./journal/journal.ts";
+import { PartitionMaintenance } from "./rollups/partition-maintenance.ts";
+import { Wallets } from "./wallets/wallets.ts";
+
+export interface LedgerParts {
+  db: Database;
+  /** Connections for the journal alone, so that no other work can hold up a call. */
+  journalDb: Database;
+  /** Encrypts the stored answers of idempotent calls. */
+  sealer: Sealer;
+  log: Logger;
+  onError: (error: unknown) => void;
+  /** Deletes what other features keep for a time. */
+  deleteExpired: () => Promise<void>;
+}
+
+/** Puts the ledger together: what moves credits, and the workers that keep it in order. */
+export function openLedger({ db, journalDb, sealer, log, onError, deleteExpired }: LedgerParts) {
+  const wallets = new Wallets(db);
+  const journal = new Journal({ db: journalDb, bringUpToDate: (wallet) => wallets.bringUpToDate(wallet) });
+  const idempotency = new Idempotency(db, sealer);
+  const doctor = new Doctor(db, log);
+  const workers = [new Sweeper(db, wallets, log, { deleteExpired }), doctor, new PartitionMaintenance(db, onError)];
+  return { wallets, journal, idempotency, doctor, workers };
+}
