@@ -166,11 +166,10 @@ async function openApp(
   const changes = followChanges(databases.directUrl, features, log);
   const ollama = models.providers.get("ollama");
   const discovery = ollama ? [new Discovery(ollama, models.models, log)] : [];
-  const { upkeep } = people;
   const workers = [
     ...discovery,
     ...ledger.workers,
-    upkeep,
+    people.upkeep,
     keys.reminders,
     features.retention,
     features.finance.restatements,

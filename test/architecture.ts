@@ -95,13 +95,13 @@ const fetchDoor = ["outbound/**", "cli/connection.ts"];
 
 /** Values that stand in one table, which gives them their names. */
 const tables: { values: RegExp; isText?: boolean; what: string; file: string }[] = [
-  { values: /^7461\d{3}$/, what: "the number of an advisory lock", file: "db/locks.ts" },
+  { values: /^7461\d{3}$/, what: "the number of an advisory lock", file: "db/lock-numbers.ts" },
   {
     // The classes of SQLSTATE, which keep sizes such as "128MB" out.
     values: /^(0[0-9A-Z]|2[0-8BDF]|3[489BDF]|4[024]|5[34578])[0-9A-Z]{3}$/,
     isText: true,
     what: "an SQLSTATE code",
-    file: "db/errors.ts",
+    file: "db/sql-states.ts",
   },
   {
     values: /^(key\.leaked|key\.rotation_due|wallet\.low_balance|ledger\.broken|retention\.failed)$/,

@@ -104,7 +104,7 @@ try {
         ["oneByOne", { batchMax: 1, runningMax: 20, besideMin: 1 }],
       ] as const) {
         const db = new Database({ url: embedded.url, poolSize: 20, forLedger: true });
-        const journal = new Journal({ db, upkeep: (wallet) => new Wallets(db).bringUpToDate(wallet), limits });
+        const journal = new Journal({ db, bringUpToDate: (wallet) => new Wallets(db).bringUpToDate(wallet), limits });
         row[name] = await measure(journal, await makeKeys(db, walletCount), callers);
         await db.close();
       }

@@ -10,7 +10,7 @@ export interface Order {
 }
 
 const db = new Database({ url: process.argv[2] ?? "", poolSize: 4 });
-const journal = new Journal({ db, upkeep: async () => {} });
+const journal = new Journal({ db, bringUpToDate: async () => {} });
 
 process.on("message", ({ purse, ...options }: Order) => {
   void pairsASecond(journal, [purse], { ...options, wallets: 1 }).then((rate) => process.send?.(rate));

@@ -1,5 +1,5 @@
 import { Database, type Sql } from "../../src/db/client.ts";
-import { Ageing } from "../../src/ledger/rollups/ageing.ts";
+import { PartitionMaintenance } from "../../src/ledger/rollups/partition-maintenance.ts";
 import { progress } from "./progress.ts";
 
 /**
@@ -74,7 +74,7 @@ async function fold(db: Database): Promise<number> {
     progress("folds", Math.min(0.99, Number(await count()) / Number(calendar?.["days"])));
   }, 2000);
   const startedAt = Date.now();
-  const days = await new Ageing(db, (error) => process.stderr.write(`${error}\n`)).run();
+  const days = await new PartitionMaintenance(db, (error) => process.stderr.write(`${error}\n`)).run();
   const seconds = Math.round((Date.now() - startedAt) / 1000);
   clearInterval(watch);
   progress("folds", 1);

@@ -1,6 +1,6 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
-import { type LockName, lockNumbers } from "./locks.ts";
+import { type LockName, lockNumbers } from "./lock-numbers.ts";
 
 export type Sql = postgres.Sql<{ bigint: bigint }>;
 type Drizzle = PostgresJsDatabase<Record<string, never>>;

@@ -1,4 +1,5 @@
 import { AppError } from "../errors.ts";
+import { type SqlState, sqlStates } from "./sql-states.ts";
 
 export interface DatabaseError {
   code: string;
@@ -8,23 +9,6 @@ export interface DatabaseError {
 }
 
 type PostgresFault = Error & { code?: string; constraint_name?: string; severity?: string };
-
-/** The SQLSTATE codes that the code acts upon, by PostgreSQL's names for them. */
-export const sqlStates = {
-  numericValueOutOfRange: "22003",
-  invalidParameterValue: "22023",
-  foreignKeyViolation: "23503",
-  uniqueViolation: "23505",
-  readOnlySqlTransaction: "25006",
-  invalidPassword: "28P01",
-  serializationFailure: "40001",
-  deadlockDetected: "40P01",
-  insufficientPrivilege: "42501",
-  lockNotAvailable: "55P03",
-  queryCanceled: "57014",
-} as const;
-
-export type SqlState = keyof typeof sqlStates;
 
 /** Codes of the driver that mean that there is no connection. */
 const driverFault = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;

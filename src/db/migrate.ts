@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
-import { lockNumbers } from "./locks.ts";
+import { lockNumbers } from "./lock-numbers.ts";
 
 const oldestSupported = 140_000;
 const monthsAhead = 2;

@@ -7,7 +7,7 @@ import { badInput, catalogue, type ErrorCode } from "../errors.ts";
 import type { OperationExecutor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
-import { formatFault, headersOf, report, toPublicFault, withoutSuggestion } from "./format-error.ts";
+import { headersOf, report, toPublicFault, toWireFault, withoutSuggestion } from "./format-error.ts";
 import type { Operations } from "./operations.ts";
 
 export interface ApolloOptions {
@@ -40,7 +40,7 @@ export function createApollo(options: ApolloOptions): ApolloServer<Context> {
     parseOptions: { maxTokens: limits.tokensMax },
     validationRules: validationRules(schema),
     formatError: (formatted, error) => {
-      const fault = formatFault(toPublicFault(error), formatted.path);
+      const fault = toWireFault(toPublicFault(error), formatted.path);
       return introspection ? fault : withoutSuggestion(fault);
     },
     plugins: [landingPage, answers(log), execution(options), ...plugins],

@@ -84,7 +84,7 @@ export function report(
 }
 
 /** The request id is added by the caller, which knows the request. */
-export function formatFault(
+export function toWireFault(
   { code, message, details }: PublicFault,
   path?: GraphQLFormattedError["path"],
 ): GraphQLFormattedError {

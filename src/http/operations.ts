@@ -17,7 +17,7 @@ import { badInput, type ErrorCode } from "../errors.ts";
 import type { OperationExecutor } from "../graphql/execution.ts";
 import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
-import { formatFault, report, toPublicFault, withoutSuggestion } from "./format-error.ts";
+import { report, toPublicFault, toWireFault, withoutSuggestion } from "./format-error.ts";
 import { isDenial } from "./limit-answers.ts";
 
 /**
@@ -121,7 +121,7 @@ export class Operations {
     return errors.map((error) => {
       const { log, introspection } = this.#options;
       const fault = report(log, error, { requestId, operation });
-      const told = formatFault(fault, error instanceof GraphQLError ? error.path : undefined);
+      const told = toWireFault(fault, error instanceof GraphQLError ? error.path : undefined);
       const { extensions, ...formatted } = introspection ? told : withoutSuggestion(told);
       return { ...formatted, extensions: { ...extensions, requestId } };
     });

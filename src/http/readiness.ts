@@ -9,7 +9,7 @@ const retryAfter = 1;
  * Whether the server is prepared: it listens before the first owner, the demo key and the models exist, and refuses every
  * request with UNAVAILABLE until then. Each door words the refusal as it words any other.
  */
-export class Readiness {
+export class ReadinessGate {
   #isReady = false;
 
   /** Before any other hook and any route is added. */

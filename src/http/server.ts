@@ -19,7 +19,7 @@ import { newId } from "../ids.ts";
 import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
-import { formatFault, headersOf, type PublicFault, report, toPublicFault } from "./format-error.ts";
+import { headersOf, type PublicFault, report, toPublicFault, toWireFault } from "./format-error.ts";
 import { type Operations, readRequest } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
@@ -163,7 +163,7 @@ function sendFault(error: unknown, request: FastifyRequest, reply: FastifyReply,
       .send({ errors: [error.fault] });
   }
   const fault = publishFault(error, request, log);
-  const { message, extensions } = formatFault(fault);
+  const { message, extensions } = toWireFault(fault);
   const errors = [{ message, extensions: { ...extensions, requestId: request.id } }];
   const headers = { ...headersOf(extensions), "x-request-id": request.id };
   return reply.code(fault.status).headers(headers).send({ errors });
@@ -178,7 +178,7 @@ function refuseSocket(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable) return void socket.destroy();
   const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
   const fault = toPublicFault(tooLarge ? new AppError("INPUT_TOO_LARGE") : badInput("The request is not valid HTTP."));
-  const { message, extensions } = formatFault(fault);
+  const { message, extensions } = toWireFault(fault);
   const body = JSON.stringify({ errors: [{ message, extensions: { ...extensions, requestId: newId() } }] });
   const head = [
     `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,

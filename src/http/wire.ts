@@ -20,7 +20,7 @@ import { ExposedKeys } from "./exposed-keys.ts";
 import { limitAnswers } from "./limit-answers.ts";
 import { addMetricsRoute, type Metrics } from "./metrics.ts";
 import { Operations } from "./operations.ts";
-import { Readiness } from "./readiness.ts";
+import { ReadinessGate } from "./readiness.ts";
 import { RunningRequests } from "./running-requests.ts";
 import { addRoutes, createServer } from "./server.ts";
 import { Sockets } from "./sockets/sockets.ts";
@@ -46,7 +46,7 @@ export async function openHttp({ config, log, schema, metrics, people, keys, den
   const { trustProxy, corsOrigins, introspection } = config;
   const inFlight = new BytesInFlight(config.bytesInFlightMax);
   const server = createServer({ log, trustProxy, corsOrigins, inFlight });
-  const readiness = new Readiness();
+  const readiness = new ReadinessGate();
   readiness.attach(server);
   const exposedKeys = new ExposedKeys(keys.exposures);
   exposedKeys.attach(server);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { changeKinds } from "../../src/db/change-feed.ts";
-import { lockNumbers } from "../../src/db/locks.ts";
+import { lockNumbers } from "../../src/db/lock-numbers.ts";
 
 const migrations = new URL("../../schema/migrations/", import.meta.url);
 

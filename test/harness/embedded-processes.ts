@@ -57,11 +57,12 @@ export async function makeCheckout(name: string): Promise<string> {
   await mkdir(join(directory, "db", "embedded"), { recursive: true });
   const { ESNext: module } = ts.ModuleKind;
   const { ES2022: target } = ts.ScriptTarget;
-  for (const file of await readdir(join(repository, "src", "db", "embedded"))) {
-    const source = await readFile(join(repository, "src", "db", "embedded", file), "utf8");
+  const inEmbedded = await readdir(join(repository, "src", "db", "embedded"));
+  for (const file of [...inEmbedded.map((name) => join("embedded", name)), "lock-numbers.ts", "sql-states.ts"]) {
+    const source = await readFile(join(repository, "src", "db", file), "utf8");
     const compilerOptions = { module, target, rewriteRelativeImportExtensions: true };
     const { outputText } = ts.transpileModule(source, { compilerOptions });
-    await writeFile(join(directory, "db", "embedded", file.replace(/\.ts$/, ".js")), outputText);
+    await writeFile(join(directory, "db", file.replace(/\.ts$/, ".js")), outputText);
   }
   await writeFile(join(directory, "package.json"), `{ "type": "module" }`);
   await writeFile(join(directory, "main.js"), program);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
 import { type App, createApp, type Listening } from "../../src/app.ts";
 import { loadConfig } from "../../src/config/environment.ts";
-import { lockNumbers } from "../../src/db/locks.ts";
+import { lockNumbers } from "../../src/db/lock-numbers.ts";
 import { createLogger } from "../../src/log.ts";
 import { createDatabase, type TestDatabase } from "../harness/database.ts";
 import { environmentOf, owner } from "../harness/first-start.ts";

@@ -4,8 +4,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
-import { sqlStates } from "../errors.ts";
-import { lockNumbers } from "../locks.ts";
+import { lockNumbers } from "../lock-numbers.ts";
+import { sqlStates } from "../sql-states.ts";
 import { type Cluster, role } from "./cluster.ts";
 import { pollMs } from "./postmaster.ts";
 import { codeOf } from "./runtime.ts";

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { catalogue, type ErrorCode } from "../../errors.ts";
-import { formatFault, headersOf, type PublicFault } from "../format-error.ts";
+import { headersOf, type PublicFault, toWireFault } from "../format-error.ts";
 import { isRefusal } from "./door.ts";
 
 /** The catalogue in the words of OpenAI's API, which its client libraries act upon. */
@@ -46,7 +46,7 @@ export function sendOpenAiError(
   reply: FastifyReply,
   publish: (error: unknown, request: FastifyRequest) => PublicFault,
 ): FastifyReply {
-  const { message, extensions = {} } = isRefusal(error) ? error.fault : formatFault(publish(error, request));
+  const { message, extensions = {} } = isRefusal(error) ? error.fault : toWireFault(publish(error, request));
   const { status, retryable } = catalogue[extensions["code"] as ErrorCode];
   // Clients of OpenAI's repeat whatever answers 409, unless they are told that it is of no use.
   if (!retryable) reply.header("x-should-retry", "false");
