@@ -26,7 +26,7 @@ export interface RateOptions {
 /** Many short ones: what else the machine does then falls on both ways of a round alike. */
 const rounds = 9;
 /** The wallets of the bench hold no lots that could expire. */
-const upkeep = async () => {};
+const bringUpToDate = async () => {};
 
 /** The two ways take turns, so that neither has the quieter machine; the middle of the rounds' ratios counts. */
 export async function settleRate(url: string, options: RateOptions): Promise<SettleRate> {
@@ -35,10 +35,10 @@ export async function settleRate(url: string, options: RateOptions): Promise<Set
   const rates: { full: number; plain: number }[] = [];
   try {
     const wallets = await fill(db.sql, options.wallets);
-    await pairsASecond(new Journal({ db, upkeep }), wallets, { ...options, seconds: 1 });
+    await pairsASecond(new Journal({ db, bringUpToDate }), wallets, { ...options, seconds: 1 });
     for (let round = 0; round < rounds; round++) {
-      const full = await pairsASecond(new Journal({ db, upkeep }), wallets, options);
-      const plain = await pairsASecond(new Journal({ db: bare, upkeep }), wallets, options);
+      const full = await pairsASecond(new Journal({ db, bringUpToDate }), wallets, options);
+      const plain = await pairsASecond(new Journal({ db: bare, bringUpToDate }), wallets, options);
       rates.push({ full, plain });
     }
   } finally {

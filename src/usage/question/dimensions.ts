@@ -17,11 +17,11 @@ interface DimensionFacts {
   values: { idPrefix: "acc" | "key" } | "STATUS" | "TEXT";
   /** The table that has the name for people by id. Without it, the value is its own name. */
   namedBy?: "accounts" | "api_keys";
-  storedAs: RollupColumn | Label;
+  storedAs: ColumnStorage | Label;
 }
 
 /** A column of calls and rollups alike. */
-interface RollupColumn {
+interface ColumnStorage {
   column: RollupColumn;
 }
 
