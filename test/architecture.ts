@@ -500,6 +500,36 @@ const indexFile = inEachFile(({ path }) =>
   /\/index\.[cm]?[jt]sx?$/.test(path) ? "a file is named after what it holds" : undefined,
 );
 
+/** The names that a file's own declarations export; a type and a value of one name are one name. */
+function exportedNames({ ast }: Module): { name: string; node: ts.Node }[] {
+  return ast.statements.flatMap((statement) => {
+    const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : [];
+    if (!modifiers.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return [];
+    if (ts.isVariableStatement(statement)) {
+      return statement.declarationList.declarations.flatMap(({ name }) => boundNames(name));
+    }
+    const { name } = statement as ts.DeclarationStatement;
+    return name ? [{ name: name.text, node: statement }] : [];
+  });
+}
+
+function boundNames(name: ts.BindingName): { name: string; node: ts.Node }[] {
+  if (ts.isIdentifier(name)) return [{ name: name.text, node: name }];
+  return name.elements.flatMap((element) => (ts.isBindingElement(element) ? boundNames(element.name) : []));
+}
+
+function doubledExport({ modules }: Tree): Found[] {
+  const firstFiles = new Map<string, string>();
+  return modules.flatMap((module) =>
+    exportedNames(module).flatMap(({ name, node }) => {
+      const first = firstFiles.get(name) ?? module.path;
+      firstFiles.set(name, first);
+      if (first === module.path) return [];
+      return [{ file: module.path, line: lineOf(module, node), detail: `${first} exports ${name} as well` }];
+    }),
+  );
+}
+
 const barrel = (tree: Tree): Found[] =>
   tree.modules
     .filter(({ ast }) => ast.statements.some(ts.isExportDeclaration))
@@ -631,6 +661,7 @@ export const rules = {
   "named-value": namedValue,
   "default-export": defaultExport,
   "index-file": indexFile,
+  "doubled-export": doubledExport,
   barrel,
   "vague-name": vagueNames,
   "role-suffix": roleSuffixes,

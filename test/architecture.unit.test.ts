@@ -246,6 +246,22 @@ const plants: Plant[] = [
   oneFile("index-file", "in a folder", "src/keys/index.ts", "export const a = 1;"),
   oneFile("index-file", "at the root", "src/index.mts", "export const a = 1;"),
 
+  ...[
+    "export class Wallet {}",
+    "export interface Wallet {}",
+    "export type Wallet = string;",
+    "export const Wallet = 1;",
+    "export const { a: Wallet } = { a: 1 };",
+    "export function Wallet() {}",
+    "export enum Wallet {}",
+  ].map((text) => ({
+    rule: "doubled-export" as const,
+    what: text,
+    files: { "src/credits/types.ts": "export class Wallet {}", "src/ledger/lots.ts": text },
+    at: "src/ledger/lots.ts:1",
+    detail: "src/credits/types.ts exports Wallet as well",
+  })),
+
   oneFile("barrel", "export from", "src/keys/all.ts", `export { a } from "./a.ts";\nexport * from "./b.ts";`),
   oneFile("barrel", "import, then export", "src/keys/all.ts", `import { a } from "./a.ts";\nexport { a };`),
 
@@ -412,6 +428,11 @@ describe("what the rules allow", () => {
     expect(report(files)).toEqual([]);
   });
 
+  it("a type and a value of one name in one file", () => {
+    const text = "export const kinds = [] as const;\nexport type kinds = (typeof kinds)[number];";
+    expect(report(planted({ "src/keys/a.ts": text, "src/models/a.ts": "const kinds = 1;" }))).toEqual([]);
+  });
+
   it("folders up to the limit", () => {
     const inFolder = Array.from({ length: 16 }, (_, i) => [`src/keys/${letter(i)}.ts`, "const a = 1;"]);
     const atRoot = Array.from({ length: 12 }, (_, i) => [`src/${letter(i)}.ts`, "const a = 1;"]);
@@ -432,7 +453,7 @@ describe("what the rules allow", () => {
   it("a word as the adjective of a name, and other properties called env", () => {
     const files = planted({
       "src/credits/shared-wallet.ts": "export const a = (key: { env: string }) => key.env;",
-      "src/keys/restore.ts": "export const a = process.pid;",
+      "src/keys/restore.ts": "export const b = process.pid;",
     });
     expect(report(files)).toEqual([]);
   });
