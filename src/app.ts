@@ -156,7 +156,7 @@ async function openApp(
   const features = openFeatures({ config, secrets: loadSecrets(config), log, ...databases });
   const { metrics, audit, ledger, people, limiting, keys, models, usage, prompts, generation } = features;
   const schema = guard(features);
-  const checkReady = async () => void (await db.sql`select 1`);
+  const checkReady = () => db.checkWritable();
   const { denials } = limiting;
   const { exports } = usage;
   const http = await openHttp({

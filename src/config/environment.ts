@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
 import { type Failpoint, parseFailpoint } from "../failpoint.ts";
+import { completeDatabaseUrls } from "./database-url/environment.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
 import { parseSigningKey } from "./secrets.ts";
 
@@ -18,7 +19,6 @@ const list = z.string().transform((text) =>
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const url = z.url({ protocol: /^https?$/ });
-const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, "must start with postgres://");
 
 const services = list
   .transform((parts, ctx) =>
@@ -49,15 +49,15 @@ const environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: wholeNumber(0, 65_535).default(4000),
   PUBLIC_URL: url.optional(),
-  DATABASE_URL: postgresUrl.optional(),
-  DATABASE_DIRECT_URL: postgresUrl.optional(),
+  DATABASE_URL: z.string().optional(),
+  DATABASE_DIRECT_URL: z.string().optional(),
   DATABASE_POOL_SIZE: wholeNumber(2, 200).default(10),
   REDIS_URL: z
     .string()
     .regex(/^rediss?:\/\//, "must start with redis:// or rediss://")
     .optional(),
   REPLICAS: wholeNumber(1, 1000).default(1),
-  ANALYTICS_DATABASE_URL: postgresUrl.optional(),
+  ANALYTICS_DATABASE_URL: z.string().optional(),
   ANALYTICS_POOL_SIZE: wholeNumber(1, 50).default(3),
   ANALYTICS_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(30),
   RETENTION_MONTHS: wholeNumber(1, 1200).optional(),
@@ -216,9 +216,10 @@ export function readEnvironment(): Variables {
 
 export function loadConfig(env = readEnvironment()): Readonly<Config> {
   // An empty variable, as `NAME=` in an env file makes it, means "not set".
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const set = Object.entries(env).filter((entry): entry is [string, string] => (entry[1] ?? "") !== "");
+  const { present, faults } = completeDatabaseUrls(Object.fromEntries(set));
   const parsed = environment.safeParse(present);
-  const faults = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
   if (present["NODE_ENV"] === "production") faults.push(...productionFaults(present));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(toConfig(parsed.data, present));

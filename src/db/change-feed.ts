@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
+import { connectionOptions } from "./connection/options.ts";
 
 /**
  * Notifies of changes made by other replicas, as they commit (triggers call `pg_notify`). It holds a connection of its
@@ -74,15 +75,13 @@ export class ChangeFeed {
     await this.#sql?.end({ timeout: 0 });
     const { url, onGap, onError } = this.#options;
     this.#closed = new Promise((resolve) => {
-      this.#sql = postgres(url, {
+      this.#sql = postgres({
+        ...connectionOptions(url, { applicationName: "tollgate-changes" }),
         max: 1,
         idle_timeout: 0,
         max_lifetime: null,
         keep_alive: 10,
-        connect_timeout: 5,
         fetch_types: false,
-        connection: { application_name: "tollgate-changes" },
-        onnotice: () => {},
         onclose: () => resolve(),
         onnotify: (_channel: string, payload: string) => this.#hear(payload),
       } as postgres.Options<Record<string, never>>);

@@ -1,5 +1,8 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
+import { connectionOptions } from "./connection/options.ts";
+import { Pulse } from "./connection/pulse.ts";
+import { inTransactions } from "./connection/transactions.ts";
 import { type LockName, lockNumbers } from "./lock-numbers.ts";
 
 export type Sql = postgres.Sql<{ bigint: bigint }>;
@@ -14,6 +17,8 @@ export interface DatabaseOptions {
   readOnlyTimeoutMs?: number | undefined;
   /** For connections that only run the journal's statements. */
   forLedger?: boolean;
+  /** Behind a pooler that gives a connection for one transaction at a time. */
+  transactionPooler?: boolean;
   /** Called with the text of each statement that is sent. */
   onStatement?: ((text: string) => void) | undefined;
 }
@@ -24,24 +29,24 @@ const reconnectSeconds = 0.05;
 export class Database {
   readonly sql: Sql;
   readonly orm: Drizzle;
+  readonly #pulse: Pulse;
 
-  constructor({ url, poolSize, readOnlyTimeoutMs, forLedger = false, onStatement }: DatabaseOptions) {
-    this.sql = postgres(url, {
+  constructor({ url, poolSize, readOnlyTimeoutMs, forLedger = false, ...options }: DatabaseOptions) {
+    const { transactionPooler = false, onStatement } = options;
+    const settings = { ...readOnly(readOnlyTimeoutMs), ...(forLedger && ledgerPlans) };
+    const ofSession = transactionPooler ? {} : settings;
+    const connection = connectionOptions(url, { settings: ofSession, transactionPooler });
+    this.sql = postgres({
+      ...connection,
       max: poolSize,
       types: { bigint: postgres.BigInt },
-      connection: {
-        application_name: "tollgate",
-        TimeZone: "UTC",
-        ...readOnly(readOnlyTimeoutMs),
-        ...(forLedger && ledgerPlans),
-      },
-      connect_timeout: 10,
       // By default up to 20 seconds: a database that is back would be kept waiting.
       backoff: () => reconnectSeconds * (0.5 + Math.random()),
-      onnotice: () => {},
       ...(onStatement && { debug: (_connection: number, text: string) => onStatement(text) }),
-    });
-    this.orm = drizzle(this.sql);
+    } as postgres.Options<{ bigint: postgres.PostgresType<bigint> }>);
+    const ofTransaction = transactionPooler && Object.keys(settings).length > 0;
+    this.orm = drizzle(ofTransaction ? inTransactions(this.sql, settings) : this.sql);
+    this.#pulse = new Pulse(this.sql, connection);
   }
 
   transaction<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
@@ -72,7 +77,13 @@ export class Database {
     }
   }
 
+  /** Rejects within two seconds unless the database answers, and takes writes. */
+  checkWritable(): Promise<void> {
+    return this.#pulse.checkWritable();
+  }
+
   async close(): Promise<void> {
+    this.#pulse.stop();
     await this.sql.end({ timeout: 5 });
   }
 }
@@ -85,12 +96,12 @@ const ledgerPlans = { plan_cache_mode: "force_generic_plan", enable_seqscan: "of
 
 /**
  * A report reads a few thousand sums: starting helpers or compiling takes longer than that, and the processors belong to
- * calls. Sorting what a long one groups stays off the disk. The zero is a text because the driver leaves out a number 0.
+ * calls. Sorting what a long one groups stays off the disk.
  */
 const forReports = { jit: "off", max_parallel_workers_per_gather: "0", work_mem: "64MB" };
 
-function readOnly(timeoutMs: number | undefined) {
+function readOnly(timeoutMs: number | undefined): Record<string, string> {
   return timeoutMs === undefined
     ? {}
-    : { ...forReports, default_transaction_read_only: true, statement_timeout: timeoutMs };
+    : { ...forReports, default_transaction_read_only: "on", statement_timeout: String(timeoutMs) };
 }

@@ -14,6 +14,12 @@ type PostgresFault = Error & { code?: string; constraint_name?: string; severity
 const driverFault = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;
 /** SQLSTATE classes of a database that is away: connection exceptions, no resources, operator intervention. */
 const awayClass = /^(08|53|57P)/;
+/** Codes of a transaction of which nothing is left. */
+const undone: readonly string[] = [
+  sqlStates.transactionRollback,
+  sqlStates.serializationFailure,
+  sqlStates.deadlockDetected,
+];
 const rolledBack: readonly string[] = [
   sqlStates.deadlockDetected,
   sqlStates.serializationFailure,
@@ -91,8 +97,7 @@ export function asUnavailable(error: unknown): unknown {
 
 /** A later try may succeed. */
 function mayPass(code: string): boolean {
-  const conflict = code === sqlStates.serializationFailure || code === sqlStates.deadlockDetected;
-  return conflict || awayClass.test(code) || driverFault.test(code) || isReadOnly(code);
+  return undone.includes(code) || awayClass.test(code) || driverFault.test(code) || isReadOnly(code);
 }
 
 function isReadOnly(code: string): boolean {

@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
+import { connectionOptions } from "./connection/options.ts";
+import { UnfitDatabase } from "./connection/unfit.ts";
+import { failedWith } from "./errors.ts";
 import { lockNumbers } from "./lock-numbers.ts";
 
-const oldestSupported = 140_000;
 const monthsAhead = 2;
 
 /**
@@ -15,13 +17,15 @@ const monthsAhead = 2;
  * a transaction-mode pooler, which would hand the lock to another session.
  */
 export async function migrateDatabase(url: string): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: "tollgate-migrate" } });
+  const sql = postgres({ ...connectionOptions(url, { applicationName: "tollgate-migrate" }), max: 1 });
   try {
-    const [server] = await sql<[{ version: number }]>`select current_setting('server_version_num')::int as version`;
-    if (server.version < oldestSupported) throw new Error("Tollgate needs PostgreSQL 14 or newer.");
     await sql`select pg_advisory_lock(${lockNumbers.migrations})`;
     await migrate(drizzle(sql), { migrationsFolder: migrationsFolder() });
     await sql`select create_request_partitions(${monthsAhead})`;
+  } catch (error) {
+    throw failedWith(error, "readOnlySqlTransaction")
+      ? new UnfitDatabase("The database is read-only: its schema cannot be set up.", error)
+      : error;
   } finally {
     // Ending the session also lets go of the lock.
     await sql.end({ timeout: 5 });

@@ -1,8 +1,10 @@
 import type { Config } from "../config/environment.ts";
 import type { Logger } from "../log.ts";
 import { Database, type DatabaseOptions } from "./client.ts";
+import { requirePatch } from "./connection/inspect.ts";
 import { startEmbedded } from "./embedded/start.ts";
 import { migrateDatabase } from "./migrate.ts";
+import { findRoutes } from "./routes.ts";
 
 /** As many as the journal has batches under way; nothing else can keep a call waiting for one. */
 const journalPoolSize = 4;
@@ -24,45 +26,33 @@ export interface OpenDatabases {
   close: () => Promise<void>;
 }
 
-export async function openDatabases(
-  config: Config,
-  log: Logger,
-  { onStatement, joins = false }: OpenOptions,
-): Promise<OpenDatabases> {
+export async function openDatabases(config: Config, log: Logger, options: OpenOptions): Promise<OpenDatabases> {
+  const { onStatement, joins = false } = options;
+  requirePatch();
   const embedded = config.databaseUrl
     ? undefined
     : await startEmbedded({ dataDir: config.dataDir, joins, log: (message) => log.info(message) });
-  const url = config.databaseUrl ?? embedded?.url ?? "";
-  const db = new Database({ url, poolSize: config.databasePoolSize, onStatement });
-  const reports = openReports({
-    url: config.analyticsDatabaseUrl ?? url,
-    poolSize: config.analyticsPoolSize,
-    timeoutMs: config.analyticsTimeoutMs,
-    onStatement,
-  });
-  const directUrl = config.databaseDirectUrl ?? url;
-  // Poolers refuse settings of a connection, and they save nothing here.
-  const journal = new Database({ url: directUrl, poolSize: journalPoolSize, forLedger: true, onStatement });
+  const pools: Database[] = [];
   const close = async () => {
-    await Promise.all([db.close(), journal.close(), reports.close()]);
+    await Promise.all(pools.map((pool) => pool.close()));
     await embedded?.stop();
   };
   try {
-    await migrateDatabase(directUrl);
+    const routes = await findRoutes(config, embedded?.url ?? "");
+    const open = (wanted: DatabaseOptions) => {
+      const pool = new Database({ ...wanted, onStatement });
+      pools.push(pool);
+      return pool;
+    };
+    const db = open({ ...routes.main, poolSize: config.databasePoolSize });
+    const readOnlyTimeoutMs = config.analyticsTimeoutMs;
+    const reports = open({ ...routes.reports, poolSize: config.analyticsPoolSize, readOnlyTimeoutMs });
+    // Its statements are prepared, which a pooler in transaction mode does not keep; nor would one save anything here.
+    const journal = open({ url: routes.directUrl, poolSize: journalPoolSize, forLedger: true });
+    await migrateDatabase(routes.directUrl);
+    return { db, journal, reports, directUrl: routes.directUrl, close };
   } catch (error) {
     await close();
     throw error;
   }
-  return { db, journal, reports, directUrl, close };
-}
-
-interface ReportsOptions extends Pick<DatabaseOptions, "onStatement"> {
-  url: string;
-  poolSize: number;
-  timeoutMs: number;
-}
-
-/** A few connections that only read, with an end to their patience; on a replica if there is one. */
-export function openReports({ timeoutMs, ...options }: ReportsOptions): Database {
-  return new Database({ ...options, readOnlyTimeoutMs: timeoutMs });
 }

@@ -6,6 +6,7 @@ export const sqlStates = {
   uniqueViolation: "23505",
   readOnlySqlTransaction: "25006",
   invalidPassword: "28P01",
+  transactionRollback: "40000",
   serializationFailure: "40001",
   deadlockDetected: "40P01",
   insufficientPrivilege: "42501",

@@ -1,0 +1,76 @@
+/** What the statements of the server mean depends on these, so no default of a database or a role may decide them. */
+const required = {
+  client_encoding: "UTF8",
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  bytea_output: "hex",
+  extra_float_digits: "1",
+  standard_conforming_strings: "on",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  default_transaction_isolation: "read committed",
+  default_transaction_read_only: "off",
+  default_transaction_deferrable: "off",
+  search_path: "public",
+};
+
+/** Not to be cut off by a default that was made for people who forget their sessions. */
+const unlimited = {
+  statement_timeout: "0",
+  lock_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+  idle_session_timeout: "0",
+};
+
+/** Known from PostgreSQL 17 on. */
+const newer =
+  "select set_config('transaction_timeout', '0', false) where current_setting('server_version_num')::int >= 170000";
+
+/**
+ * The first statement of each connection: sets everything that later ones rely on. Behind a pooler in transaction mode,
+ * where it would be set for others, it fails unless everything is so already.
+ */
+export function sessionStatement(own: Record<string, string>, checksOnly = false): string {
+  const settings = { ...required, ...unlimited, ...own };
+  return checksOnly ? checkStatement(settings) : `${setStatement(settings)}; ${newer}`;
+}
+
+/** For the transaction that is open, or for the session. */
+export function setStatement(settings: Record<string, string>, scope: "transaction" | "session" = "session"): string {
+  const isLocal = scope === "transaction";
+  // By its whole name, because no search path is set yet.
+  const calls = Object.entries(settings).map(
+    ([name, value]) => `pg_catalog.set_config(${quote(name)}, ${quote(value)}, ${isLocal})`,
+  );
+  return `select ${calls.join(", ")}`;
+}
+
+/** The class of the error is that of a connection that cannot be made. */
+function checkStatement(settings: Record<string, string>): string {
+  const { search_path: path = "", ...others } = settings;
+  const rows = Object.entries(others).map(([name, value]) => `(${quote(name)}, ${quote(value)})`);
+  const body = `
+    declare
+      fault text;
+    begin
+      select pg_catalog.string_agg(pg_catalog.format('%s = %L in place of %L', name, pg_catalog.current_setting(name), value), ', ')
+        into fault
+        from (values ${rows.join(", ")}) as wanted (name, value)
+        where pg_catalog.current_setting(name) <> value;
+      if pg_catalog.array_to_string(pg_catalog.current_schemas(false), ', ') <> ${quote(path)} then
+        fault := pg_catalog.concat_ws(', ', fault, pg_catalog.format('search_path = %L in place of %L',
+          pg_catalog.current_setting('search_path'), ${quote(path)}));
+      end if;
+      if fault is not null then
+        raise exception using errcode = '08000', message = 'this database or role has defaults that cannot be changed '
+          'behind a pooler in transaction mode: ' || fault
+          || '. Set them by ALTER ROLE ... IN DATABASE ..., or let DATABASE_URL reach PostgreSQL in session mode.';
+      end if;
+    end`;
+  return `do ${quote(body)}`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
