@@ -20,8 +20,8 @@ export interface ServedReport extends Report {
 }
 
 /**
- * Reports. They read the ledger and write nothing; rows, totals and `asOf` come from one snapshot, so they agree with
- * each other to the micro-credit. Whole hours come from the rollups, the ends of a span within an hour from the calls.
+ * Reports. They read the ledger and write nothing; rows and totals come from one snapshot, which holds everything that
+ * was settled by `asOf`, so they agree with each other to the micro-credit. Whole hours come from the rollups, the ends of a span within an hour from the calls.
  */
 export class UsageService {
   readonly #db: Database;
@@ -33,17 +33,17 @@ export class UsageService {
   async report(viewer: Viewer, asked: UsageQuestion): Promise<Report> {
     checkQuestion(asked);
     const question = limitToViewer(viewer, asked);
-    return this.#read((tx) => reportOf(tx, question));
+    return this.#read((tx, asOf) => reportOf(tx, question, asOf));
   }
 
   /** A report that also says which models answered. */
   async reportAsServed(viewer: Viewer, asked: UsageQuestion): Promise<ServedReport> {
     checkQuestion(asked);
     const question = limitToViewer(viewer, asked);
-    return this.#read(async (tx) => {
+    return this.#read(async (tx, asOf) => {
       const keptFrom = await earliestKept(tx);
       const droppedBefore = keptFrom && question.from < keptFrom ? keptFrom : null;
-      return { ...(await reportOf(tx, question)), instead: await servedInstead(tx, question), droppedBefore };
+      return { ...(await reportOf(tx, question, asOf)), instead: await servedInstead(tx, question), droppedBefore };
     });
   }
 
@@ -52,25 +52,26 @@ export class UsageService {
     checkQuestion(asked);
     checkTimeline(asked);
     const question = limitToViewer(viewer, asked);
-    return this.#read(async (tx) => {
+    return this.#read(async (tx, asOf) => {
       const buckets = await bucketsOf(tx, question);
       checkPoints(buckets.length, question);
-      return toTimeline(await reportOf(tx, question), buckets, await orderOf(tx, question));
+      return toTimeline(await reportOf(tx, question, asOf), buckets, await orderOf(tx, question));
     });
   }
 
-  #read<T>(work: (tx: Executor) => Promise<T>): Promise<T> {
+  async #read<T>(work: (tx: Executor, asOf: Date) => Promise<T>): Promise<T> {
+    // Before the snapshot, because a standby replays on between the two.
+    const asOf = await databaseNow(this.#db.orm);
     const reading = this.#db.snapshot(async (tx) => {
       await keepCalls(tx);
-      return work(tx);
+      return work(tx, asOf);
     });
     return inTimeZone(reading);
   }
 }
 
-async function reportOf(tx: Executor, question: UsageQuestion): Promise<Report> {
+async function reportOf(tx: Executor, question: UsageQuestion, asOf: Date): Promise<Report> {
   const { groupBy, limit, compare } = question;
-  const asOf = await databaseNow(tx);
   const totals = await totalsOf(tx, question, question);
   const found = totals.requests === 0 ? [] : await usageRows(tx, await readPlanOf(tx, question, question), question);
   const rows = found.slice(0, limit);

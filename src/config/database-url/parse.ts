@@ -16,7 +16,12 @@ export function readGiven(text: string): { given: Given; faults: string[] } {
   const [matched, authority = "", path = "", query = ""] = form.exec(text) ?? [];
   if (matched === undefined) throw new DatabaseUrlFault(["must start with postgres://"]);
   const faults: string[] = [];
-  const given: Given = { ...readAuthority(authority, faults), ...named("dbname", path, faults) };
+  // Without a prototype, because any name may come.
+  const given: Given = Object.assign(
+    Object.create(null),
+    readAuthority(authority, faults),
+    named("dbname", path, faults),
+  );
   for (const pair of query.split("&").filter(Boolean)) {
     const [, name = "", value] = /^([^=]*)(?:=(.*))?$/s.exec(pair) ?? [];
     if (value === undefined) faults.push("a parameter has no value: each is name=value");

@@ -36,14 +36,19 @@ export function sessionStatement(own: Record<string, string>, checksOnly = false
   return checksOnly ? checkStatement(settings) : `${setStatement(settings)}; ${newer}`;
 }
 
-/** For the transaction that is open, or for the session. */
-export function setStatement(settings: Record<string, string>, scope: "transaction" | "session" = "session"): string {
-  const isLocal = scope === "transaction";
+function setStatement(settings: Record<string, string>): string {
   // By its whole name, because no search path is set yet.
   const calls = Object.entries(settings).map(
-    ([name, value]) => `pg_catalog.set_config(${quote(name)}, ${quote(value)}, ${isLocal})`,
+    ([name, value]) => `pg_catalog.set_config(${quote(name)}, ${quote(value)}, false)`,
   );
   return `select ${calls.join(", ")}`;
+}
+
+/** For the transaction that is open. A query in their place would end the time in which its isolation can be chosen. */
+export function setLocally(settings: Record<string, string>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `set local ${name} = ${quote(value)}`)
+    .join("; ");
 }
 
 /** The class of the error is that of a connection that cannot be made. */

@@ -1,5 +1,5 @@
 import type { Sql } from "../client.ts";
-import { setStatement } from "./session.ts";
+import { setLocally } from "./session.ts";
 
 type Transaction = Pick<Sql, "unsafe">;
 
@@ -9,7 +9,7 @@ type Transaction = Pick<Sql, "unsafe">;
  */
 export function inTransactions(sql: Sql, settings: Record<string, string>): Sql {
   const { default_transaction_read_only: readOnly = "off", ...others } = settings;
-  const opening = setStatement({ transaction_read_only: readOnly, ...others }, "transaction");
+  const opening = setLocally({ transaction_read_only: readOnly, ...others });
   const begin = <T>(work: (tx: Transaction) => Promise<T>) =>
     sql.begin(async (tx) => {
       await tx.unsafe(opening);

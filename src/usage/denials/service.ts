@@ -7,8 +7,8 @@ import type { DenialAnswer, DenialQuestion } from "./question.ts";
 import { denialRows, denialTotals } from "./store.ts";
 
 /**
- * Reports of refused requests, and of those that a limit in SHADOW mode would have refused. Rows, totals and `asOf` come
- * from one snapshot. A caller sees what `usage` shows: a key its own refusals, a MEMBER those of one account.
+ * Reports of refused requests, and of those that a limit in SHADOW mode would have refused. Rows and totals come from
+ * one snapshot, which holds all by `asOf`. A caller sees what `usage` shows: a key its own refusals, a MEMBER those of one account.
  */
 export class DenialReports {
   readonly #db: Database;
@@ -18,15 +18,16 @@ export class DenialReports {
   }
 
   /** @throws BAD_USER_INPUT */
-  report(viewer: Viewer, asked: DenialQuestion): Promise<DenialAnswer> {
+  async report(viewer: Viewer, asked: DenialQuestion): Promise<DenialAnswer> {
     checkSpan(asked);
     checkBreakdown(asked);
     checkLists(asked.accountIds, asked.apiKeyIds, asked.codes);
     const question = limitToViewer(viewer, asked);
     const { groupBy, limit } = question;
+    const asOf = await databaseNow(this.#db.orm);
     const reading = this.#db.snapshot(async (tx) => {
       const found = await denialRows(tx, question);
-      const [asOf, totals] = [await databaseNow(tx), await denialTotals(tx, question)];
+      const totals = await denialTotals(tx, question);
       return { asOf, groupBy, totals, rows: found.slice(0, limit), truncated: found.length > limit };
     });
     return inTimeZone(reading);
