@@ -90,8 +90,7 @@ export class Postgres {
   async #signal(name: NodeJS.Signals): Promise<void> {
     const { pid } = this.#postmaster ?? {};
     if (!pid) return;
-    process.kill(pid, name);
-    for (const child of await childrenOf(pid)) process.kill(child, name);
+    for (const process of [pid, ...(await childrenOf(pid))]) signal(process, name);
   }
 
   /** `fast` ends every session; `immediate` leaves all as a power cut would, for the write-ahead log to mend. */
@@ -107,6 +106,15 @@ export class Postgres {
     await this.thaw();
     await this.stop("immediate");
     await rm(this.#cluster.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** One that has ended meanwhile needs none. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 

@@ -50,7 +50,8 @@ export function connectionOptions(url: string, wanted: ConnectionWanted = {}): D
       standard_conforming_strings: "on",
     },
     session: sessionStatement({ ...parsed.settings, ...settings }, transactionPooler),
-    ...(transactionPooler && { prepare: false }),
+    // One statement at a time: a pooler may hand the session on at the end of the first of two, with the second half sent.
+    ...(transactionPooler && { prepare: false, max_pipeline: 0 }),
     onnotice: () => {},
   } as DriverOptions;
 }
