@@ -111,6 +111,10 @@ describe("a start is refused in words", () => {
     ["postgres://127.0.0.1:9/x", /DATABASE_URL: cannot connect: .*ECONNREFUSED/],
     ["postgres://nobody:wrong@HOST/x", /DATABASE_URL: cannot connect: password authentication failed/],
     ["postgres://h/x?krbsrvname=y", /DATABASE_URL: the parameter "krbsrvname" is not supported/],
+    [
+      "postgres://u:p@HOST/x?channel_binding=require",
+      /channel binding is required, but the connection is not encrypted/,
+    ],
     ["postgres://HOST/x?sslmode=require", /DATABASE_URL: cannot connect: /],
   ])("when it leads nowhere: %s", async (url, words) => {
     const { host } = new URL(database.url);

@@ -13,6 +13,8 @@ export interface DatabaseUrl {
   connectTimeoutSeconds: number | undefined;
   /** Undefined leaves it to the driver, 0 turns it off. */
   keepAliveSeconds: number | undefined;
+  /** Whether the server must prove that it has the certificate of the connection. */
+  channelBinding: boolean;
   targetSession: TargetSession | undefined;
   shuffled: boolean;
   /** The URL says that it leads through a pooler in transaction mode. */

@@ -39,6 +39,7 @@ export function connectionOptions(url: string, wanted: ConnectionWanted = {}): D
     ...(user !== undefined && { user }),
     ...(password !== undefined && { password }),
     ...(database !== undefined && { database }),
+    ...(parsed.channelBinding && { channel_binding: "require" }),
     ...(targetSession && { target_session_attrs: targetSession }),
     ...(keepAliveSeconds !== undefined && { keep_alive: keepAliveSeconds }),
     connect_timeout: parsed.connectTimeoutSeconds || connectTimeoutSeconds,
