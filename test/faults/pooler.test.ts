@@ -163,6 +163,23 @@ describe.runIf(hasPgBouncer || process.env["CI"])("behind pgbouncer", () => {
     }
   });
 
+  it("refuses defaults that it cannot change in transaction mode, by their names", async () => {
+    const database = await createDatabase();
+    const bouncer = await PgBouncer.start(database.url, "transaction", 5);
+    try {
+      const url = bouncer.url(database.url);
+      const name = new URL(url).pathname.slice(1);
+      await database.sql.unsafe(`alter database ${name} set bytea_output = 'escape'`);
+      await database.sql.unsafe(`alter database ${name} set statement_timeout = '1s'`);
+      await expect(inspect("DATABASE_URL", url)).rejects.toThrow(
+        /^DATABASE_URL: this database .*bytea_output = 'escape' in place of 'hex', statement_timeout = '1s' in place of '0'/,
+      );
+    } finally {
+      await bouncer.stop();
+      await database.drop();
+    }
+  });
+
   it("refuses to start in statement mode, in words", async () => {
     const database = await createDatabase();
     const bouncer = await PgBouncer.start(database.url, "statement", 5);

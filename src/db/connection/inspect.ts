@@ -35,8 +35,10 @@ export async function inspect(name: string, url: string): Promise<Pooling> {
   const [first, second] = [postgres(options), postgres(options)];
   try {
     await checkServer(name, first);
-    if (parseDatabaseUrl(url).transactionPooler) return "transaction";
-    return await findPooling(name, first, second);
+    const isStated = parseDatabaseUrl(url).transactionPooler;
+    const pooling = isStated ? "transaction" : await findPooling(name, first, second);
+    if (pooling === "transaction") await checkDefaults(name, url);
+    return pooling;
   } catch (error) {
     if (error instanceof UnfitDatabase) throw error;
     throw new UnfitDatabase(`${name}: cannot connect: ${reasonOf(error)}`, error);
@@ -64,6 +66,18 @@ async function checkServer(name: string, sql: postgres.Sql): Promise<void> {
       `${name}: the database's encoding is ${server.encoding}, which cannot hold every text. ` +
         "Create it with ENCODING 'UTF8' TEMPLATE template0.",
     );
+  }
+}
+
+/** What each connection of the server will check. */
+async function checkDefaults(name: string, url: string): Promise<void> {
+  const sql = postgres({ ...connectionOptions(url, { transactionPooler: true }), max: 1 });
+  try {
+    await sql`select`;
+  } catch (error) {
+    throw new UnfitDatabase(`${name}: ${reasonOf(error)}`, error);
+  } finally {
+    await sql.end({ timeout: 0 });
   }
 }
 
