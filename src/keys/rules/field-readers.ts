@@ -27,7 +27,7 @@ export function readScopes(given: string[] | null): string[] {
 }
 
 /** A list of at most 200 items, each of which must be valid. */
-export function listOf(valid: (item: string) => boolean) {
+export function listReader(valid: (item: string) => boolean) {
   return (list: string[] | null, field: string): string[] | null => {
     if (list === null) return null;
     if (list.length > listLengthMax) throw badInput(`${field} must have at most ${listLengthMax} items.`, { field });

@@ -4,7 +4,7 @@ import type { NewKey } from "../store.ts";
 import { isAddressRange } from "./addresses.ts";
 import {
   asGiven,
-  listOf,
+  listReader,
   readCacheSeconds,
   readLimit,
   readMetadata,
@@ -54,11 +54,11 @@ export const keyFields = {
   models: field("models", "texts", {
     description:
       "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; null means those of its plan.",
-    read: listOf(isModelPattern),
+    read: listReader(isModelPattern),
   }),
   allowedIps: field("allowedIps", "texts", {
     description: "Addresses or CIDR ranges, IPv4 or IPv6, at most 200; null means any.",
-    read: listOf(isAddressRange),
+    read: listReader(isAddressRange),
   }),
   requestsPerMinute: field("requestsPerMinute", "integer", {
     description: "At least 1; null means the limit of its plan, else the limit of the field.",
