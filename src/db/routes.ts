@@ -6,7 +6,7 @@ import { UnfitDatabase } from "./connection/unfit.ts";
 type Route = Pick<DatabaseOptions, "url" | "transactionPooler">;
 
 /** Which way each kind of connection takes to the database. */
-export interface Routes {
+export interface DatabaseRoutes {
   main: Route;
   reports: Route;
   /** Keeps one session for a connection: migrations, notifications, locks and the journal need that. */
@@ -19,7 +19,7 @@ type Urls = Pick<Config, "databaseUrl" | "databaseDirectUrl" | "analyticsDatabas
  * Looks at each URL once, at the start.
  * @throws UnfitDatabase
  */
-export async function findRoutes(config: Urls, embeddedUrl = ""): Promise<Routes> {
+export async function findRoutes(config: Urls, embeddedUrl = ""): Promise<DatabaseRoutes> {
   const url = config.databaseUrl ?? embeddedUrl;
   const directUrl = config.databaseDirectUrl ?? url;
   const reportsUrl = config.analyticsDatabaseUrl ?? url;

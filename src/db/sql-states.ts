@@ -1,5 +1,6 @@
 /** The SQLSTATE codes that the code acts upon, by PostgreSQL's names for them. */
 export const sqlStates = {
+  connectionException: "08000",
   numericValueOutOfRange: "22003",
   invalidParameterValue: "22023",
   foreignKeyViolation: "23503",

@@ -1,3 +1,5 @@
+import { sqlStates } from "../sql-states.ts";
+
 /** What the statements of the server mean depends on these, so no default of a database or a role may decide them. */
 const required = {
   client_encoding: "UTF8",
@@ -68,7 +70,7 @@ function checkStatement(settings: Record<string, string>): string {
           pg_catalog.current_setting('search_path'), ${quote(path)}));
       end if;
       if fault is not null then
-        raise exception using errcode = '08000', message = 'this database or role has defaults that cannot be changed '
+        raise exception using errcode = '${sqlStates.connectionException}', message = 'this database or role has defaults that cannot be changed '
           'behind a pooler in transaction mode: ' || fault
           || '. Set them by ALTER ROLE ... IN DATABASE ..., or let DATABASE_URL reach PostgreSQL in session mode.';
       end if;
