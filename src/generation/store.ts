@@ -12,6 +12,7 @@ export interface GenerationSearch {
   status?: GenerationRow["status"] | undefined;
   tag?: string | undefined;
   endUser?: string | undefined;
+  requestId?: string | undefined;
   minCharged?: bigint | undefined;
   minCostNanoUsd?: bigint | undefined;
   minLatencyMs?: number | undefined;
@@ -32,8 +33,8 @@ export async function listGenerations(
   search: GenerationSearch,
   page: { limit: number; beforeId: string | undefined },
 ): Promise<GenerationRow[]> {
-  const { accountId, apiKeyId, model, status, tag, endUser, minCharged, minCostNanoUsd, minLatencyMs, from, to } =
-    search;
+  const { accountId, apiKeyId, model, status, tag, endUser, requestId, from, to } = search;
+  const { minCharged, minCostNanoUsd, minLatencyMs } = search;
   return tx
     .select()
     .from(requests)
@@ -45,6 +46,7 @@ export async function listGenerations(
         status === undefined ? undefined : eq(requests.status, status),
         tag === undefined ? undefined : sql`${tag} = any(${requests.tags})`,
         endUser === undefined ? undefined : eq(requests.endUser, endUser),
+        requestId === undefined ? undefined : eq(requests.httpRequestId, requestId),
         minCharged === undefined ? undefined : gte(requests.charged, minCharged),
         minCostNanoUsd === undefined ? undefined : gte(requests.costNanoUsd, minCostNanoUsd),
         minLatencyMs === undefined ? undefined : gte(requests.latencyMs, minLatencyMs),

@@ -182,6 +182,11 @@ export class Generation {
   @Field(() => String, { nullable: true, description: "As given with the call." })
   endUser!: string | null;
 
+  @Field(() => String, {
+    description: "The HTTP request that made the call, as its `X-Request-Id` header and its errors named it.",
+  })
+  requestId!: string;
+
   @Field(() => Date, { description: "When the credits were reserved." })
   createdAt!: Date;
 
@@ -238,6 +243,7 @@ export function toGeneration(
     errorCode: row.errorCode as ErrorCode | null,
     tags: row.tags,
     endUser: row.endUser,
+    requestId: row.httpRequestId,
     createdAt: row.createdAt,
     apiKeyId: row.apiKeyId,
   };

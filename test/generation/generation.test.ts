@@ -20,6 +20,39 @@ describe("generations", () => {
   });
 });
 
+describe("the request of a call", () => {
+  const list = "query ($filter: GenerationFilter) { generations(filter: $filter) { nodes { id requestId } } }";
+
+  it("is told by the call, and finds it", async () => {
+    const { key } = await server.customer();
+    const other = await server.customer();
+    const requestId = `req-${crypto.randomUUID()}`;
+    const query = "mutation ($input: GenerateInput!) { generate(input: $input) { id requestId } }";
+    const headers = { "content-type": "application/json", "x-api-key": key, "x-request-id": requestId };
+    const variables = { input: { model: "echo", prompt: "Hello" } };
+    const body = JSON.stringify({ query, variables });
+    const response = await fetch(`${server.url}/graphql`, { method: "POST", headers, body });
+    const { data } = (await response.json()) as { data: { generate: { id: string; requestId: string } } };
+    const made = data.generate;
+    expect(response.headers.get("x-request-id")).toBe(requestId);
+    expect(made.requestId).toBe(requestId);
+    await server.ok(generate, variables, { key });
+    const found = await server.ok(list, { filter: { requestId } }, { key });
+    expect(found.generations.nodes).toEqual([made]);
+    expect((await server.ok(list, { filter: { requestId } }, { key: other.key })).generations.nodes).toEqual([]);
+    expect((await server.ok(list, { filter: { requestId: "unknown" } }, { key })).generations.nodes).toEqual([]);
+  });
+
+  it("is looked up in an index", async () => {
+    const plan = await server.database.sql.begin(async (sql) => {
+      await sql`set local enable_seqscan = off`;
+      return sql`explain select * from requests where http_request_id = 'req-1' order by id desc limit 51`;
+    });
+    expect(JSON.stringify(plan)).toMatch(/http_request_id/);
+    expect(JSON.stringify(plan)).toMatch(/Index Cond/);
+  });
+});
+
 describe("generate", () => {
   it("answers, charges one credit and writes one row", async () => {
     const { key, walletId } = await server.customer({ credits: "10" });

@@ -82,6 +82,12 @@ export class GenerateInput extends SamplingInput {
 
 @InputType({ description: "Filters of `generations`: a call must match all of them." })
 export class GenerationFilter extends GenerationFeedFilter {
+  @Field(() => String, {
+    nullable: true,
+    description: "Only calls of the HTTP request with this id, as `Generation.requestId` and `X-Request-Id` give it.",
+  })
+  requestId?: string | null;
+
   @Field(() => GraphQLDecimal, {
     nullable: true,
     description: "Calls that were charged at least so many credits, from 0. Needs `from`.",
@@ -114,7 +120,7 @@ export class GenerationFilter extends GenerationFeedFilter {
 }
 
 export function toSearch(filter: GenerationFilter): GenerationSearch {
-  const { minCredits, minCostUsd, minLatencyMs, from, to } = filter;
+  const { requestId, minCredits, minCostUsd, minLatencyMs, from, to } = filter;
   // These have no index, so the search must be bounded in time.
   if ((minCredits ?? minCostUsd ?? minLatencyMs) != null && !from) throw badInput("from is required with a minimum.");
   const minima = {
@@ -126,6 +132,7 @@ export function toSearch(filter: GenerationFilter): GenerationSearch {
     throw badInput("A minimum must be 0 or more.");
   return {
     ...toFeedFilter(filter),
+    requestId: requestId ?? undefined,
     ...minima,
     from: from ?? undefined,
     to: to ?? undefined,
