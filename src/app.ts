@@ -157,10 +157,10 @@ async function openApp(
   const { metrics, audit, ledger, people, limiting, keys, models, usage, prompts, generation } = features;
   const schema = guard(features);
   const checkReady = () => db.checkWritable();
-  const { denials } = limiting;
+  const { denials, strangers } = limiting;
   const { exports } = usage;
   const http = await openHttp({
-    ...{ config, log, schema, metrics, people, keys, denials, exports, checkReady },
+    ...{ config, log, schema, metrics, people, keys, denials, strangers, exports, checkReady },
     audit: audit.audit,
   });
   const changes = followChanges(databases.directUrl, features, log);

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { isIP } from "node:net";
 import { join } from "node:path";
 import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
 import { type Failpoint, parseFailpoint } from "../failpoint.ts";
+import { isHostAndPort, isOrigin, isProxy } from "./address-forms.ts";
 import { completeDatabaseUrls } from "./database-url/environment.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
 import { parseSigningKey } from "./secrets.ts";
@@ -90,6 +90,8 @@ const environment = z.object({
     .prefault(""),
   INPUT_BYTES_MAX: wholeNumber(1, 1_000_000).default(262_144),
   BYTES_IN_FLIGHT_MAX: wholeNumber(1_048_576, 2 ** 40).optional(),
+  STRANGER_OPERATIONS_PER_MINUTE: wholeNumber(1, 1_000_000).default(300),
+  STREAMS_PER_CALLER_MAX: wholeNumber(1, 100_000).default(500),
   PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
   TOLLGATE_FAILPOINT: failpoint.optional(),
 });
@@ -101,24 +103,6 @@ function isSigningKey(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-function isProxy(text: string): boolean {
-  const [address = "", bits, ...rest] = text.split("/");
-  const family = isIP(address);
-  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
-  return text === "loopback" || (family !== 0 && fits && rest.length === 0);
-}
-
-/** As a URL has them once it is read, so that the two can be compared as text. */
-function isHostAndPort(text: string): boolean {
-  const [host = ""] = text.split(/:\d{1,5}$/);
-  return /:\d{1,5}$/.test(text) && URL.canParse(`http://${text}`) && new URL(`http://${text}`).hostname === host;
-}
-
-/** Browsers send an origin without a path, and it is compared as text. */
-function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text;
 }
 
 /** As `auth/sign-in/passwords.ts` will judge it, told before anything has started. */
@@ -188,6 +172,10 @@ export interface Config {
   inputBytesMax: number;
   /** Of all large requests that are being answered. */
   bytesInFlightMax: number;
+  /** For one address, of callers without a credential that is accepted. */
+  strangerOperationsPerMinute: number;
+  /** Subscriptions of one key or user that run at once. */
+  streamsPerCallerMax: number;
   providerTimeoutMs: number;
   /** Where the fault suite lets the process die; never in production. */
   failpoint: Failpoint | undefined;
@@ -293,6 +281,8 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     replicas: env.REPLICAS,
     inputBytesMax: env.INPUT_BYTES_MAX,
     bytesInFlightMax: env.BYTES_IN_FLIGHT_MAX ?? shareOfHeap(),
+    strangerOperationsPerMinute: env.STRANGER_OPERATIONS_PER_MINUTE,
+    streamsPerCallerMax: env.STREAMS_PER_CALLER_MAX,
     providerTimeoutMs: env.PROVIDER_TIMEOUT_SECONDS * 1000,
     failpoint: env.TOLLGATE_FAILPOINT,
   };

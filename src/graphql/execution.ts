@@ -8,43 +8,66 @@ import {
   type GraphQLSchema,
   getOperationAST,
   getVariableValues,
+  print,
 } from "graphql";
 import { type CompiledQuery, compileQuery, isCompiledQuery } from "graphql-jit";
+import { KeptBySize } from "../tasks/kept-by-size.ts";
 
 /**
  * Runs documents. One that comes again is compiled to a function, which reads variables and completes values ten times
- * faster than walking the document; one that comes once is walked, because compiling takes milliseconds. Both give the
+ * faster than walking the document; one that comes seldom is walked, because compiling takes milliseconds. Both give the
  * same answers: where only an error can follow, graphql-js words it. Compiled, a field without a resolver must hold its
  * value and no promise of it, an abstract type must be told apart at once, and no input type may contain itself.
+ *
+ * A document comes again as the same object, which it is only if it was kept for a known caller.
  */
 const usesBeforeCompiling = 2;
+/** A longer document must come more often before it pays: by one use for so many characters. */
+const charactersForUse = 512;
+const documentCharactersMax = 8_192;
+/** A compiled document takes some 100 bytes for each character. */
+const compiledCharactersMax = 262_144;
 
 interface Known {
   uses: number;
-  /** By the name of the operation; undefined for one that cannot be compiled. */
-  compiled: Map<string, CompiledQuery | undefined>;
+  /** Characters of the document as it is printed; 0 while unknown. */
+  length: number;
 }
+
+/** By the name of the operation; undefined for one that cannot be compiled. */
+type Compiled = Map<string, CompiledQuery | undefined>;
 
 export class OperationExecutor {
   readonly #schema: GraphQLSchema;
   readonly #known = new WeakMap<DocumentNode, Known>();
+  readonly #compiled = new KeptBySize<DocumentNode, Compiled>(compiledCharactersMax);
 
   constructor(schema: GraphQLSchema) {
     this.#schema = schema;
   }
 
-  run(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
-    return this.#firstMisfit(args) ?? this.#runWith(this.#compiled(args), args);
+  get compiledCount(): number {
+    return this.#compiled.count;
   }
 
-  /** The events of a subscription, each executed when it is asked for; or why it could not start. */
-  async subscribe(args: ExecutionArgs): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
+  run(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
+    return this.#firstMisfit(args) ?? this.#runWith(this.#functionOf(args), args);
+  }
+
+  /**
+   * The events of a subscription, each executed when it is asked for; or why it could not start. `onEnd` is told when
+   * there are no more, and may be told again.
+   */
+  async subscribe(
+    args: ExecutionArgs,
+    onEnd = () => {},
+  ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
     const misfit = this.#firstMisfit(args);
     if (misfit) return misfit;
     const source = await createSourceEventStream(args);
     if (!(Symbol.asyncIterator in source)) return source;
-    const compiled = this.#compiled(args);
-    return mapEvents(source, (event) => this.#runWith(compiled, args, event));
+    const compiled = this.#functionOf(args);
+    return mapEvents(source, (event) => this.#runWith(compiled, args, event), onEnd);
   }
 
   /**
@@ -70,17 +93,30 @@ export class OperationExecutor {
     return "data" in result ? withCauses(result) : execute({ ...args, rootValue });
   }
 
-  #compiled({ document, operationName }: ExecutionArgs): CompiledQuery | undefined {
-    const known = this.#known.get(document) ?? { uses: 0, compiled: new Map() };
+  #functionOf({ document, operationName }: ExecutionArgs): CompiledQuery | undefined {
+    const compiled = this.#compiled.get(document) ?? this.#startCompiling(document);
+    if (!compiled) return undefined;
+    const name = operationName ?? "";
+    if (!compiled.has(name)) {
+      const made = compileQuery(this.#schema, document, operationName ?? undefined);
+      compiled.set(name, isCompiledQuery(made) ? made : undefined);
+    }
+    return compiled.get(name);
+  }
+
+  /** Undefined for a document that has not come often enough, since it came first or was last dropped. */
+  #startCompiling(document: DocumentNode): Compiled | undefined {
+    const known = this.#known.get(document) ?? { uses: 0, length: 0 };
     this.#known.set(document, known);
     known.uses += 1;
     if (known.uses <= usesBeforeCompiling) return undefined;
-    const name = operationName ?? "";
-    if (!known.compiled.has(name)) {
-      const compiled = compileQuery(this.#schema, document, operationName ?? undefined);
-      known.compiled.set(name, isCompiledQuery(compiled) ? compiled : undefined);
-    }
-    return known.compiled.get(name);
+    known.length ||= print(document).length;
+    if (known.length > documentCharactersMax) return undefined;
+    if (known.uses <= usesBeforeCompiling + known.length / charactersForUse) return undefined;
+    known.uses = 0;
+    const compiled: Compiled = new Map();
+    this.#compiled.set(document, compiled, known.length);
+    return compiled;
   }
 }
 
@@ -111,17 +147,25 @@ function withCauses(result: ExecutionResult): ExecutionResult {
 }
 
 /** Not a generator: the end must reach the source also while an event is waited for. */
-function mapEvents<E, R>(source: AsyncIterable<E>, map: (event: E) => R | Promise<R>): AsyncIterableIterator<R> {
+function mapEvents<E, R>(
+  source: AsyncIterable<E>,
+  map: (event: E) => R | Promise<R>,
+  onEnd: () => void,
+): AsyncIterableIterator<R> {
   const events = source[Symbol.asyncIterator]();
   const end = async () => {
+    onEnd();
     await events.return?.();
     return { done: true as const, value: undefined };
   };
   return {
     async next() {
-      const { done, value } = await events.next();
-      if (done) return { done, value: undefined };
       try {
+        const { done, value } = await events.next();
+        if (done) {
+          onEnd();
+          return { done, value: undefined };
+        }
         const result = map(value);
         return { done: false, value: result instanceof Promise ? await result : result };
       } catch (error) {

@@ -7,7 +7,6 @@ import {
   type GraphQLSchema,
   Kind,
   type OperationDefinitionNode,
-  type SelectionNode,
   type SelectionSetNode,
   type ValidationContext,
   type ValidationRule,
@@ -15,9 +14,12 @@ import {
 } from "graphql";
 import { AppError, badInput } from "../errors.ts";
 
-/** What a document may ask for, checked before anything runs. Every bound is far above what a client needs. */
+/** What a document may ask for, checked before it is validated. Every bound is far above what a client needs. */
 export const limits = {
+  documentBytesMax: 131_072,
   tokensMax: 2_000,
+  /** Of brackets of all kinds: selections, arguments and the values in them. */
+  nestingMax: 64,
   depthMax: 10,
   aliasesMax: 10,
   directivesMax: 50,
@@ -28,34 +30,12 @@ export const limits = {
 } as const;
 
 export function validationRules(schema: GraphQLSchema): ValidationRule[] {
-  return [boundedDocument, onePaidField(schema)];
+  return [onePaidField(schema)];
 }
 
 function refuse(context: ValidationContext, error: AppError): void {
   context.reportError(new GraphQLError(error.message, { originalError: error }));
 }
-
-/** Counts through fragments, each time they are spread: a small document can ask for very much. */
-const boundedDocument: ValidationRule = (context): ASTVisitor => ({
-  OperationDefinition(operation) {
-    const count = { aliases: 0, directives: 0, nodes: 0 };
-    const fragments = fragmentsOf(context.getDocument());
-    const tooDeep = !walk(operation.selectionSet, fragments, 1, new Set(), (node) => {
-      count.nodes += 1;
-      if (node.kind === Kind.FIELD && node.alias && node.alias.value !== node.name.value) count.aliases += 1;
-      count.directives += node.directives?.length ?? 0;
-      return count.nodes <= limits.tokensMax;
-    });
-    const refuseFor = (message: string) => refuse(context, badInput(message));
-    if (tooDeep)
-      refuseFor(`An operation is at most ${limits.depthMax} fields deep and ${limits.tokensMax} fields large.`);
-    if (count.aliases > limits.aliasesMax) refuseFor(`There are at most ${limits.aliasesMax} aliases.`);
-    if (count.directives > limits.directivesMax) refuseFor("There are too many directives.");
-    if (operation.selectionSet.selections.length > limits.rootFieldsMax) {
-      refuseFor(`There are at most ${limits.rootFieldsMax} root fields.`);
-    }
-  },
-});
 
 /** An operation holds at most one paid root field, so that no paid answer is lost because a sibling failed. */
 function onePaidField(schema: GraphQLSchema): ValidationRule {
@@ -100,46 +80,20 @@ function rootFields({ selectionSet }: OperationDefinitionNode, fragments: Fragme
   return found;
 }
 
-/** False once the depth is passed or `see` has seen enough. Introspection is as deep as its types, so it is let be. */
-function walk(
-  { selections }: SelectionSetNode,
-  fragments: Fragments,
-  depth: number,
-  inside: ReadonlySet<string>,
-  see: (node: SelectionNode) => boolean,
-): boolean {
-  if (depth > limits.depthMax) return false;
-  return selections.every((node) => {
-    if (!see(node)) return false;
-    if (node.kind === Kind.FIELD) {
-      if (!node.selectionSet || node.name.value.startsWith("__")) return true;
-      return walk(node.selectionSet, fragments, depth + 1, inside, see);
-    }
-    if (node.kind === Kind.INLINE_FRAGMENT) return walk(node.selectionSet, fragments, depth, inside, see);
-    const name = node.name.value;
-    const fragment = fragments.get(name);
-    // A fragment that spreads itself is refused by a rule of the language.
-    if (!fragment || inside.has(name)) return true;
-    return walk(fragment.selectionSet, fragments, depth, new Set([...inside, name]), see);
-  });
+/**
+ * Refuses text that PostgreSQL cannot store or that is no text at all (NUL and lone surrogates), names that mean
+ * something to JavaScript, and values nested or numbered beyond reason.
+ * @throws BAD_USER_INPUT
+ */
+export function checkVariables(variables: unknown): void {
+  checkValue(variables, 0, { values: 0 });
 }
 
 /**
- * Refuses, in variables and in literals, text that PostgreSQL cannot store or that is no text at all (NUL and lone
- * surrogates), names that mean something to JavaScript, and values nested or numbered beyond reason.
+ * The same for the values that are written in a document.
  * @throws BAD_USER_INPUT
  */
-export function checkValues(document: DocumentNode, variables: unknown): void {
-  checkValue(variables, 0, { values: 0 });
-  if (checkedDocuments.has(document)) return;
-  checkLiterals(document);
-  checkedDocuments.add(document);
-}
-
-/** Documents are kept and run again; what is written in them does not change. */
-const checkedDocuments = new WeakSet<DocumentNode>();
-
-function checkLiterals(document: DocumentNode): void {
+export function checkLiterals(document: DocumentNode): void {
   let depth = 0;
   const nested = {
     enter: () => {

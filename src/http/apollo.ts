@@ -1,18 +1,23 @@
 import { ApolloServer, type ApolloServerPlugin, HeaderMap } from "@apollo/server";
 import { ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginLandingPageLocalDefault } from "@apollo/server/plugin/landingPage/default";
-import type { GraphQLFormattedError, GraphQLSchema } from "graphql";
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  getOperationAST,
+  parse,
+} from "graphql";
 import type { Context } from "../auth/viewer.ts";
 import { badInput, catalogue, type ErrorCode } from "../errors.ts";
-import type { OperationExecutor } from "../graphql/execution.ts";
-import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
 import type { Logger } from "../log.ts";
 import { headersOf, report, toPublicFault, toWireFault, withoutSuggestion } from "./format-error.ts";
 import type { Operations } from "./operations.ts";
 
 export interface ApolloOptions {
   schema: GraphQLSchema;
-  executor: OperationExecutor;
   operations: Operations;
   log: Logger;
   introspection: boolean;
@@ -25,7 +30,7 @@ const subscriptionsElsewhere =
   "Subscriptions go over a WebSocket (graphql-transport-ws) to /graphql, or as server-sent events to /graphql/stream.";
 
 export function createApollo(options: ApolloOptions): ApolloServer<Context> {
-  const { schema, log, introspection, sandbox, plugins } = options;
+  const { schema, operations, log, introspection, sandbox, plugins } = options;
   const landingPage = sandbox
     ? ApolloServerPluginLandingPageLocalDefault({ embed: true, includeCookies: false })
     : ApolloServerPluginLandingPageDisabled();
@@ -37,39 +42,46 @@ export function createApollo(options: ApolloOptions): ApolloServer<Context> {
     stopOnTerminationSignals: false,
     persistedQueries: false,
     allowBatchedHttpRequests: false,
-    parseOptions: { maxTokens: limits.tokensMax },
-    validationRules: validationRules(schema),
+    documentStore: { get: async () => anyDocument, set: async () => {}, delete: async () => true },
     formatError: (formatted, error) => {
       const fault = toWireFault(toPublicFault(error), formatted.path);
       return introspection ? fault : withoutSuggestion(fault);
     },
-    plugins: [landingPage, answers(log), execution(options), ...plugins],
+    plugins: [landingPage, answers(log), execution(operations), ...plugins],
   });
 }
 
-/** Has valid operations run as they are run for every other door, and told in the same words. */
-function execution({ schema, executor, operations }: ApolloOptions): ApolloServerPlugin<Context> {
+/**
+ * Stands for every document: Apollo would parse, validate and keep what it is sent, whoever sends it, before anyone is
+ * asked. Operations are read where those of all other doors are.
+ */
+const anyDocument: DocumentNode = parse("{ __typename }");
+
+/** Has operations read and run as for every other door, and answered in the same words. */
+function execution(operations: Operations): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async () => ({
-      responseForOperation: async ({ document, operation, request, contextValue }) => {
-        if (!operation) return null;
-        const { variables: variableValues, operationName } = request;
-        const result = await executor.run({ schema, document, contextValue, variableValues, operationName });
-        const singleResult = operations.format(result, contextValue);
+      responseForOperation: async ({ request: { query = "", variables, operationName }, contextValue: context }) => {
+        const prepared = await operations.prepare({ query, variables, operationName }, context);
+        const result = "schema" in prepared ? await runOnce(operations, prepared) : { errors: prepared };
+        const singleResult = operations.format(result, context);
         return { http: { headers: new HeaderMap() }, body: { kind: "single", singleResult } };
       },
     }),
   };
 }
 
+async function runOnce(operations: Operations, args: ExecutionArgs): Promise<ExecutionResult> {
+  if (getOperationAST(args.document, args.operationName)?.operation === "subscription") {
+    return { errors: [operations.asError(badInput(subscriptionsElsewhere))] };
+  }
+  return (await operations.run(args)) as ExecutionResult;
+}
+
 /** Gives each answer its request id, HTTP status and headers, and writes down what nobody meant to happen. */
 function answers(log: Logger): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async ({ contextValue: context }) => ({
-      didResolveOperation: async ({ document, request, operation }) => {
-        checkValues(document, request.variables);
-        if (operation?.operation === "subscription") throw badInput(subscriptionsElsewhere);
-      },
       didEncounterErrors: async ({ errors }) => {
         for (const error of errors) report(log, error, context);
       },

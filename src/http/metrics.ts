@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { AppError, type ErrorCode } from "../errors.ts";
 
 /**
@@ -61,6 +61,19 @@ export class Metrics {
   readonly onLocalLimit = (): void => {
     this.#localLimits.inc();
   };
+
+  /** Counts of documents, by state: each is asked when the metrics are read. */
+  watchDocuments(counts: Record<string, () => number>): void {
+    new Gauge({
+      name: "tollgate_documents",
+      help: "GraphQL documents in memory, by state.",
+      labelNames: ["state"],
+      registers: [this.#registry],
+      collect() {
+        for (const [state, count] of Object.entries(counts)) this.set({ state }, count());
+      },
+    });
+  }
 
   async text(): Promise<string> {
     // Those of the process cost a little all the time, so they begin when somebody first asks.

@@ -1,28 +1,23 @@
 import {
-  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   type FormattedExecutionResult,
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
-  NoSchemaIntrospectionCustomRule,
-  parse,
-  specifiedRules,
-  type ValidationRule,
-  validate,
 } from "graphql";
-import type { Context } from "../auth/viewer.ts";
+import { actorOf, type Context } from "../auth/viewer.ts";
 import { badInput, type ErrorCode } from "../errors.ts";
 import type { OperationExecutor } from "../graphql/execution.ts";
-import { checkValues, limits, validationRules } from "../graphql/hardening.ts";
+import { checkVariables } from "../graphql/hardening.ts";
+import type { LiveStreams } from "../limits/live-streams.ts";
 import type { Logger } from "../log.ts";
+import type { DocumentReader } from "./document-reader.ts";
 import { report, toPublicFault, toWireFault, withoutSuggestion } from "./format-error.ts";
 import { isDenial } from "./limit-answers.ts";
 
 /**
- * Runs operations that do not come through Apollo: over a socket, an event stream or a REST door. They meet the same
- * rules, the same guarded schema and the same error texts.
+ * Runs the operations of all doors, so that they meet the same rules, the same guarded schema and the same error texts.
  */
 export interface OperationRequest {
   query: string;
@@ -33,14 +28,13 @@ export interface OperationRequest {
 export interface OperationsOptions {
   schema: GraphQLSchema;
   executor: OperationExecutor;
+  documents: DocumentReader;
+  streams: LiveStreams;
   log: Logger;
   introspection: boolean;
   /** Told of each refusal for want of a right, credits or room within a limit. */
   onDenied: (context: Context, code: ErrorCode) => void;
 }
-
-const documentsMax = 1_000;
-const documentLengthMax = 16_384;
 
 /** As libraries pass it on: they may set what is absent to undefined. */
 type Result = { [K in keyof ExecutionResult]?: ExecutionResult[K] | undefined };
@@ -53,28 +47,30 @@ export function isStream(result: OperationResult): result is AsyncIterable<Execu
 
 export class Operations {
   readonly #options: OperationsOptions;
-  readonly #rules: ValidationRule[];
   readonly #executor: OperationExecutor;
-  /** Valid documents by their text, the oldest first. */
-  readonly #documents = new Map<string, DocumentNode>();
 
   constructor(options: OperationsOptions) {
     this.#options = options;
     this.#executor = options.executor;
-    const hidden = options.introspection ? [] : [NoSchemaIntrospectionCustomRule];
-    this.#rules = [...specifiedRules, ...hidden, ...validationRules(options.schema)];
   }
 
-  /** Everything that a transport needs to run it; or the errors of a document that may not be run. */
-  prepare(request: OperationRequest, context: Context): ExecutionArgs | readonly GraphQLError[] {
+  /**
+   * Everything that a transport needs to run an operation; or the errors of a document that may not be run.
+   * `isOwn` for an operation whose text is the server's.
+   */
+  async prepare(
+    request: OperationRequest,
+    context: Context,
+    isOwn = false,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     try {
       const { query, variables, operationName } = readRequest(request);
-      const document = this.#document(query);
-      if (Array.isArray(document)) return document;
-      checkValues(document as DocumentNode, variables);
+      checkVariables(variables);
+      const document = await this.#options.documents.read(query, context, isOwn);
+      if (!("kind" in document)) return document;
       return {
         schema: this.#options.schema,
-        document: document as DocumentNode,
+        document,
         contextValue: context,
         variableValues: variables ?? {},
         operationName: operationName ?? null,
@@ -88,12 +84,29 @@ export class Operations {
   run(args: ExecutionArgs): OperationResult | Promise<OperationResult> {
     const operation = getOperationAST(args.document, args.operationName);
     if (!operation) return { errors: [this.asError(badInput("There is no such operation in the document."))] };
-    return operation.operation === "subscription" ? this.#executor.subscribe(args) : this.#executor.run(args);
+    return operation.operation === "subscription" ? this.#subscribe(args) : this.#executor.run(args);
+  }
+
+  async #subscribe(args: ExecutionArgs): Promise<OperationResult> {
+    const { identity, operation } = args.contextValue as Context;
+    let leave: (() => void) | undefined;
+    try {
+      // Without a caller it is refused by its field.
+      leave = identity.viewer && this.#options.streams.enter(actorOf(identity.viewer));
+      // A door may not ask for another event once its client has left.
+      if (leave) operation.addEventListener("abort", leave);
+      const result = await this.#executor.subscribe(args, leave);
+      if (!isStream(result)) leave?.();
+      return result;
+    } catch (error) {
+      leave?.();
+      return { errors: [this.asError(error)] };
+    }
   }
 
   /** Starts an operation and gives what `run` gives, errors of the document included. */
-  async start(request: OperationRequest, context: Context): Promise<OperationResult> {
-    const prepared = this.prepare(request, context);
+  async start(request: OperationRequest, context: Context, isOwn = false): Promise<OperationResult> {
+    const prepared = await this.prepare(request, context, isOwn);
     return "schema" in prepared ? this.run(prepared) : { errors: prepared };
   }
 
@@ -129,24 +142,6 @@ export class Operations {
 
   asError(error: unknown): GraphQLError {
     return error instanceof GraphQLError ? error : new GraphQLError("", { originalError: error as Error });
-  }
-
-  #document(query: string): DocumentNode | GraphQLError[] {
-    const known = this.#documents.get(query);
-    if (known) return known;
-    const document = parse(query, { maxTokens: limits.tokensMax });
-    const { schema, introspection } = this.#options;
-    const errors = validate(schema, document, this.#rules, { hideSuggestions: !introspection });
-    if (errors.length > 0) return [...errors];
-    this.#keep(query, document);
-    return document;
-  }
-
-  #keep(query: string, document: DocumentNode): void {
-    if (query.length > documentLengthMax) return;
-    const [oldest] = this.#documents.size >= documentsMax ? this.#documents.keys() : [];
-    if (oldest !== undefined) this.#documents.delete(oldest);
-    this.#documents.set(query, document);
   }
 }
 

@@ -8,10 +8,11 @@ import { Limiters } from "./limiters.ts";
 import { connectRedis } from "./redis.ts";
 import { DenialsResolver } from "./resolver.ts";
 import { type LimitsOptions, LimitsService } from "./service.ts";
+import { StrangerBudget } from "./stranger-budget.ts";
 
 /** What counts calls, put together: in this process, or in Redis for all replicas. */
 export interface LimitParts {
-  config: Pick<Config, "redisUrl" | "replicas">;
+  config: Pick<Config, "redisUrl" | "replicas" | "strangerOperationsPerMinute">;
   db: Database;
   log: Logger;
   /** Told of each limit that had to be decided here although there should be a Redis. */
@@ -20,7 +21,7 @@ export interface LimitParts {
 }
 
 export function openLimits({ config, db, log, onLocal, generateLimit }: LimitParts) {
-  const { redisUrl, replicas } = config;
+  const { redisUrl, replicas, strangerOperationsPerMinute } = config;
   const redis = redisUrl
     ? connectRedis(redisUrl, (connected) => {
         if (connected) log.info("limits are shared by way of Redis");
@@ -37,12 +38,14 @@ export function openLimits({ config, db, log, onLocal, generateLimit }: LimitPar
     redis?.disconnect();
   };
   const limits = new LimitsService({ db, limiters, concurrency, denials, generateLimit });
+  const strangers = new StrangerBudget(limiters, strangerOperationsPerMinute);
   return {
     limits,
     limiters,
     denials,
     resolver: new DenialsResolver(limits),
     keyGuesses: new KeyGuesses(limiters),
+    strangers,
     close,
   };
 }

@@ -231,6 +231,7 @@ describe("generationFeed protects", () => {
 
   it("memory: a reader that lags by more than a thousand is let go after what waits", async () => {
     const reader = new FeedReader(
+      "key:1",
       () => true,
       () => {},
     );

@@ -5,6 +5,8 @@ import type { GenerationRow } from "../store.ts";
 const waitingMax = 1_000;
 
 export class FeedReader implements AsyncIterableIterator<GenerationRow> {
+  /** The key or user that reads. */
+  readonly owner: string;
   readonly #wants: (row: GenerationRow) => boolean;
   readonly #onLeave: () => void;
   #waiting: GenerationRow[] = [];
@@ -12,7 +14,8 @@ export class FeedReader implements AsyncIterableIterator<GenerationRow> {
   #error: AppError | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(wants: (row: GenerationRow) => boolean, onLeave: () => void) {
+  constructor(owner: string, wants: (row: GenerationRow) => boolean, onLeave: () => void) {
+    this.owner = owner;
     this.#wants = wants;
     this.#onLeave = onLeave;
   }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Viewer } from "../../auth/viewer.ts";
+import { actorOf, type Viewer } from "../../auth/viewer.ts";
 import type { Database } from "../../db/client.ts";
 import { AppError } from "../../errors.ts";
 import { newId } from "../../ids.ts";
@@ -20,6 +20,8 @@ export type FeedFilter = Pick<GenerationSearch, "accountId" | "apiKeyId" | "mode
 const lookEveryMs = 250;
 const renewEveryMs = 5_000;
 const rowsMax = 10_000;
+/** Of one key or user, because each call that is settled is looked at for each feed. */
+const feedsMax = 20;
 
 export class GenerationFeed {
   readonly #db: Database;
@@ -35,10 +37,16 @@ export class GenerationFeed {
     this.#onError = onError;
   }
 
-  /** Ends with `signal`. Calls of other accounts or keys are never told. */
+  /**
+   * Ends with `signal`. Calls of other accounts or keys are never told.
+   * @throws RATE_LIMITED for a caller with too many feeds
+   */
   async subscribe(viewer: Viewer, filter: FeedFilter, signal: Cancelled): Promise<FeedReader> {
+    const owner = actorOf(viewer);
+    const feeds = [...this.#readers].filter((reader) => reader.owner === owner).length;
+    if (feeds >= feedsMax) throw tooManyFeeds();
     const bound = boundSearch(viewer, filter);
-    const reader = new FeedReader(bound ? matching(bound) : () => false, () => this.#readers.delete(reader));
+    const reader = new FeedReader(owner, bound ? matching(bound) : () => false, () => this.#readers.delete(reader));
     const leave = () => {
       this.#readers.delete(reader);
       reader.end(signal.reason instanceof AppError ? signal.reason : undefined);
@@ -119,6 +127,11 @@ export class GenerationFeed {
       );
     }
   }
+}
+
+function tooManyFeeds(): AppError {
+  const message = "This caller has too many feeds open. Close one first.";
+  return new AppError("RATE_LIMITED", { message, details: { limited: "feeds", limit: feedsMax, retryAfter: 1 } });
 }
 
 function matching({ accountId, apiKeyId, model, status, tag, endUser }: FeedFilter): (row: GenerationRow) => boolean {

@@ -119,7 +119,7 @@ async function streamChat(
   );
   reply.raw.once("close", unwatch);
   const context = await callers.context(request, stop);
-  const result = await operations.start({ query: generateStream, variables }, context);
+  const result = await operations.start({ query: generateStream, variables }, context, true);
   reply.headers(rateLimitHeaders(context));
   if (!isStream(result)) throw new OperationRefused(operations.format(result, context).errors?.[0] ?? internal);
   const events = result[Symbol.asyncIterator]();

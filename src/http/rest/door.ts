@@ -47,7 +47,7 @@ export async function runOperation(
   operation: { query: string; variables?: Record<string, unknown> },
 ): Promise<Data> {
   const context = await doors.callers.context(request, doors.requests.begin(reply));
-  const result = await doors.operations.start(operation, context);
+  const result = await doors.operations.start(operation, context, true);
   if (isStream(result)) throw new OperationRefused({ message: "", extensions: { code: "INTERNAL" } });
   const { data, errors } = doors.operations.format(result, context);
   reply.headers(rateLimitHeaders(context));

@@ -128,7 +128,7 @@ export class Sockets {
       const message = "There are too many operations on this socket.";
       throw new AppError("RATE_LIMITED", { message, details: { retryAfter: 1 } });
     }
-    const prepared = operations.prepare(
+    const prepared = await operations.prepare(
       payload,
       callers.contextOf(identity, { requestId, ip, operation: open.begin(id) }),
     );

@@ -1,0 +1,93 @@
+import {
+  type DocumentNode,
+  type GraphQLError,
+  type GraphQLSchema,
+  Kind,
+  NoSchemaIntrospectionCustomRule,
+  OverlappingFieldsCanBeMergedRule,
+  parse,
+  specifiedRules,
+  type ValidationRule,
+  validate,
+} from "graphql";
+import { KeptBySize } from "../tasks/kept-by-size.ts";
+import { checkDocumentSize } from "./document-bounds.ts";
+import { checkText } from "./document-text.ts";
+import { checkLiterals, limits, validationRules } from "./hardening.ts";
+import { mergeableFields } from "./mergeable-fields.ts";
+
+/**
+ * Reads the text of documents: bounded, then parsed, then validated, each in time that grows with the text and no
+ * faster. Valid documents of callers who are known are kept by their text, so that they need not be read again.
+ */
+export interface DocumentsOptions {
+  schema: GraphQLSchema;
+  introspection: boolean;
+}
+
+/** A parsed document takes some 35 bytes for each character of its text. */
+const keptCharactersMax = 1_048_576;
+const documentCharactersMax = 16_384;
+/** Each may compare a name with all names of the schema, to suggest what may have been meant. */
+const errorsMax = 20;
+
+export class Documents {
+  readonly #schema: GraphQLSchema;
+  readonly #introspection: boolean;
+  readonly #rules: ValidationRule[];
+  readonly #kept = new KeptBySize<string, DocumentNode>(keptCharactersMax);
+
+  constructor({ schema, introspection }: DocumentsOptions) {
+    this.#schema = schema;
+    this.#introspection = introspection;
+    const ofLanguage = specifiedRules.map((rule) =>
+      rule === OverlappingFieldsCanBeMergedRule ? mergeableFields : rule,
+    );
+    const hidden = introspection ? [] : [NoSchemaIntrospectionCustomRule];
+    this.#rules = [...ofLanguage, ...hidden, ...validationRules(schema)];
+  }
+
+  get keptCount(): number {
+    return this.#kept.count;
+  }
+
+  /** A valid document that was kept. */
+  find(text: string): DocumentNode | undefined {
+    return this.#kept.get(text);
+  }
+
+  keep(text: string, document: DocumentNode): void {
+    if (text.length <= documentCharactersMax) this.#kept.set(text, document, text.length);
+  }
+
+  /** @throws BAD_USER_INPUT, or the error of a text that does not parse */
+  parse(text: string, bytesMax: number = limits.documentBytesMax): DocumentNode {
+    checkText(text, bytesMax);
+    // Without locations, which no answer tells, it takes less than half of the memory.
+    const document = parse(text, { noLocation: true });
+    checkDocumentSize(document);
+    checkLiterals(document);
+    return document;
+  }
+
+  validate(document: DocumentNode): readonly GraphQLError[] {
+    const options = { hideSuggestions: !this.#introspection, maxErrors: errorsMax };
+    return validate(this.#schema, document, this.#rules, options);
+  }
+
+  /** Whether each of its root fields is for anyone and has a limit of its own, as those have that sign in. */
+  isLimitedByField({ definitions }: DocumentNode): boolean {
+    return definitions.every(
+      (definition) =>
+        definition.kind === Kind.OPERATION_DEFINITION &&
+        definition.selectionSet.selections.every((node) => {
+          const fields = this.#schema.getRootType(definition.operation)?.getFields();
+          const field = node.kind === Kind.FIELD ? fields?.[node.name.value] : undefined;
+          const directives = field?.astNode?.directives?.map(({ name }) => name.value) ?? [];
+          return directives.includes("rateLimit") && !guards.some((guard) => directives.includes(guard));
+        }),
+    );
+  }
+}
+
+const guards = ["role", "scope", "authenticated"];

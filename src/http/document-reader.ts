@@ -1,0 +1,57 @@
+import type { DocumentNode, GraphQLError } from "graphql";
+import type { Context } from "../auth/viewer.ts";
+import type { Documents } from "../graphql/documents.ts";
+import type { StrangerBudget } from "../limits/stranger-budget.ts";
+
+/**
+ * Reads the document of an operation for its caller. For a caller who is known it is kept. A stranger's is smaller, is
+ * never kept, and counts for the stranger's address; what signs in counts only if it is not valid, because its fields
+ * have limits of their own, and nobody chooses whom they share an address with.
+ */
+const strangersBytesMax = 16_384;
+/** From an address that has used up its budget nothing longer is looked at. */
+const signInBytesMax = 2_048;
+
+export class DocumentReader {
+  readonly #documents: Documents;
+  readonly #budget: StrangerBudget;
+
+  constructor(documents: Documents, budget: StrangerBudget) {
+    this.#documents = documents;
+    this.#budget = budget;
+  }
+
+  /** @throws BAD_USER_INPUT, RATE_LIMITED, or the error of a text that does not parse */
+  async read(text: string, context: Context, isOwn: boolean): Promise<DocumentNode | readonly GraphQLError[]> {
+    const known = isOwn || context.identity.viewer !== undefined;
+    return known ? this.#readKnown(text) : this.#readStrangers(text, context.ip);
+  }
+
+  #readKnown(text: string): DocumentNode | readonly GraphQLError[] {
+    const kept = this.#documents.find(text);
+    if (kept) return kept;
+    const document = this.#documents.parse(text);
+    const errors = this.#documents.validate(document);
+    if (errors.length > 0) return errors;
+    this.#documents.keep(text, document);
+    return document;
+  }
+
+  async #readStrangers(text: string, ip: string): Promise<DocumentNode | readonly GraphQLError[]> {
+    const exhausted = text.length > signInBytesMax && this.#budget.exhaustion(ip);
+    if (exhausted) throw exhausted;
+    let document: DocumentNode;
+    try {
+      document = this.#documents.parse(text, strangersBytesMax);
+    } catch (error) {
+      await this.#budget.spend(ip);
+      throw error;
+    }
+    const isLimited = this.#documents.isLimitedByField(document);
+    if (!isLimited) await this.#budget.spend(ip);
+    const errors = this.#documents.validate(document);
+    if (errors.length === 0) return document;
+    if (isLimited) await this.#budget.spend(ip);
+    return errors;
+  }
+}
