@@ -25,7 +25,7 @@ import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
 import type { RunningRequests } from "./running-requests.ts";
 import { answerWithEvents } from "./sockets/event-stream.ts";
-import type { Sockets } from "./sockets/sockets.ts";
+import { endAndDestroy, type Sockets } from "./sockets/sockets.ts";
 
 const bodyBytesMax = 1_048_576;
 /** Above the 16 KiB of Node, so that an overlong credential is refused in the same words as any other wrong one. */
@@ -119,7 +119,7 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
     response.assignSocket(socket as Socket);
     // What is answered instead of becoming a socket is the last word on this connection.
     response.shouldKeepAlive = false;
-    response.once("finish", () => socket.end());
+    response.once("finish", () => endAndDestroy(socket));
     server.routing(request, response);
   });
   server.get("/healthz", async () => ({ status: "ok" }));

@@ -2,6 +2,7 @@ import type { FastifyRequest } from "fastify";
 import type { WebSocket as ProtocolSocket } from "graphql-ws";
 import type { WebSocket } from "ws";
 import { AppError } from "../../errors.ts";
+import { networkOf } from "../../network.ts";
 import { Cancellation } from "../../tasks/cancellation.ts";
 import type { BytesInFlight } from "../bytes-in-flight.ts";
 import { readCredential } from "../context.ts";
@@ -23,19 +24,25 @@ const goodbyeMsMax = 1_000;
 /** One socket: who opened it, what runs on it, and whether its other end is still there. */
 export class OpenSocket {
   readonly ip: string;
+  /** What its address counts as. */
+  readonly network: string;
   credential: string | undefined;
+  /** Whether its caller is known. */
+  identified = false;
   readonly #socket: WebSocket;
   readonly #request: FastifyRequest;
   readonly #running = new Map<string, Cancellation>();
   readonly #onEnd: (() => void)[] = [];
   #idle: (() => void) | undefined;
   #messages = 0;
+  #closing = false;
   #alive = true;
 
   constructor(socket: WebSocket, request: FastifyRequest) {
     this.#socket = socket;
     this.#request = request;
     this.ip = request.ip;
+    this.network = networkOf(request.ip);
     // What is wrong with a frame is told by its close code; there is nobody here to do more about it.
     socket.on("error", () => socket.terminate());
     socket.on("pong", () => {
@@ -88,8 +95,10 @@ export class OpenSocket {
     for (const operation of this.#running.values()) operation.abort(reason);
   }
 
-  /** A client that does not answer the goodbye has had time enough to read it. */
+  /** A client that does not answer the goodbye within a second is cut off. */
   close(code: number, reason: string): void {
+    if (this.#closing) return;
+    this.#closing = true;
     this.#socket.close(code, reason);
     const cut = setTimeout(() => this.#socket.terminate(), goodbyeMsMax).unref();
     this.onEnd(() => clearTimeout(cut));
@@ -122,13 +131,14 @@ export class OpenSocket {
       close: (code = 1000, reason = "") => this.close(code, reason),
       onMessage: (receive) => {
         socket.on("message", (data: Buffer) => {
+          if (this.#closing) return;
           this.#messages += 1;
-          if (this.#messages > messagesPerSecondMax) return socket.close(closeCodes.tooMany, "Too many messages");
+          if (this.#messages > messagesPerSecondMax) return this.close(closeCodes.tooMany, "Too many messages");
           const share = inFlight.take(data.length);
-          if (!share) return socket.close(closeCodes.tryAgainLater, "Too many large messages");
+          if (!share) return this.close(closeCodes.tryAgainLater, "Too many large messages");
           // What the message asks for is answered when this is over.
           receive(String(data))
-            .catch(() => socket.close(closeCodes.internal, "Internal error"))
+            .catch(() => this.close(closeCodes.internal, "Internal error"))
             .finally(share.release);
         });
       },

@@ -13,14 +13,13 @@ import type { ExposedKeys } from "../exposed-keys.ts";
 import type { OperationRequest, Operations } from "../operations.ts";
 import { drainMs, stopping } from "../running-requests.ts";
 import { closeCodes, OpenSocket } from "./open-socket.ts";
+import { hasRoom } from "./socket-caps.ts";
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws). A socket lives no longer than its credential, holds a bounded number
  * of operations, and takes the operations that it started with it when it goes.
  */
 const messageBytesMax = 1_048_576;
-const socketsMax = 10_000;
-const socketsPerAddressMax = 1_000;
 
 interface Extra {
   open: OpenSocket;
@@ -56,7 +55,7 @@ export class Sockets {
     server.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on("error", () => socket.destroy());
       if (request.url?.split("?")[0] !== path || this.#closing) {
-        socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        endAndDestroy(socket, "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         return;
       }
       this.#upgrading.set(request, { socket, head });
@@ -88,19 +87,16 @@ export class Sockets {
 
   #opened(socket: WebSocket, request: FastifyRequest): void {
     const open = new OpenSocket(socket, request);
-    const { ip } = request;
-    const sameAddress = [...this.#open].filter((other) => other.ip === ip).length;
-    if (this.#open.size >= socketsMax || sameAddress >= socketsPerAddressMax) {
-      socket.close(closeCodes.tooMany, "Too many sockets");
-      return;
-    }
+    const isRoom = hasRoom(this.#open, open);
+    // One that is told goodbye counts until it is gone.
     this.#open.add(open);
-    const closed = this.#server.opened(open.forProtocol(this.#options.inFlight), { open });
+    const closed = isRoom && this.#server.opened(open.forProtocol(this.#options.inFlight), { open });
     socket.once("close", (code, reason) => {
       this.#open.delete(open);
       open.ended();
-      void closed(code, String(reason));
+      if (closed) void closed(code, String(reason));
     });
+    if (!isRoom) open.close(closeCodes.tooMany, "Too many sockets");
   }
 
   #protocol(): ServerOptions<Record<string, unknown>, Extra> {
@@ -154,6 +150,12 @@ export class Sockets {
       },
     );
     open.onEnd(unwatch);
+    open.identified = true;
     return true;
   }
+}
+
+/** The other end may keep its half open for ever; nothing watches the time of a connection that was to be upgraded. */
+export function endAndDestroy(socket: Duplex, text = ""): void {
+  socket.end(text, () => socket.destroy());
 }
