@@ -21,6 +21,7 @@ import { readAnswer } from "./cache/stored-answer.ts";
 import { apartFromOperation, countWithinMs, sharedWithOperation } from "./call-cancellation.ts";
 import { candidatesOf, type ModelCandidates, needsOf, toCandidate, totalTokensOf } from "./candidates.ts";
 import { type Exit, leaveWhole, type OpenExit, openPassThrough } from "./exit.ts";
+import { prepareFormat } from "./format-preparation.ts";
 import { askInFormat } from "./format-repair.ts";
 import type { GenerateInput } from "./inputs/generate.ts";
 import { type OpenedGeneration, PaidGeneration, type SettledAnswer } from "./paid-call.ts";
@@ -124,7 +125,11 @@ export class GenerationService {
       }
       admission = await limits.admit(key, totalTokensOf(priced.candidates));
       const held = await reserve(journal, priced);
-      return this.#opened(priced, held, { admission, use });
+      const opened = this.#opened(priced, held, { admission, use });
+      await prepareFormat(request.call.responseFormat, key, limits).catch((error: unknown) =>
+        new PaidGeneration(opened).fail(error),
+      );
+      return opened;
     } catch (error) {
       admission?.release();
       // No provider was asked, so the idempotency key is free for a call that can be paid for.

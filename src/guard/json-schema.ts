@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { AppError, badInput } from "../errors.ts";
+import { KeptBySize } from "../tasks/kept-by-size.ts";
 import { bounded } from "./bounded.ts";
 
 /**
@@ -9,32 +10,61 @@ import { bounded } from "./bounded.ts";
  * Nothing is fetched, and compiling and checking have time limits.
  */
 const bytesMax = 65_536;
-const compileMsMax = 100;
+/** Objects and lists of a schema, which take the compiler about 0.1 ms each. */
+const partsMax = 1_000;
+const compileMsMax = 150;
 const checkMsMax = 50;
-const keptMax = 200;
+const keptCharactersMax = 1_048_576;
 const faultLengthMax = 500;
 const unchecked = "The check took too long.";
 
 /** `format` informs the model only. The standard allows not to check it. */
 const options = { strict: false, validateFormats: false, logger: false, addUsedSchema: false } as const;
+/** Optimising its code takes the compiler three times as long as all the rest, and a schema is seldom used often. */
+const own = { ...options, meta: false, validateSchema: false, code: { optimize: false } } as const;
 const draft7 = /^https?:\/\/json-schema\.org\/draft-07\/schema#?$/;
 const draft2020 = "https://json-schema.org/draft/2020-12/schema";
 /** These hold the meta-schemas only. No caller's schema is added to them. */
 const drafts = { 7: new Ajv(options), 2020: new Ajv2020(options) };
 
-/** By digest, least recently used first. */
-const kept = new Map<string, ValidateFunction>();
+/** By digest. */
+const kept = new KeptBySize<string, ValidateFunction>(keptCharactersMax);
+/** By the object that a call carries, so that its text is read once. */
+const ofCall = new WeakMap<object, ValidateFunction>();
+
+/** Schemas whose check took too long, and until when on the monotonic clock no answer is checked against them. */
+const slowUntilMs = new WeakMap<ValidateFunction, number>();
+const slowMs = 60_000;
+
+export function compiledSchemaCount(): number {
+  return kept.count;
+}
+
+/** What can be told without compiling. @throws BAD_USER_INPUT */
+export function checkSchemaSize(schema: object): void {
+  if (Buffer.byteLength(JSON.stringify(schema)) > bytesMax) throw wrong(`must have at most ${bytesMax} bytes`);
+  if (partsOf(schema) > partsMax) throw wrong(`must have at most ${partsMax} objects and lists`);
+}
+
+/** Whether the schema was compiled before, and need not be again. */
+export function isCompiled(schema: object): boolean {
+  const known = ofCall.get(schema) ?? kept.get(digestOf(JSON.stringify(schema)));
+  if (known) ofCall.set(schema, known);
+  return known !== undefined;
+}
 
 /** @throws BAD_USER_INPUT with the reason why the schema cannot be used */
-export function checkSchema(schema: object): void {
+export function compileSchema(schema: object): void {
   compiled(schema);
 }
 
 /** The first fault of a value, in words; undefined when it matches the schema. */
 export function misfit(schema: object, value: unknown): string | undefined {
   const validate = compiled(schema);
+  if ((slowUntilMs.get(validate) ?? 0) > performance.now()) return unchecked;
   try {
     const checked = bounded(() => validate(value), checkMsMax);
+    if (!checked) slowUntilMs.set(validate, performance.now() + slowMs);
     if (!checked) return unchecked;
     return checked.done ? undefined : describe(validate.errors ?? []);
   } catch (error) {
@@ -45,19 +75,27 @@ export function misfit(schema: object, value: unknown): string | undefined {
 }
 
 function compiled(schema: object): ValidateFunction {
+  const known = ofCall.get(schema);
+  if (known) return known;
   const text = JSON.stringify(schema);
-  const digest = createHash("sha256").update(text).digest("base64");
-  const known = kept.get(digest);
-  const validate = known ?? compile(schema, text);
-  kept.delete(digest);
-  kept.set(digest, validate);
-  const [oldest] = kept.size > keptMax ? kept.keys() : [];
-  if (oldest !== undefined) kept.delete(oldest);
+  const digest = digestOf(text);
+  const validate = kept.get(digest) ?? compile(schema, text);
+  kept.set(digest, validate, text.length);
+  ofCall.set(schema, validate);
   return validate;
 }
 
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("base64");
+}
+
+/** Values of a request are nested 32 deep at the most. */
+function partsOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce((sum: number, part) => sum + partsOf(part), 1);
+}
+
 function compile(schema: object, text: string): ValidateFunction {
-  if (Buffer.byteLength(text) > bytesMax) throw wrong(`must have at most ${bytesMax} bytes`);
   const { $schema, ...rest } = schema as { $schema?: unknown };
   const draft = typeof $schema === "string" && draft7.test($schema) ? 7 : 2020;
   if (draft === 2020 && $schema !== undefined && String($schema).replace(/#$/, "") !== draft2020) {
@@ -68,7 +106,6 @@ function compile(schema: object, text: string): ValidateFunction {
   const judge = drafts[draft];
   // The meta-schema is compiled on first use. It is kept, so this must not be interrupted.
   judge.validateSchema({});
-  const own = { ...options, meta: false, validateSchema: false } as const;
   try {
     const made = bounded(() => {
       if (!judge.validateSchema(rest)) return undefined;

@@ -1,10 +1,10 @@
 import { badInput } from "../errors.ts";
-import { checkSchema, misfit } from "./json-schema.ts";
+import { checkSchemaSize, misfit } from "./json-schema.ts";
 
 /** The response format that a caller asks for. */
 export type ResponseFormat = { type: "json" } | { type: "json_schema"; schema: object };
 
-/** @throws BAD_USER_INPUT for anything but {"type":"json"} and {"type":"json_schema","schema":{…}} with a usable schema */
+/** @throws BAD_USER_INPUT for anything but {"type":"json"} and {"type":"json_schema","schema":{…}} with a schema of a usable size */
 export function readResponseFormat(value: unknown): ResponseFormat | undefined {
   if (value == null) return undefined;
   const { type, schema } = value as { type?: unknown; schema?: unknown };
@@ -14,7 +14,7 @@ export function readResponseFormat(value: unknown): ResponseFormat | undefined {
       field: "responseFormat",
     });
   }
-  checkSchema(schema);
+  checkSchemaSize(schema);
   return { type, schema };
 }
 

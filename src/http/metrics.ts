@@ -62,15 +62,15 @@ export class Metrics {
     this.#localLimits.inc();
   };
 
-  /** Counts of documents, by state: each is asked when the metrics are read. */
-  watchDocuments(counts: Record<string, () => number>): void {
+  /** Counts the entries of caches; each is asked when the metrics are read. */
+  watchCaches(counts: Record<string, () => number>): void {
     new Gauge({
-      name: "tollgate_documents",
-      help: "GraphQL documents in memory, by state.",
-      labelNames: ["state"],
+      name: "tollgate_cache_entries",
+      help: "Entries of the caches in memory that hold what clients send, by cache.",
+      labelNames: ["cache"],
       registers: [this.#registry],
       collect() {
-        for (const [state, count] of Object.entries(counts)) this.set({ state }, count());
+        for (const [cache, count] of Object.entries(counts)) this.set({ cache }, count());
       },
     });
   }

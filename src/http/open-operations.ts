@@ -2,6 +2,7 @@ import type { GraphQLSchema } from "graphql";
 import type { Config } from "../config/environment.ts";
 import { Documents } from "../graphql/documents.ts";
 import { OperationExecutor } from "../graphql/execution.ts";
+import { compiledSchemaCount } from "../guard/json-schema.ts";
 import { LiveStreams } from "../limits/live-streams.ts";
 import type { StrangerBudget } from "../limits/stranger-budget.ts";
 import { DocumentReader } from "./document-reader.ts";
@@ -20,7 +21,11 @@ export function openOperations({ config, schema, strangers, metrics, log, onDeni
   const { introspection, streamsPerCallerMax } = config;
   const parsed = new Documents({ schema, introspection });
   const executor = new OperationExecutor(schema);
-  metrics.watchDocuments({ kept: () => parsed.keptCount, compiled: () => executor.compiledCount });
+  metrics.watchCaches({
+    documents: () => parsed.keptCount,
+    compiled_documents: () => executor.compiledCount,
+    schemas: compiledSchemaCount,
+  });
   const documents = new DocumentReader(parsed, strangers);
   const streams = new LiveStreams(streamsPerCallerMax);
   return new Operations({ schema, executor, documents, streams, log, introspection, onDenied });

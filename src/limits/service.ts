@@ -32,6 +32,10 @@ type LimitedKey = Pick<KeyViewer, "apiKeyId" | "accountId" | "tokensPerMinute" |
 type RequestLimitedKey = Pick<KeyViewer, "apiKeyId" | "requestsPerMinute">;
 
 const minute = 60;
+/** For compiling the new schemas of one key, in a minute: some 25 schemas of 500 properties, or 100 small ones. */
+const schemaMsMax = 1_000;
+/** A new schema may also be slow to check an answer against. */
+const schemaMsMin = 10;
 const liftedBy = "an admin, with updateApiKey";
 
 export class LimitsService {
@@ -58,6 +62,22 @@ export class LimitsService {
       place?.release();
       throw error;
     }
+  }
+
+  /**
+   * A new schema of a response format may be compiled; to be told how many milliseconds that took. It protects the
+   * server, so a key in shadow mode is refused as well.
+   * @throws RATE_LIMITED
+   */
+  async admitSchema({ apiKeyId }: Pick<KeyViewer, "apiKeyId">): Promise<(tookMs: number) => void> {
+    const window = { points: schemaMsMax, durationSeconds: minute };
+    const { granted, msBeforeReset, correct } = await this.#options.limiters.take("schemas", apiKeyId, 1, window);
+    if (granted) return (tookMs) => correct(Math.max(Math.ceil(tookMs), schemaMsMin) - 1);
+    const retryAfter = Math.max(1, Math.ceil(msBeforeReset / 1000));
+    const resetAt = new Date(Date.now() + msBeforeReset).toISOString();
+    const message = "This key has sent too many new schemas in responseFormat. Send the same ones again, or wait.";
+    const details = { limited: "new schemas", retryAfter, resetAt };
+    throw new AppError("RATE_LIMITED", { message, details });
   }
 
   /**

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { askInFormat } from "../../src/generation/format-repair.ts";
 import { bounded } from "../../src/guard/bounded.ts";
+import { compiledSchemaCount, misfit } from "../../src/guard/json-schema.ts";
 import { useServer } from "../harness/server.ts";
 import { startOpenAiStandin } from "../standins/openai.ts";
 
@@ -196,8 +197,9 @@ describe("a responseFormat is refused", () => {
     ["an asynchronous schema", { type: "json_schema", schema: { $async: true } }],
     ["a schema that is too large", { type: "json_schema", schema: { enum: ["x".repeat(65_536)] } }],
     ["a schema that is too deep", { type: "json_schema", schema: deep }],
+    ["a schema with too many parts", { type: "json_schema", schema: { anyOf: Array(1_000).fill({}) } }],
   ];
-  it.each(wrong)("for %s, before anything is reserved", async (what, responseFormat) => {
+  it.each(wrong)("for %s: nothing is charged, held or asked", async (what, responseFormat) => {
     const { key, walletId } = await server.customer();
     const prompt = `Where, ${what}?`;
     await server.refused("BAD_USER_INPUT", generate, asked(await model("json"), { prompt, responseFormat }), { key });
@@ -207,6 +209,49 @@ describe("a responseFormat is refused", () => {
 });
 
 describe("a responseFormat protects", () => {
+  const properties = (of: string) =>
+    Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${of}${i}`, { type: "string", minLength: 1 }]));
+  const large = (of: string) => ({ type: "json_schema", schema: { type: "object", properties: properties(of) } });
+
+  it("the server from schemas of keys without credits: none is compiled", async () => {
+    const { key } = await server.customer({ credits: "0" });
+    const name = await model("json");
+    const before = compiledSchemaCount();
+    for (let i = 0; i < 5; i++) {
+      await server.refused("OUT_OF_CREDITS", generate, asked(name, { responseFormat: large(`poor${i}-`) }), { key });
+    }
+    const input = asked(name, { responseFormat: large("quoted") });
+    await server.ok("query ($input: GenerateInput!) { quote(input: $input) { maxCredits } }", input, { key });
+    expect(compiledSchemaCount()).toBe(before);
+  });
+
+  it("the server from a key with ever new schemas: their time is limited, for that key and no other", async () => {
+    const { key, walletId } = await server.customer({ credits: "100000" });
+    const { key: other } = await server.customer({ credits: "100000" });
+    const name = await model("json");
+    const call = (of: string, as: string) =>
+      server.call(generate, asked(name, { responseFormat: large(of) }), { key: as });
+    await call("first", key);
+    let refused: Awaited<ReturnType<typeof call>> | undefined;
+    for (let i = 0; i < 101 && !refused; i++) {
+      const answer = await call(`new${i}-`, key);
+      if (answer.status !== 200) refused = answer;
+    }
+    expect(refused?.status).toBe(429);
+    expect(Number(refused?.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(refused?.body.errors?.[0]?.extensions).toMatchObject({ code: "RATE_LIMITED", limited: "new schemas" });
+    expect((await server.wallet(walletId)).held).toBe(0n);
+    expect((await call("first", key)).status).toBe(200);
+    expect((await call("of another", other)).status).toBe(200);
+  });
+
+  it("the server from a schema that is slow to check: it is not checked again for a while", () => {
+    const slow = { pattern: "^(b+)+$" };
+    expect(misfit({ ...slow }, `${"b".repeat(40)}!`)).toBe("The check took too long.");
+    expect(misfit({ ...slow }, "b")).toBe("The check took too long.");
+    expect(misfit({ pattern: "^(c+)+$" }, "c")).toBeUndefined();
+  });
+
   it("the server from a pattern that would search for years", async () => {
     const { key } = await server.customer({ credits: "1000" });
     const responseFormat = { type: "json_schema", schema: { pattern: "^(a+)+$" } };

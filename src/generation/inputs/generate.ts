@@ -37,7 +37,7 @@ export class GenerateInput extends SamplingInput {
   @Field(() => GraphQLAnyJson, {
     nullable: true,
     description:
-      '`{"type":"json_schema","schema":{…}}` or `{"type":"json"}`. A schema is of draft 2020-12 or draft-07, at most 64 KiB, with references only within itself; `format` is not checked. An answer is checked against it: see `Generation.formatFault`.',
+      '`{"type":"json_schema","schema":{…}}` or `{"type":"json"}`. A schema is of draft 2020-12 or draft-07, at most 64 KiB and 1,000 objects and lists, with references only within itself; `format` is not checked. An answer is checked against it: see `Generation.formatFault`.',
   })
   responseFormat?: unknown;
 

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from "fastify";
 import type { WebSocket as ProtocolSocket } from "graphql-ws";
 import type { WebSocket } from "ws";
+import { addressBlockOf } from "../../address-block.ts";
 import { AppError } from "../../errors.ts";
-import { networkOf } from "../../network.ts";
 import { Cancellation } from "../../tasks/cancellation.ts";
 import type { BytesInFlight } from "../bytes-in-flight.ts";
 import { readCredential } from "../context.ts";
@@ -42,7 +42,7 @@ export class OpenSocket {
     this.#socket = socket;
     this.#request = request;
     this.ip = request.ip;
-    this.network = networkOf(request.ip);
+    this.network = addressBlockOf(request.ip);
     // What is wrong with a frame is told by its close code; there is nobody here to do more about it.
     socket.on("error", () => socket.terminate());
     socket.on("pong", () => {

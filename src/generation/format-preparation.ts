@@ -1,0 +1,25 @@
+import type { KeyViewer } from "../auth/viewer.ts";
+import { compileSchema, isCompiled } from "../guard/json-schema.ts";
+import type { ResponseFormat } from "../guard/response-format.ts";
+import type { LimitsService } from "../limits/service.ts";
+
+/**
+ * Compiles the schema of a response format. It takes the server longer than sending it takes a caller, so it is done for
+ * a call whose credits are reserved, and its time counts for the key.
+ * @throws BAD_USER_INPUT for a schema that cannot be used, or RATE_LIMITED
+ */
+export async function prepareFormat(
+  format: ResponseFormat | undefined,
+  key: Pick<KeyViewer, "apiKeyId">,
+  limits: Pick<LimitsService, "admitSchema">,
+): Promise<void> {
+  if (format?.type !== "json_schema" || isCompiled(format.schema)) return;
+  const took = await limits.admitSchema(key);
+  const before = process.cpuUsage();
+  try {
+    compileSchema(format.schema);
+  } finally {
+    const { user, system } = process.cpuUsage(before);
+    took((user + system) / 1_000);
+  }
+}
