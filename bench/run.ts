@@ -24,6 +24,11 @@ const benches: Record<string, Bench> = {
     needsBuild: false,
     run: () => import("./credits/run.ts"),
   },
+  hostile: {
+    measures: "paid calls beside what strangers and hostile keys send",
+    needsBuild: true,
+    run: () => import("./hostile/run.ts"),
+  },
   keys: { measures: "what it costs to identify a key", needsBuild: false, run: () => import("./keys/run.ts") },
   rollup: {
     measures: "what servers cost each other that settle calls of the same rollup rows",

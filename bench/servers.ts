@@ -41,11 +41,19 @@ export interface Build {
   /** `dist/main.js` of this checkout when absent. */
   main?: string | undefined;
   nodeOptions?: string[];
+  env?: Record<string, string>;
+}
+
+export interface Tollgate extends Server, Keys {}
+
+interface Keys {
+  key: string;
+  keyWithoutCredits: string;
 }
 
 /** As an operator runs it: the built server, in production, with its defaults and the PostgreSQL that comes with it. */
-export async function startTollgate(stubUrl: string, build: Build = {}): Promise<Server & { key: string }> {
-  const { main = join(import.meta.dirname, "..", "dist", "main.js"), nodeOptions = [] } = build;
+export async function startTollgate(stubUrl: string, build: Build = {}): Promise<Tollgate> {
+  const { main = join(import.meta.dirname, "..", "dist", "main.js"), nodeOptions = [], env = {} } = build;
   if (!existsSync(main)) throw new Error("Tollgate is not built: run `npm run build` first.");
   const folder = await mkdtemp(join(tmpdir(), "tollgate-bench-"));
   // PostgreSQL's unprivileged user must be able to pass through.
@@ -62,6 +70,7 @@ export async function startTollgate(stubUrl: string, build: Build = {}): Promise
     OPENAI_COMPATIBLE_SERVICES: `stub=${stubUrl}/v1`,
     STUB_API_KEY: "none",
     OLLAMA_BASE_URL: "http://127.0.0.1:9",
+    ...env,
   });
   const url = `http://127.0.0.1:${port}`;
   const stopAll = async () => {
@@ -71,15 +80,15 @@ export async function startTollgate(stubUrl: string, build: Build = {}): Promise
   try {
     // Not earlier, because the first start makes its owner after it listens.
     await untilSays("is ready", child);
-    return { url, pid: pidOf(child), key: await prepare(url, password), stop: stopAll };
+    return { url, pid: pidOf(child), ...(await prepare(url, password)), stop: stopAll };
   } catch (error) {
     await stopAll();
     throw error;
   }
 }
 
-/** A priced model, and a key with limits of every kind, so that a call pays for all that is checked. */
-async function prepare(url: string, password: string): Promise<string> {
+/** A priced model, and keys with limits of every kind, so that a call pays for all that is checked. */
+async function prepare(url: string, password: string): Promise<Keys> {
   const credentials = { email: "admin@localhost.localdomain", password };
   const token = await ask(url, "login", "LoginInput", "accessToken", credentials);
   const model = { name: "stub", provider: "stub", providerModel: "stub" };
@@ -88,8 +97,11 @@ async function prepare(url: string, password: string): Promise<string> {
   const usd = { inputUsdPerMillion: "0.15", outputUsdPerMillion: "0.6" };
   await ask(url, "setModelPrice", "SetModelPriceInput", "version", { model: "stub", ...price, ...usd }, token);
   const limits = { requestsPerMinute: 1_000_000_000, tokensPerMinute: 1_000_000_000, maxConcurrency: 10_000 };
-  const key = { name: "bench", credits: "1000000000", ...limits };
-  return ask(url, "createApiKey", "CreateApiKeyInput", "secret", key, token);
+  const create = (credits: string) => {
+    const input = { name: "bench", credits, ...limits };
+    return ask(url, "createApiKey", "CreateApiKeyInput", "secret", input, token);
+  };
+  return { key: await create("1000000000"), keyWithoutCredits: await create("0") };
 }
 
 /** Runs a mutation and gives one field of its answer. */

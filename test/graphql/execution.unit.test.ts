@@ -140,6 +140,28 @@ describe("an operation that comes again", () => {
   });
 });
 
+describe("compiled documents", () => {
+  it("are bounded by their length, and one that was dropped must come often again", async () => {
+    const executor = new OperationExecutor(schema);
+    const documents = Array.from({ length: 100 }, (_, i) => parse(`query Q${i} { ${"sum ".repeat(1_000)} }`));
+    const runAll = async () => {
+      for (const document of documents) await executor.run({ schema, document });
+    };
+    for (let i = 0; i < 12; i++) await runAll();
+    expect(executor.compiledCount).toBe(0);
+    for (let i = 0; i < 12; i++) await runAll();
+    expect(executor.compiledCount).toBeGreaterThan(0);
+    expect(executor.compiledCount).toBeLessThanOrEqual(44);
+  });
+
+  it("are none that are very long", async () => {
+    const executor = new OperationExecutor(schema);
+    const document = parse(`query { ${"sum ".repeat(2_500)} }`);
+    for (let i = 0; i < 50; i++) await executor.run({ schema, document });
+    expect(executor.compiledCount).toBe(0);
+  });
+});
+
 describe("the schema", () => {
   const sdl = readFileSync(join(import.meta.dirname, "../..", "schema", "schema.graphql"), "utf8");
   const inputs = Object.values(buildSchema(sdl).getTypeMap()).filter(isInputObjectType);
