@@ -7,10 +7,11 @@ const attack = attacks[index];
 if (!attack) throw new Error("There is no such attack.");
 
 const answers: Record<string, number> = {};
+let sent = 0;
 let running = true;
 process.once("message", () => {
   running = false;
-  process.send?.(answers, () => process.exit(0));
+  process.send?.({ sent, answers }, () => process.exit(0));
 });
 process.once("disconnect", () => process.exit(0));
 process.send?.("ready");
@@ -19,6 +20,7 @@ const startedAt = performance.now();
 for (let number = 0; running; number++) {
   const dueMs = startedAt + (number * 1000) / attack.requestsPerSecond - performance.now();
   if (dueMs > 0) await delay(dueMs);
+  sent += 1;
   void attack
     .send(target, number)
     .catch(() => "no answer")

@@ -43,9 +43,8 @@ async function measure(index: number): Promise<Row> {
   const [attacked, attackedCpu] = await withCpu(() => callFor(seconds, paid));
   const residentMb = residentMbOf(pid);
   attacker.send("stop");
-  const [answers] = (await once(attacker, "message")) as [Record<string, number>];
-  const count = Object.values(answers).reduce((sum, each) => sum + each, 0);
-  const cpuMs = round(Math.max(0, (attackedCpu - calmCpu) * 1000) / Math.max(count, 1), 2);
+  const [{ sent, answers }] = (await once(attacker, "message")) as [{ sent: number; answers: Row["answers"] }];
+  const cpuMs = round((Math.max(0, attackedCpu - calmCpu) * 1000) / Math.max(sent, 1), 2);
   return { name: attacks[index]?.name ?? "", calm, attacked, cpuMs, residentMb, answers };
 }
 

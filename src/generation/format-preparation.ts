@@ -4,8 +4,8 @@ import type { ResponseFormat } from "../guard/response-format.ts";
 import type { LimitsService } from "../limits/service.ts";
 
 /**
- * Compiles the schema of a response format. It takes the server longer than sending it takes a caller, so it is done for
- * a call whose credits are reserved, and its time counts for the key.
+ * Compiles the schema of a response format. Compiling takes the server longer than sending takes the caller, so it
+ * happens after the credits are reserved, and its time is limited for each key.
  * @throws BAD_USER_INPUT for a schema that cannot be used, or RATE_LIMITED
  */
 export async function prepareFormat(

@@ -28,7 +28,7 @@ export function checkText(text: string, bytesMax: number): void {
 const opening = new Set<string>([TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L]);
 const closing = new Set<string>([TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R]);
 
-/** The lexer skips comments and keeps each. A `#` in a string counts as well: only strings of many lines have so many. */
+/** The lexer does not count comments, but keeps each. A `#` in a string counts here as well. */
 function hasTooManyComments(text: string): boolean {
   let count = 0;
   for (let at = text.indexOf("#"); at >= 0; at = text.indexOf("#", at + 1)) {

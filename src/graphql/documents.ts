@@ -17,8 +17,8 @@ import { checkLiterals, limits, validationRules } from "./hardening.ts";
 import { mergeableFields } from "./mergeable-fields.ts";
 
 /**
- * Reads the text of documents: bounded, then parsed, then validated, each in time that grows with the text and no
- * faster. Valid documents of callers who are known are kept by their text, so that they need not be read again.
+ * Reads documents: bounds the text, parses it, bounds the document and validates it. Each step takes time in proportion
+ * to the text. Valid documents of known callers are kept by their text.
  */
 export interface DocumentsOptions {
   schema: GraphQLSchema;
@@ -28,7 +28,7 @@ export interface DocumentsOptions {
 /** A parsed document takes some 35 bytes for each character of its text. */
 const keptCharactersMax = 1_048_576;
 const documentCharactersMax = 16_384;
-/** Each may compare a name with all names of the schema, to suggest what may have been meant. */
+/** Each error may compare a name with all names of the schema, to make a suggestion. */
 const errorsMax = 20;
 
 export class Documents {
@@ -51,7 +51,7 @@ export class Documents {
     return this.#kept.count;
   }
 
-  /** A valid document that was kept. */
+  /** A kept document. */
   find(text: string): DocumentNode | undefined {
     return this.#kept.get(text);
   }
@@ -63,7 +63,7 @@ export class Documents {
   /** @throws BAD_USER_INPUT, or the error of a text that does not parse */
   parse(text: string, bytesMax: number = limits.documentBytesMax): DocumentNode {
     checkText(text, bytesMax);
-    // Without locations, which no answer tells, it takes less than half of the memory.
+    // Locations take more than half of the memory of a parsed document, and no answer contains them.
     const document = parse(text, { noLocation: true });
     checkDocumentSize(document);
     checkLiterals(document);
@@ -75,7 +75,7 @@ export class Documents {
     return validate(this.#schema, document, this.#rules, options);
   }
 
-  /** Whether each of its root fields is for anyone and has a limit of its own, as those have that sign in. */
+  /** Whether each root field is public and has a rate limit of its own, as `login` has. */
   isLimitedByField({ definitions }: DocumentNode): boolean {
     return definitions.every(
       (definition) =>

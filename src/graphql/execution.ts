@@ -19,10 +19,10 @@ import { KeptBySize } from "../tasks/kept-by-size.ts";
  * same answers: where only an error can follow, graphql-js words it. Compiled, a field without a resolver must hold its
  * value and no promise of it, an abstract type must be told apart at once, and no input type may contain itself.
  *
- * A document comes again as the same object, which it is only if it was kept for a known caller.
+ * Uses are counted by document object, so only documents that are kept for known callers are ever compiled.
  */
 const usesBeforeCompiling = 2;
-/** A longer document must come more often before it pays: by one use for so many characters. */
+/** A longer document must come more often before compiling pays: one more use for so many characters. */
 const charactersForUse = 512;
 const documentCharactersMax = 8_192;
 /** A compiled document takes some 100 bytes for each character. */
@@ -104,7 +104,7 @@ export class OperationExecutor {
     return compiled.get(name);
   }
 
-  /** Undefined for a document that has not come often enough, since it came first or was last dropped. */
+  /** Undefined until the document has come often enough since it was first seen or last dropped. */
   #startCompiling(document: DocumentNode): Compiled | undefined {
     const known = this.#known.get(document) ?? { uses: 0, length: 0 };
     this.#known.set(document, known);

@@ -22,9 +22,9 @@ import {
 import { badInput } from "../errors.ts";
 
 /**
- * The rule "field selection merging" of the language, in place of the one of graphql-js, which compares each pair of
- * fields. Fields of one response name are compared with the first of them, and their selections are then checked as
- * one: first for the shape of what they return, then, among fields that one object can have, for name and arguments.
+ * The rule "Field Selection Merging" of the GraphQL specification, in linear time. The rule of graphql-js compares each
+ * pair of fields. This one groups fields by response name, compares each with the first of its group, and checks the
+ * selections of a group as one: first the shapes of results, then name and arguments among fields of one object.
  */
 interface Selected {
   parent: GraphQLNamedType | undefined;
@@ -32,7 +32,7 @@ interface Selected {
   type: GraphQLOutputType | undefined;
 }
 
-/** A document of the largest size takes a tenth of it, unless it goes through many unions within each other. */
+/** The largest document takes a tenth of it. Only unions nested in unions take more. */
 const stepsMax = 20_000;
 
 export function mergeableFields(context: ValidationContext): ASTVisitor {
@@ -65,7 +65,7 @@ class Merging {
     this.#context = context;
   }
 
-  /** What is selected of one value, by response name. */
+  /** The fields selected of one value, by response name. */
   collect(levels: Level[]): ByName {
     const found: ByName = new Map();
     const spread = new Set<string>();
@@ -121,7 +121,7 @@ class Merging {
     return this.#context.getSchema().getType(name);
   }
 
-  /** A field's name and arguments, in one form. */
+  /** The name and arguments of a field, in a normal form. */
   #call(node: FieldNode): string {
     const known = this.#calls.get(node);
     if (known !== undefined) return known;
@@ -142,7 +142,7 @@ class Merging {
   }
 }
 
-/** The fields that one object can have together: those of each object type with those of interfaces and unions. */
+/** Fields that can apply to the same object: those of one object type, with those of interfaces and unions. */
 function together(fields: Selected[]): Selected[][] {
   const ofObjects = new Map<GraphQLNamedType, Selected[]>();
   const ofAny = fields.filter(({ parent }) => !isObjectType(parent));
@@ -175,7 +175,7 @@ function difference(one: FieldNode, other: FieldNode): string {
   return a === b ? "they have differing arguments" : `"${a}" and "${b}" are different fields`;
 }
 
-/** The order in which an object's fields are written makes no difference. */
+/** The order of fields in an input object has no meaning. */
 function sorted(value: ValueNode): ValueNode {
   if (value.kind === Kind.LIST) return { ...value, values: value.values.map(sorted) };
   if (value.kind !== Kind.OBJECT) return value;

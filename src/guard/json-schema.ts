@@ -10,7 +10,7 @@ import { bounded } from "./bounded.ts";
  * Nothing is fetched, and compiling and checking have time limits.
  */
 const bytesMax = 65_536;
-/** Objects and lists of a schema, which take the compiler about 0.1 ms each. */
+/** Objects and lists in a schema. Each takes the compiler about 0.1 ms. */
 const partsMax = 1_000;
 const compileMsMax = 150;
 const checkMsMax = 50;
@@ -20,7 +20,7 @@ const unchecked = "The check took too long.";
 
 /** `format` informs the model only. The standard allows not to check it. */
 const options = { strict: false, validateFormats: false, logger: false, addUsedSchema: false } as const;
-/** Optimising its code takes the compiler three times as long as all the rest, and a schema is seldom used often. */
+/** Optimising the code takes three times as long as the rest of compiling. */
 const own = { ...options, meta: false, validateSchema: false, code: { optimize: false } } as const;
 const draft7 = /^https?:\/\/json-schema\.org\/draft-07\/schema#?$/;
 const draft2020 = "https://json-schema.org/draft/2020-12/schema";
@@ -29,10 +29,10 @@ const drafts = { 7: new Ajv(options), 2020: new Ajv2020(options) };
 
 /** By digest. */
 const kept = new KeptBySize<string, ValidateFunction>(keptCharactersMax);
-/** By the object that a call carries, so that its text is read once. */
+/** By the schema object of a call, so that its text is hashed once. */
 const ofCall = new WeakMap<object, ValidateFunction>();
 
-/** Schemas whose check took too long, and until when on the monotonic clock no answer is checked against them. */
+/** Schemas whose check took too long are not used again before this time of the monotonic clock. */
 const slowUntilMs = new WeakMap<ValidateFunction, number>();
 const slowMs = 60_000;
 
@@ -40,13 +40,13 @@ export function compiledSchemaCount(): number {
   return kept.count;
 }
 
-/** What can be told without compiling. @throws BAD_USER_INPUT */
+/** The checks that need no compiling. @throws BAD_USER_INPUT */
 export function checkSchemaSize(schema: object): void {
   if (Buffer.byteLength(JSON.stringify(schema)) > bytesMax) throw wrong(`must have at most ${bytesMax} bytes`);
   if (partsOf(schema) > partsMax) throw wrong(`must have at most ${partsMax} objects and lists`);
 }
 
-/** Whether the schema was compiled before, and need not be again. */
+/** Whether the compiled schema is kept. */
 export function isCompiled(schema: object): boolean {
   const known = ofCall.get(schema) ?? kept.get(digestOf(JSON.stringify(schema)));
   if (known) ofCall.set(schema, known);
@@ -89,7 +89,7 @@ function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("base64");
 }
 
-/** Values of a request are nested 32 deep at the most. */
+/** Recursion is safe: values of a request are nested at most 32 deep. */
 function partsOf(value: unknown): number {
   if (typeof value !== "object" || value === null) return 0;
   return Object.values(value).reduce((sum: number, part) => sum + partsOf(part), 1);

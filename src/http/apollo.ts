@@ -52,12 +52,12 @@ export function createApollo(options: ApolloOptions): ApolloServer<Context> {
 }
 
 /**
- * Stands for every document: Apollo would parse, validate and keep what it is sent, whoever sends it, before anyone is
- * asked. Operations are read where those of all other doors are.
+ * Apollo's document for every request, so that Apollo does not parse, validate and keep documents itself. `Operations`
+ * reads them, as for all other endpoints: bounded, and by caller.
  */
 const anyDocument: DocumentNode = parse("{ __typename }");
 
-/** Has operations read and run as for every other door, and answered in the same words. */
+/** Runs operations as all other endpoints do. */
 function execution(operations: Operations): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async () => ({

@@ -4,12 +4,12 @@ import type { Documents } from "../graphql/documents.ts";
 import type { StrangerBudget } from "../limits/stranger-budget.ts";
 
 /**
- * Reads the document of an operation for its caller. For a caller who is known it is kept. A stranger's is smaller, is
- * never kept, and counts for the stranger's address; what signs in counts only if it is not valid, because its fields
- * have limits of their own, and nobody chooses whom they share an address with.
+ * Reads the document of an operation. Documents of known callers are kept. A stranger is a caller without an accepted
+ * credential: a stranger's document must be smaller, is never kept, and uses the budget of its address. A sign-in uses it
+ * only if its document is not valid: it has a limit of its own, and must work beside others who misuse the address.
  */
 const strangersBytesMax = 16_384;
-/** From an address that has used up its budget nothing longer is looked at. */
+/** An address that has used its budget may send sign-ins only, so longer documents are not read. */
 const signInBytesMax = 2_048;
 
 export class DocumentReader {

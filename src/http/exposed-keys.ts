@@ -73,19 +73,25 @@ function credentialsInUrl(url: string): string[] {
   return [...new Set([...minted, ...named])];
 }
 
-/** As deep as an operation's values may be; what is deeper is refused as such. */
-function keysIn(value: unknown, depth = 0): string[] {
-  if (typeof value === "string") return mintedKeysIn(value);
-  if (typeof value !== "object" || value === null || depth > limits.valueDepthMax) return none;
-  let found = none;
-  for (const name in value) {
-    const inside = keysIn((value as Record<string, unknown>)[name], depth + 1);
-    if (inside.length > 0) found = [...found, ...inside];
-  }
+/** Reads as many values, and as deep, as an operation may have. One that has more is refused. */
+function keysIn(body: unknown): string[] {
+  const found: string[] = [];
+  let left = valuesReadMax;
+  const read = (value: unknown, depth: number): void => {
+    left -= 1;
+    if (typeof value === "string") found.push(...mintedKeysIn(value));
+    if (typeof value !== "object" || value === null || depth > limits.valueDepthMax) return;
+    for (const inner of Array.isArray(value) ? value : Object.values(value)) {
+      if (left <= 0) return;
+      read(inner, depth + 1);
+    }
+  };
+  read(body, 0);
   return found;
 }
 
-const none: string[] = [];
+/** The members of the body count as well as its variables. */
+const valuesReadMax = 2 * limits.valuesMax;
 
 function takesKeys(operation: unknown): boolean {
   const { query } = operation as { query?: unknown };

@@ -65,9 +65,9 @@ export class Operations {
   ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     try {
       const { query, variables, operationName } = readRequest(request);
-      checkVariables(variables);
       const document = await this.#options.documents.read(query, context, isOwn);
       if (!("kind" in document)) return document;
+      checkVariables(variables);
       return {
         schema: this.#options.schema,
         document,

@@ -1,6 +1,6 @@
 import { AppError } from "../errors.ts";
 
-/** Subscriptions that run, by caller. Each holds a connection and memory for as long as its client likes. */
+/** Limits the running subscriptions of each caller. Each holds a connection and memory for as long as its client likes. */
 export class LiveStreams {
   readonly #streamsMax: number;
   readonly #byCaller = new Map<string, number>();
@@ -9,7 +9,7 @@ export class LiveStreams {
     this.#streamsMax = streamsMax;
   }
 
-  /** To be left when the subscription has ended; only the first time counts. @throws RATE_LIMITED */
+  /** The function that is returned must be called when the subscription ends. @throws RATE_LIMITED */
   enter(caller: string): () => void {
     const running = this.#byCaller.get(caller) ?? 0;
     if (running >= this.#streamsMax) throw tooMany(this.#streamsMax);

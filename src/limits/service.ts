@@ -32,10 +32,10 @@ type LimitedKey = Pick<KeyViewer, "apiKeyId" | "accountId" | "tokensPerMinute" |
 type RequestLimitedKey = Pick<KeyViewer, "apiKeyId" | "requestsPerMinute">;
 
 const minute = 60;
-/** For compiling the new schemas of one key, in a minute: some 25 schemas of 500 properties, or 100 small ones. */
-const schemaMsMax = 1_000;
-/** A new schema may also be slow to check an answer against. */
-const schemaMsMin = 10;
+/** Milliseconds for the new schemas of one key in ten seconds: two or three with 500 properties, or 20 small ones. */
+const schemaWindow = { points: 100, durationSeconds: 10 };
+/** Answers are checked against a new schema as well, which also takes time. */
+const schemaMsMin = 5;
 const liftedBy = "an admin, with updateApiKey";
 
 export class LimitsService {
@@ -65,13 +65,13 @@ export class LimitsService {
   }
 
   /**
-   * A new schema of a response format may be compiled; to be told how many milliseconds that took. It protects the
-   * server, so a key in shadow mode is refused as well.
+   * Allows a new schema of a response format to be compiled. The function that is returned takes the milliseconds that
+   * this took. The limit protects the server, so it also applies in shadow mode.
    * @throws RATE_LIMITED
    */
   async admitSchema({ apiKeyId }: Pick<KeyViewer, "apiKeyId">): Promise<(tookMs: number) => void> {
-    const window = { points: schemaMsMax, durationSeconds: minute };
-    const { granted, msBeforeReset, correct } = await this.#options.limiters.take("schemas", apiKeyId, 1, window);
+    const { limiters } = this.#options;
+    const { granted, msBeforeReset, correct } = await limiters.take("schemas", apiKeyId, 1, schemaWindow);
     if (granted) return (tookMs) => correct(Math.max(Math.ceil(tookMs), schemaMsMin) - 1);
     const retryAfter = Math.max(1, Math.ceil(msBeforeReset / 1000));
     const resetAt = new Date(Date.now() + msBeforeReset).toISOString();

@@ -3,8 +3,8 @@ import { AppError } from "../errors.ts";
 import type { Limiters } from "./limiters.ts";
 
 /**
- * How many operations a minute one address may send without a credential that is accepted. Reading a document takes
- * the server longer than sending it takes a stranger.
+ * Limits operations without an accepted credential, by address. Reading a document takes the server longer than sending
+ * it takes a stranger.
  */
 const durationSeconds = 60;
 const exhaustedMax = 50_000;
@@ -12,7 +12,7 @@ const exhaustedMax = 50_000;
 export class StrangerBudget {
   readonly #limiters: Limiters;
   readonly #operationsMax: number;
-  /** By address: until when, in milliseconds of the monotonic clock. */
+  /** By address: when its budget resets, in milliseconds of the monotonic clock. */
   readonly #exhaustedUntilMs = new Map<string, number>();
 
   constructor(limiters: Limiters, operationsMax: number) {
@@ -33,7 +33,7 @@ export class StrangerBudget {
     throw this.#refusal(msBeforeReset);
   }
 
-  /** The refusal of an address that has used up its budget, without a look at any counter. */
+  /** The refusal for an address that has used its budget. Reads memory only, so that a flood costs Redis nothing. */
   exhaustion(ip: string): AppError | undefined {
     if (this.#exhaustedUntilMs.size === 0) return undefined;
     const network = addressBlockOf(ip);

@@ -24,10 +24,10 @@ const goodbyeMsMax = 1_000;
 /** One socket: who opened it, what runs on it, and whether its other end is still there. */
 export class OpenSocket {
   readonly ip: string;
-  /** What its address counts as. */
+  /** The unit in which its address counts. */
   readonly network: string;
   credential: string | undefined;
-  /** Whether its caller is known. */
+  /** Whether its caller is identified. */
   identified = false;
   readonly #socket: WebSocket;
   readonly #request: FastifyRequest;

@@ -1,15 +1,15 @@
 import type { OpenSocket } from "./open-socket.ts";
 
 /**
- * How many sockets there may be: in all, and for one address; and of those whose caller is not known yet, for whom a
- * socket costs nothing. Clients say who they are at once, so few of them wait at the same time.
+ * Limits sockets, in all and for one address. Sockets whose caller is not identified yet have lower limits, because
+ * anyone can open them. Clients identify themselves at once, so few of them wait at the same time.
  */
 const socketsMax = 10_000;
 const unidentifiedMax = 1_000;
 const perAddressMax = 1_000;
 const unidentifiedPerAddressMax = 100;
 
-/** Whether one more, of which nothing is known but its address, may join those that are open. */
+/** Whether one more socket may open. Its address is known, its caller is not. */
 export function hasRoom(sockets: ReadonlySet<OpenSocket>, { network }: Pick<OpenSocket, "network">): boolean {
   const count = { unidentified: 0, address: 0, unidentifiedOfAddress: 0 };
   for (const socket of sockets) {

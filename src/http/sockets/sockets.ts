@@ -88,7 +88,7 @@ export class Sockets {
   #opened(socket: WebSocket, request: FastifyRequest): void {
     const open = new OpenSocket(socket, request);
     const isRoom = hasRoom(this.#open, open);
-    // One that is told goodbye counts until it is gone.
+    // A socket that is refused counts until it is closed.
     this.#open.add(open);
     const closed = isRoom && this.#server.opened(open.forProtocol(this.#options.inFlight), { open });
     socket.once("close", (code, reason) => {
@@ -155,7 +155,7 @@ export class Sockets {
   }
 }
 
-/** The other end may keep its half open for ever; nothing watches the time of a connection that was to be upgraded. */
+/** A client can keep its half of the connection open, and Node has no timeout for a connection that asked to be upgraded. */
 export function endAndDestroy(socket: Duplex, text = ""): void {
   socket.end(text, () => socket.destroy());
 }
