@@ -1,7 +1,11 @@
 import type { KeyViewer } from "../auth/viewer.ts";
-import { compileSchema, isCompiled } from "../guard/json-schema.ts";
-import type { ResponseFormat } from "../guard/response-format.ts";
-import type { LimitsService } from "../limits/service.ts";
+import { compileSchema, isCompiled } from "./json-schema.ts";
+import type { ResponseFormat } from "./response-format.ts";
+
+/** Allows a new schema to be compiled; the function that is returned takes the milliseconds that this took. */
+export interface SchemaLimit {
+  admitSchema(key: Pick<KeyViewer, "apiKeyId">): Promise<(tookMs: number) => void>;
+}
 
 /**
  * Compiles the schema of a response format. Compiling takes the server longer than sending takes the caller, so it
@@ -11,7 +15,7 @@ import type { LimitsService } from "../limits/service.ts";
 export async function prepareFormat(
   format: ResponseFormat | undefined,
   key: Pick<KeyViewer, "apiKeyId">,
-  limits: Pick<LimitsService, "admitSchema">,
+  limits: SchemaLimit,
 ): Promise<void> {
   if (format?.type !== "json_schema" || isCompiled(format.schema)) return;
   const took = await limits.admitSchema(key);
