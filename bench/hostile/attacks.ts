@@ -70,7 +70,7 @@ const long = (number: number) =>
 export const attacks: Attack[] = [
   {
     name: "456 root fields in 19 fragments, from one address",
-    requestsPerSecond: 100,
+    requestsPerSecond: 25,
     send: stranger(
       () => rootFields,
       () => oneAddress,
@@ -78,27 +78,27 @@ export const attacks: Attack[] = [
   },
   {
     name: "the same, each from another address",
-    requestsPerSecond: 100,
+    requestsPerSecond: 25,
     send: stranger(() => rootFields, from),
   },
   {
     name: "overlapping fields in 19 fragments, each from another address",
-    requestsPerSecond: 50,
+    requestsPerSecond: 25,
     send: stranger(() => overlapping, from),
   },
   {
     name: "valid documents of 12 kB, again and again, each from another address",
-    requestsPerSecond: 100,
+    requestsPerSecond: 25,
     send: stranger(long, from),
   },
   {
     name: "lists nested 20,000 deep, each from another address",
-    requestsPerSecond: 100,
+    requestsPerSecond: 25,
     send: stranger(() => `{ me(x: ${nested(20_000)}) { kind } }`, from),
   },
   {
     name: "500 kB of variables, each from another address",
-    requestsPerSecond: 20,
+    requestsPerSecond: 10,
     send: ({ url }, number) =>
       post(`${url}/graphql`, `{"query":"{ __typename }","variables":{"x":[${"0,".repeat(250_000)}0]}}`, {
         "x-forwarded-for": from(number),
@@ -106,13 +106,13 @@ export const attacks: Attack[] = [
   },
   {
     name: "new schemas of 500 properties, from a key without credits",
-    requestsPerSecond: 20,
+    requestsPerSecond: 10,
     send: schemas(({ keyWithoutCredits }) => keyWithoutCredits),
   },
   {
     name: "new schemas of 500 properties, from a key with credits",
-    requestsPerSecond: 20,
+    requestsPerSecond: 10,
     send: schemas(({ key }) => key),
   },
-  { name: "silent sockets, from 20 addresses", requestsPerSecond: 100, send: silentSocket },
+  { name: "silent sockets, from 20 addresses", requestsPerSecond: 25, send: silentSocket },
 ];

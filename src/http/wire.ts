@@ -24,6 +24,7 @@ import { ReadinessGate } from "./readiness.ts";
 import { RunningRequests } from "./running-requests.ts";
 import { addRoutes, createServer } from "./server.ts";
 import { Sockets } from "./sockets/sockets.ts";
+import { refuseStrangersBodies } from "./stranger-bodies.ts";
 import { addWellKnown } from "./well-known.ts";
 
 export interface HttpParts {
@@ -47,6 +48,7 @@ export async function openHttp({ config, log, schema, metrics, people, keys, den
   const { trustProxy, corsOrigins, introspection } = config;
   const inFlight = new BytesInFlight(config.bytesInFlightMax);
   const server = createServer({ log, trustProxy, corsOrigins, inFlight });
+  server.addHook("preParsing", refuseStrangersBodies(parts.strangers));
   const readiness = new ReadinessGate();
   readiness.attach(server);
   const exposedKeys = new ExposedKeys(keys.exposures);

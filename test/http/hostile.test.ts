@@ -224,6 +224,25 @@ describe("strangers", () => {
     }
   });
 
+  it("are not read at length from an address that has used its budget", async () => {
+    const ip = someAddress();
+    await codes(6, "{ __typename }", { ip });
+    const send = (headers: Record<string, string>) => {
+      // Not JSON, which only a body that is read can tell.
+      const body = "x".repeat(100_000);
+      return fetch(`${strict.url}/graphql`, {
+        method: "POST",
+        headers: { ...json, "x-forwarded-for": ip, ...headers },
+        body,
+      });
+    };
+    const refused = await send({});
+    expect([refused.status, Number(refused.headers.get("retry-after")) > 0]).toEqual([429, true]);
+    expect((await send({ "x-forwarded-for": someAddress() })).status).toBe(400);
+    const { key } = await strict.customer();
+    expect((await send({ "x-api-key": key })).status).toBe(400);
+  });
+
   it("cannot hide a costly operation behind one that signs in", async () => {
     const ip = someAddress();
     await codes(5, `query A { __typename } ${refresh.replace("mutation", "mutation B")}`, { ip });
