@@ -9,7 +9,7 @@ import {
   type SelectionSetNode,
 } from "graphql";
 import { badInput } from "../errors.ts";
-import { limits } from "./hardening.ts";
+import { type CallerBounds, limits } from "./hardening.ts";
 
 /**
  * Bounds a document before it is validated. Fragments count each time they are spread, because a small document can ask
@@ -26,14 +26,14 @@ interface Size {
 }
 
 /** @throws BAD_USER_INPUT */
-export function checkDocumentSize({ definitions }: DocumentNode): void {
+export function checkDocumentSize({ definitions }: DocumentNode, { tokensMax }: Pick<CallerBounds, "tokensMax">): void {
   const sizeOf = measure(definitions);
   let nodes = 0;
   for (const operation of definitions.filter(isOperation)) {
     const size = sizeOf(operation.selectionSet);
     nodes += size.nodes;
-    if (size.depth > limits.depthMax || nodes > limits.tokensMax) {
-      throw badInput(`A document is at most ${limits.depthMax} fields deep and ${limits.tokensMax} fields large.`);
+    if (size.depth > limits.depthMax || nodes > tokensMax) {
+      throw badInput(`A document is at most ${limits.depthMax} fields deep and ${tokensMax} fields large.`);
     }
     if (size.aliases > limits.aliasesMax) throw badInput(`There are at most ${limits.aliasesMax} aliases.`);
     if (size.directives + (operation.directives?.length ?? 0) > limits.directivesMax) {

@@ -1,13 +1,13 @@
 import { Lexer, Source, TokenKind } from "graphql";
 import { badInput } from "../errors.ts";
-import { limits } from "./hardening.ts";
+import { type CallerBounds, limits } from "./hardening.ts";
 
 /**
  * Bounds the text of a document before it is parsed: its bytes, its tokens and comments, and how deep its brackets are
  * nested, because the parser needs stack for each level.
  * @throws BAD_USER_INPUT, or the error of a text that is not of the language
  */
-export function checkText(text: string, bytesMax: number): void {
+export function checkText(text: string, { documentBytesMax: bytesMax, tokensMax }: CallerBounds): void {
   if (Buffer.byteLength(text) > bytesMax) {
     const message = `A document has at most ${bytesMax} bytes. Put long texts into variables.`;
     throw badInput(message, { limitBytes: bytesMax });
@@ -18,7 +18,7 @@ export function checkText(text: string, bytesMax: number): void {
   for (let tokens = 1; ; tokens++) {
     const { kind } = lexer.advance();
     if (kind === TokenKind.EOF) return;
-    if (tokens > limits.tokensMax) throw badInput(`A document has at most ${limits.tokensMax} tokens.`);
+    if (tokens > tokensMax) throw badInput(`A document has at most ${tokensMax} tokens.`);
     if (opening.has(kind)) depth += 1;
     else if (closing.has(kind)) depth -= 1;
     if (depth > limits.nestingMax) throw badInput(`Brackets are nested at most ${limits.nestingMax} deep.`);

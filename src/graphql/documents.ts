@@ -13,7 +13,7 @@ import {
 import { KeptBySize } from "../tasks/kept-by-size.ts";
 import { checkDocumentSize } from "./document-bounds.ts";
 import { checkText } from "./document-text.ts";
-import { checkLiterals, limits, validationRules } from "./hardening.ts";
+import { type CallerBounds, checkLiterals, limits, validationRules } from "./hardening.ts";
 import { mergeableFields } from "./mergeable-fields.ts";
 
 /**
@@ -61,11 +61,11 @@ export class Documents {
   }
 
   /** @throws BAD_USER_INPUT, or the error of a text that does not parse */
-  parse(text: string, bytesMax: number = limits.documentBytesMax): DocumentNode {
-    checkText(text, bytesMax);
+  parse(text: string, bounds: CallerBounds = limits): DocumentNode {
+    checkText(text, bounds);
     // Locations take more than half of the memory of a parsed document, and no answer contains them.
     const document = parse(text, { noLocation: true });
-    checkDocumentSize(document);
+    checkDocumentSize(document, bounds);
     checkLiterals(document);
     return document;
   }

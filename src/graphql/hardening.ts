@@ -29,6 +29,9 @@ export const limits = {
   valuesMax: 20_000,
 } as const;
 
+/** The bounds that depend on the caller. */
+export type CallerBounds = { readonly [name in "documentBytesMax" | "tokensMax"]: number };
+
 export function validationRules(schema: GraphQLSchema): ValidationRule[] {
   return [onePaidField(schema)];
 }

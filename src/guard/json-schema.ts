@@ -12,7 +12,7 @@ import { bounded } from "./bounded.ts";
 const bytesMax = 65_536;
 /** Objects and lists in a schema. Each takes the compiler about 0.1 ms. */
 const partsMax = 1_000;
-const compileMsMax = 150;
+const compileMsMax = 100;
 const checkMsMax = 50;
 const keptCharactersMax = 1_048_576;
 const faultLengthMax = 500;

@@ -8,7 +8,7 @@ import type { StrangerBudget } from "../limits/stranger-budget.ts";
  * credential: a stranger's document must be smaller, is never kept, and uses the budget of its address. A sign-in uses it
  * only if its document is not valid: it has a limit of its own, and must work beside others who misuse the address.
  */
-const strangersBytesMax = 16_384;
+const strangersBounds = { documentBytesMax: 16_384, tokensMax: 600 } as const;
 /** An address that has used its budget may send sign-ins only, so longer documents are not read. */
 const signInBytesMax = 2_048;
 
@@ -42,7 +42,7 @@ export class DocumentReader {
     if (exhausted) throw exhausted;
     let document: DocumentNode;
     try {
-      document = this.#documents.parse(text, strangersBytesMax);
+      document = this.#documents.parse(text, strangersBounds);
     } catch (error) {
       await this.#budget.spend(ip);
       throw error;

@@ -1,3 +1,4 @@
+import { getIntrospectionQuery } from "graphql";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { generate, someAddress, useServer } from "../harness/server.ts";
@@ -247,6 +248,24 @@ describe("strangers", () => {
     const ip = someAddress();
     await codes(5, `query A { __typename } ${refresh.replace("mutation", "mutation B")}`, { ip });
     await strict.refused("RATE_LIMITED", "{ __typename }", {}, { ip });
+  });
+
+  it("may ask for the schema where it may be seen, and send no more than 600 tokens", async () => {
+    const ip = someAddress();
+    expect(
+      await codes(
+        1,
+        getIntrospectionQuery({
+          descriptions: true,
+          inputValueDeprecation: true,
+          schemaDescription: true,
+          specifiedByUrl: true,
+        }),
+        { ip },
+      ),
+    ).toEqual([""]);
+    const { message } = await strict.refused("BAD_USER_INPUT", `{ me { ${"kind ".repeat(600)} } }`, {}, { ip });
+    expect(message).toContain("600 tokens");
   });
 
   it("send documents of 16 KiB at the most", async () => {
