@@ -250,6 +250,15 @@ const recorded: Record<string, Case> = {
     run: () => server.ok('mutation { setModelPrice(input: { model: "echo", multiplier: "1" }) { version } }'),
     action: "model.setPrice",
   },
+  cancelModelPrice: {
+    action: "model.cancelPrice",
+    async run() {
+      const input = { model: "echo", effectiveFrom: new Date(Date.now() + 3_600_000) };
+      const set = "mutation ($input: SetModelPriceInput!) { setModelPrice(input: $input) { id } }";
+      const { id } = (await server.ok(set, { input })).setModelPrice;
+      await server.ok("mutation ($id: ID!) { cancelModelPrice(id: $id) { id } }", { id });
+    },
+  },
   importProviderInvoice: {
     action: "invoice.import",
     run: () =>

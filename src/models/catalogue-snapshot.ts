@@ -2,6 +2,13 @@ import type { KeyViewer } from "../auth/viewer.ts";
 import { allowsModel } from "../keys/rules/model-patterns.ts";
 import type { AliasRow, CatalogueRows, ModelRow, PriceRow } from "./store.ts";
 
+export type PriceStatus = "PAST" | "CURRENT" | "SCHEDULED";
+
+export interface DatedPrice {
+  price: PriceRow;
+  status: PriceStatus;
+}
+
 /** A snapshot of the catalogue with its indexes, built once for each read. */
 export class CatalogueSnapshot {
   readonly models: readonly ModelRow[];
@@ -42,18 +49,32 @@ export class CatalogueSnapshot {
 
   /** A preset without a price has the price of its base. */
   priceOf(model: ModelRow): PriceRow | undefined {
-    return this.#priceNow(model.id) ?? (model.baseId === null ? undefined : this.#priceNow(model.baseId));
+    const now = this.now();
+    return this.#priceAt(model.id, now) ?? (model.baseId === null ? undefined : this.#priceAt(model.baseId, now));
   }
 
+  /** The prices of its own that were not cancelled; the last to take effect is first. */
+  pricesOf(model: ModelRow): DatedPrice[] {
+    const now = this.now();
+    const current = this.#priceAt(model.id, now);
+    const prices = (this.#prices.get(model.id) ?? []).filter(({ cancelledAt }) => cancelledAt === null);
+    return prices.toReversed().map((price) => {
+      const other = price.effectiveFrom.getTime() > now ? "SCHEDULED" : "PAST";
+      return { price, status: price === current ? "CURRENT" : other };
+    });
+  }
+
+  /** Also a cancelled one. */
   priceById(model: ModelRow, id: string): PriceRow | undefined {
     return [model.id, model.baseId ?? ""]
       .flatMap((modelId) => this.#prices.get(modelId) ?? [])
       .find((price) => price.id === id);
   }
 
-  #priceNow(modelId: string): PriceRow | undefined {
-    const now = this.now();
-    return this.#prices.get(modelId)?.findLast(({ effectiveFrom }) => effectiveFrom.getTime() <= now);
+  /** The last to have taken effect, whichever was set last. */
+  #priceAt(modelId: string, now: number): PriceRow | undefined {
+    const prices = this.#prices.get(modelId);
+    return prices?.findLast(({ effectiveFrom, cancelledAt }) => cancelledAt === null && effectiveFrom.getTime() <= now);
   }
 }
 

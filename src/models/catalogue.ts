@@ -3,7 +3,7 @@ import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import type { CallLimits } from "../outbound/http.ts";
 import { type Breaker, type BreakerPolicy, Breakers } from "./breaker.ts";
-import { type BaseModel, CatalogueSnapshot, mayCall, pickByWeight } from "./catalogue-snapshot.ts";
+import { type BaseModel, CatalogueSnapshot, type DatedPrice, mayCall, pickByWeight } from "./catalogue-snapshot.ts";
 import type { PresetSettings } from "./presets.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
@@ -63,6 +63,8 @@ export interface ListedModel {
   model: ModelRow;
   base: BaseModel;
   price: PriceRow | undefined;
+  /** Read on demand, because few lists show them. */
+  prices: () => DatedPrice[];
   modalities: readonly Modality[];
   breaker: Breaker;
 }
@@ -254,6 +256,7 @@ export class Catalogue {
       model,
       base,
       price: snapshot.priceOf(model),
+      prices: () => snapshot.pricesOf(model),
       modalities,
       breaker: this.#breakers.of(base.id, policyOf(base)),
     };

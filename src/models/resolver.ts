@@ -1,5 +1,6 @@
-import { Arg, Ctx, Directive, Mutation, Query, Resolver } from "type-graphql";
+import { Arg, Ctx, Directive, ID, Mutation, Query, Resolver } from "type-graphql";
 import { type Context, originOf, viewerOf } from "../auth/viewer.ts";
+import { fromWire } from "../ids.ts";
 import type { Aliases } from "./aliases.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { UpsertModelAliasInput, UpsertModelInput, UpsertPresetInput } from "./inputs.ts";
@@ -89,12 +90,24 @@ export class ModelsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ModelPrice, {
     description:
-      "Sets the price of a model or preset by adding a version. Earlier versions stay. Requires ADMIN. Fails with NOT_FOUND or BAD_USER_INPUT, and with CONFLICT when another price was added at the same time.",
+      "Sets the price of a model or preset by adding a version, now or from a later date. Earlier versions and scheduled prices stay. Requires ADMIN. Fails with NOT_FOUND or BAD_USER_INPUT, and with CONFLICT when another price was added at the same time.",
   })
   async setModelPrice(
     @Arg("input", () => SetModelPriceInput, { description: "The model and its rates." }) input: SetModelPriceInput,
     @Ctx() context: Context,
   ): Promise<ModelPrice> {
     return toModelPrice(await this.#parts.prices.set(originOf(context), input), input.model);
+  }
+
+  @Directive('@role(requires: "ADMIN")')
+  @Mutation(() => Model, {
+    description:
+      "Cancels a scheduled price. `Model.prices` lists scheduled prices. Requires ADMIN. Fails with NOT_FOUND, and with CONFLICT when the price has taken effect or is cancelled.",
+  })
+  async cancelModelPrice(
+    @Arg("id", () => ID, { description: "The price's id, `prc_…`." }) id: string,
+    @Ctx() context: Context,
+  ): Promise<Model> {
+    return toModel(await this.#parts.prices.cancel(originOf(context), fromWire("prc", id)));
   }
 }

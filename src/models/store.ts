@@ -1,4 +1,4 @@
-import { and, asc, eq, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { takeLock } from "../db/locks.ts";
 import { modelAliases, modelPrices, modelServices, models } from "../db/tables/models.ts";
@@ -8,12 +8,14 @@ export type PriceRow = typeof modelPrices.$inferSelect;
 export type AliasRow = typeof modelAliases.$inferSelect;
 export type ServiceRow = typeof modelServices.$inferSelect;
 export type NewModel = Omit<ModelRow, "createdAt">;
-export type NewPrice = Omit<PriceRow, "version" | "createdAt" | "effectiveFrom"> & { effectiveFrom: Date | null };
+export type NewPrice = Omit<PriceRow, "version" | "createdAt" | "effectiveFrom" | "cancelledAt"> & {
+  effectiveFrom: Date | null;
+};
 
 export interface CatalogueRows {
   /** By name. */
   models: ModelRow[];
-  /** By model, oldest version first. */
+  /** By model, in the order in which they take effect. */
   prices: PriceRow[];
   aliases: AliasRow[];
   services: ServiceRow[];
@@ -26,7 +28,7 @@ export async function readCatalogue(tx: Executor): Promise<CatalogueRows> {
       .select({ model: models, price: modelPrices, databaseNow: sql<string>`now()` })
       .from(models)
       .leftJoin(modelPrices, eq(modelPrices.modelId, models.id))
-      .orderBy(asc(models.name), asc(modelPrices.version)),
+      .orderBy(asc(models.name), asc(modelPrices.effectiveFrom), asc(modelPrices.version)),
     readAliases(tx),
     readServices(tx),
   ]);
@@ -84,17 +86,35 @@ export async function isPast(tx: Executor, instant: Date): Promise<boolean> {
   return (row as { past: boolean }).past;
 }
 
-/** The unique version number makes one of two racing writers fail rather than overwrite. */
+/**
+ * The unique version number makes one of two racing writers fail rather than overwrite. The clock is read after the
+ * version, because `now()`, the start of the transaction, may precede a price that was committed meanwhile.
+ */
 export async function insertPrice(tx: Executor, price: NewPrice): Promise<PriceRow> {
   const [row] = await tx
     .insert(modelPrices)
     .values({
       ...price,
-      effectiveFrom: price.effectiveFrom ?? sql`now()`,
+      effectiveFrom: price.effectiveFrom ?? sql`clock_timestamp()`,
       version: sql`(select coalesce(max(version), 0) + 1 from model_prices where model_id = ${price.modelId})`,
     })
     .returning();
   return row as PriceRow;
+}
+
+/** Undefined unless the price is scheduled. */
+export async function cancelScheduledPrice(tx: Executor, id: string): Promise<PriceRow | undefined> {
+  const { cancelledAt, effectiveFrom } = modelPrices;
+  const [row] = await tx
+    .update(modelPrices)
+    .set({ cancelledAt: sql`clock_timestamp()` })
+    .where(and(eq(modelPrices.id, id), isNull(cancelledAt), sql`${effectiveFrom} > clock_timestamp()`))
+    .returning();
+  return row;
+}
+
+export async function priceExists(tx: Executor, id: string): Promise<boolean> {
+  return (await tx.select({ id: modelPrices.id }).from(modelPrices).where(eq(modelPrices.id, id))).length > 0;
 }
 
 export async function readAliases(tx: Executor, name?: string): Promise<AliasRow[]> {

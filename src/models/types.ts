@@ -140,6 +140,14 @@ export class Model {
   })
   price!: ModelPrice | null;
 
+  @Directive('@role(requires: "ANALYST")')
+  @Field(() => [ModelPrice], {
+    nullable: true,
+    description:
+      "Past, current and scheduled prices; the last to take effect is first. Cancelled prices are left out. A preset lists its own prices, not those of its base. Requires ANALYST.",
+  })
+  prices!: ModelPrice[] | null;
+
   @Field(() => Date, { description: "When the model was added." })
   createdAt!: Date;
 }
@@ -173,7 +181,7 @@ export class ModelAlias {
 
 const noParameters = { temperature: null, topP: null, maxOutputTokens: null, stop: null, seed: null };
 
-export function toModel({ model, base, price, modalities, breaker }: ListedModel): Model {
+export function toModel({ model, base, price, prices, modalities, breaker }: ListedModel): Model {
   const { connectMs, firstByteMs, idleMs, totalMs, maxResponseBytes, retries } = base;
   return {
     id: toWire("mod", model.id),
@@ -202,7 +210,10 @@ export function toModel({ model, base, price, modalities, breaker }: ListedModel
       retryInMs: Math.ceil(breaker.closedForMs),
     },
     enabled: model.enabled,
-    price: price ? toModelPrice(price, model.name) : null,
+    price: price ? toModelPrice({ price, status: "CURRENT" }, model.name) : null,
+    get prices() {
+      return prices().map((each) => toModelPrice(each, model.name));
+    },
     createdAt: model.createdAt,
   };
 }

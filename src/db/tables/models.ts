@@ -112,6 +112,8 @@ export const modelPrices = pgTable(
     cacheHitMicro: exact("cache_hit_micro").notNull().default(sql`100000`),
     createdBy: text("created_by").notNull(),
     createdAt: createdAt(),
+    /** Set before it took effect. The row stays, so that its version is never used again. */
+    cancelledAt: instant("cancelled_at"),
   },
   (t) => [unique("model_prices_version").on(t.modelId, t.version)],
 );

@@ -71,7 +71,8 @@ export class Restatements {
     checkSpan(order);
     checkNotes(order);
     const price = (await priceVersions(db.orm, order.model)).find(({ version }) => version === order.priceVersion);
-    if (!price) throw new AppError("NOT_FOUND", { message: "No such model, or no such version of its price." });
+    if (!price || price.cancelledAt)
+      throw new AppError("NOT_FOUND", { message: "No such model, or no such version of its price." });
     if (order.to > (await databaseNow(db.orm))) throw badInput("to must not be in the future.", { field: "to" });
     const id = (await this.#earlier(order)) ?? (await this.#begin(origin, order, price));
     await this.#advance(performance.now() + patienceMs, id);

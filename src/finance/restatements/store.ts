@@ -1,8 +1,8 @@
-import { type SQL, sql } from "drizzle-orm";
+import { eq, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../../db/client.ts";
+import { modelPrices, models } from "../../db/tables/models.ts";
 import { toJson } from "../../ledger/journal/batch-json.ts";
 import { openingMargin } from "../../ledger/rollups/sql/fold-days.ts";
-import type { Price } from "../../models/prices/price.ts";
 import type { PricedCall } from "./repriced-call.ts";
 
 export interface RestatementRow {
@@ -185,18 +185,14 @@ export async function endPass(tx: Executor, id: string): Promise<void> {
     where id = one and id = ${id}`);
 }
 
-export type PriceVersion = Price & { id: string; version: number };
+export type PriceVersion = typeof modelPrices.$inferSelect;
 
-/** All versions of a model's price; empty for a model that is not there. */
+/** All versions of a model's price, cancelled ones included; empty for a model that does not exist. */
 export async function priceVersions(tx: Executor, model: string): Promise<PriceVersion[]> {
-  const rows = await tx.execute(sql`
-    select p.id, p.version, p.multiplier_micro as "multiplierMicro",
-      p.input_micro_credits_per_million as "inputMicroCreditsPerMillion",
-      p.output_micro_credits_per_million as "outputMicroCreditsPerMillion",
-      p.input_nano_usd_per_million as "inputNanoUsdPerMillion",
-      p.cached_input_nano_usd_per_million as "cachedInputNanoUsdPerMillion",
-      p.output_nano_usd_per_million as "outputNanoUsdPerMillion",
-      p.reasoning_nano_usd_per_million as "reasoningNanoUsdPerMillion", p.cache_hit_micro as "cacheHitMicro"
-    from model_prices p join models m on m.id = p.model_id where m.name = ${model}`);
-  return rows as unknown as PriceVersion[];
+  const rows = await tx
+    .select({ price: modelPrices })
+    .from(modelPrices)
+    .innerJoin(models, eq(models.id, modelPrices.modelId))
+    .where(eq(models.name, model));
+  return rows.map(({ price }) => price);
 }

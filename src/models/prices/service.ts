@@ -5,8 +5,9 @@ import { isUniqueViolation } from "../../db/errors.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { newId, toWire } from "../../ids.ts";
 import { parseCredits, parseUsd } from "../../ledger/amount.ts";
-import type { Catalogue } from "../catalogue.ts";
-import { insertPrice, isPast, modelByName, type NewPrice, type PriceRow } from "../store.ts";
+import type { Catalogue, ListedModel } from "../catalogue.ts";
+import type { DatedPrice } from "../catalogue-snapshot.ts";
+import { cancelScheduledPrice, insertPrice, isPast, modelByName, type NewPrice, priceExists } from "../store.ts";
 
 /** The rates of a price, as decimal strings. Without any rate, a call costs one credit. */
 export interface GivenRates {
@@ -25,7 +26,10 @@ export interface PriceChange extends GivenRates {
   effectiveFrom?: Date | null | undefined;
 }
 
-/** Prices are versions with an effective date and are never overwritten. A call keeps the version of its reservation. */
+/**
+ * Prices are versions with an effective date and are never overwritten. In force is the one with the latest date that has
+ * passed. A call keeps the version of its reservation.
+ */
 export class Prices {
   readonly #db: Database;
   readonly #catalogue: Catalogue;
@@ -37,7 +41,7 @@ export class Prices {
     this.#record = record;
   }
 
-  async set(origin: Origin, change: PriceChange): Promise<PriceRow> {
+  async set(origin: Origin, change: PriceChange): Promise<DatedPrice> {
     const model = await modelByName(this.#db.orm, change.model);
     if (!model) throw new AppError("NOT_FOUND", { message: "No such model." });
     const { effectiveFrom = null } = change;
@@ -45,13 +49,15 @@ export class Prices {
       throw badInput("effectiveFrom must not be in the past.");
     try {
       const price = { id: newId(), modelId: model.id, createdBy: origin.actor, effectiveFrom, ...readRates(change) };
-      return await this.#db.transaction(async (tx) => {
+      const set = await this.#db.transaction(async (tx) => {
         const row = await insertPrice(tx, price);
         const after = { ...change, version: row.version, effectiveFrom: row.effectiveFrom };
         const object = toWire("mod", model.id);
         await this.#record(tx, origin, { action: "model.setPrice", object, accountId: null, after });
         return row;
       });
+      const isAhead = effectiveFrom !== null && effectiveFrom.getTime() > (await this.#catalogue.now());
+      return { price: set, status: isAhead ? "SCHEDULED" : "CURRENT" };
     } catch (error) {
       if (isUniqueViolation(error)) throw new AppError("CONFLICT", { cause: error });
       throw error;
@@ -59,6 +65,28 @@ export class Prices {
       this.#catalogue.forget();
     }
   }
+
+  /** @throws NOT_FOUND, or CONFLICT unless the price is scheduled */
+  async cancel(origin: Origin, id: string): Promise<ListedModel> {
+    const modelId = await this.#db.transaction(async (tx) => {
+      const row = await cancelScheduledPrice(tx, id);
+      if (!row) throw (await priceExists(tx, id)) ? notScheduled() : new AppError("NOT_FOUND");
+      const { version, effectiveFrom, cancelledAt } = row;
+      const before = { priceId: toWire("prc", id), version, effectiveFrom };
+      const object = toWire("mod", row.modelId);
+      const after = { ...before, cancelledAt };
+      await this.#record(tx, origin, { action: "model.cancelPrice", object, accountId: null, before, after });
+      return row.modelId;
+    });
+    this.#catalogue.forget();
+    const listed = (await this.#catalogue.list()).find(({ model }) => model.id === modelId);
+    if (!listed) throw new AppError("INTERNAL");
+    return listed;
+  }
+}
+
+function notScheduled(): AppError {
+  return new AppError("CONFLICT", { message: "Only a scheduled price can be cancelled." });
 }
 
 export function readRates(change: GivenRates): Omit<NewPrice, "id" | "modelId" | "createdBy" | "effectiveFrom"> {

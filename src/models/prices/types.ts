@@ -1,8 +1,23 @@
-import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
+import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
 import { GraphQLDecimal } from "../../graphql/scalars.ts";
 import { toWire } from "../../ids.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
-import type { PriceRow } from "../store.ts";
+import type { DatedPrice } from "../catalogue-snapshot.ts";
+
+export enum ModelPriceStatus {
+  PAST = "PAST",
+  CURRENT = "CURRENT",
+  SCHEDULED = "SCHEDULED",
+}
+registerEnumType(ModelPriceStatus, {
+  name: "ModelPriceStatus",
+  description: "Whether a price is in force.",
+  valuesConfig: {
+    PAST: { description: "A later price has replaced it." },
+    CURRENT: { description: "In force: of the prices that have taken effect, the one with the latest date." },
+    SCHEDULED: { description: "Takes effect later; `cancelModelPrice` cancels it." },
+  },
+});
 
 @ObjectType({
   description: "A model price: one version of it. A call keeps the version of its reservation.",
@@ -22,6 +37,9 @@ export class ModelPrice {
 
   @Field(() => Date, { description: "When the price takes effect." })
   effectiveFrom!: Date;
+
+  @Field(() => ModelPriceStatus, { description: "Whether the price is in force, by the database's clock." })
+  status!: `${ModelPriceStatus}`;
 
   @Field(() => GraphQLDecimal, { description: "The factor by which the base price of a field is multiplied." })
   multiplier!: string;
@@ -119,17 +137,19 @@ export class SetModelPriceInput extends PriceRatesInput {
 
   @Field(() => Date, {
     nullable: true,
-    description: "When the price takes effect; now when absent. Must not be in the past.",
+    description:
+      "When the price takes effect; now when absent. Must not be in the past. A price set later with an earlier date does not replace it.",
   })
   effectiveFrom?: Date | null;
 }
 
-export function toModelPrice(row: PriceRow, model: string): ModelPrice {
+export function toModelPrice({ price: row, status }: DatedPrice, model: string): ModelPrice {
   return {
     id: toWire("prc", row.id),
     model,
     version: row.version,
     effectiveFrom: row.effectiveFrom,
+    status,
     multiplier: formatCredits(row.multiplierMicro),
     inputCreditsPerMillion: formatCredits(row.inputMicroCreditsPerMillion),
     outputCreditsPerMillion: formatCredits(row.outputMicroCreditsPerMillion),
