@@ -26,6 +26,8 @@ const ending = {
   usageSource: "PROVIDER",
   inputTokens: 10,
   cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
   outputTokens: 20,
   reasoningTokens: 0,
   charge: 1_000_000n,

@@ -120,6 +120,8 @@ async function pair(journal: Journal, purse: Purse, i: number, tagged: boolean):
     usageSource: "PROVIDER",
     inputTokens: 120,
     cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    cacheWrite1hTokens: 0,
     outputTokens: 80,
     reasoningTokens: 0,
     charge: 900_000n,

@@ -1,5 +1,6 @@
 import { abandoned } from "../ledger/checks/abandoned.ts";
 import type { HoldRequest, Settlement, SettleResult } from "../ledger/journal/journal.ts";
+import { tokensOf } from "../ledger/token-counts.ts";
 import type { ChatMessage, FinishReason } from "../models/providers/provider.ts";
 import type { PromptWriter } from "../prompts/writer.ts";
 import type { AnswerCache, CacheUse } from "./cache/service.ts";
@@ -26,9 +27,9 @@ export type AfterSettle = (settled: SettledGeneration) => void | Promise<void>;
 /** Keeps a whole answer of the requested model in the cache: before the reply, so that the next call finds it. */
 export function keepAnswer(cache: AnswerCache, use: CacheUse): AfterSettle {
   return ({ row, closed, answer, isFirst }) => {
-    const { status, finishReason, inputTokens, outputTokens } = row;
+    const { status, finishReason } = row;
     if (!closed || !answer || !isFirst || status !== "COMPLETED") return undefined;
-    return cache.keep(use, { answer, finishReason, inputTokens, outputTokens });
+    return cache.keep(use, { answer, finishReason, tokens: row });
   };
 }
 
@@ -70,10 +71,7 @@ export function settledRow(
     status: result.closed ? settled.status : abandoned.status,
     finishReason: settled.finishReason as FinishReason,
     usageSource: settled.usageSource,
-    inputTokens: settled.inputTokens,
-    cachedInputTokens: settled.cachedInputTokens,
-    outputTokens: settled.outputTokens,
-    reasoningTokens: settled.reasoningTokens,
+    ...tokensOf(settled),
     reserved: hold.amount,
     charged: result.charged,
     costNanoUsd: settled.costNanoUsd,

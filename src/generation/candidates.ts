@@ -5,7 +5,7 @@ import type { Candidate } from "../models/attempts.ts";
 import type { CallableModel, Modality, Route } from "../models/catalogue.ts";
 import { mayCall } from "../models/catalogue-snapshot.ts";
 import { applySettings, checkLocks } from "../models/presets.ts";
-import { creditsOf, mostCostOf, type Tariff } from "../models/prices/price.ts";
+import { mostCostOf, mostCreditsOf, type Tariff } from "../models/prices/price.ts";
 import { inputTokensUpperBound, type ProviderCall } from "../models/providers/provider.ts";
 import { repairInputMax } from "./format-repair.ts";
 import type { GenerationRequest } from "./request.ts";
@@ -105,7 +105,7 @@ export function mostOf(
   tariff: Tariff,
 ): { credits: bigint; costNanoUsd: bigint } {
   return {
-    credits: largest(candidates.map(({ model, most }) => creditsOf(tariff, model.price, most))),
+    credits: largest(candidates.map(({ model, most }) => mostCreditsOf(tariff, model.price, most))),
     costNanoUsd: largest(candidates.map(({ model, most }) => mostCostOf(model.price, most))),
   };
 }

@@ -1,6 +1,7 @@
 import { responseFormatFault } from "../guard/response-format.ts";
+import { addTokens } from "../ledger/token-counts.ts";
 import { endingBy } from "../models/attempts.ts";
-import { creditsOf, mostCostOf, type Price, type Tariff } from "../models/prices/price.ts";
+import { mostCostOf, mostCreditsOf, type Price, type Tariff } from "../models/prices/price.ts";
 import {
   type ChatMessage,
   inputTokensUpperBound,
@@ -83,15 +84,12 @@ function isPaidFor(used: TokenUsage, call: ProviderCall, { tariff, price, amount
     inputTokens: used.inputTokens + again,
     outputTokens: used.outputTokens + call.maxOutputTokens,
   };
-  return creditsOf(tariff, price, most) <= amount && mostCostOf(price, most) <= costMax;
+  return mostCreditsOf(tariff, price, most) <= amount && mostCostOf(price, most) <= costMax;
 }
 
 function together(a: TokenUsage, b: TokenUsage): TokenUsage {
   return {
-    inputTokens: a.inputTokens + b.inputTokens,
-    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
+    ...addTokens(a, b),
     source: a.source === "PROVIDER" ? b.source : a.source,
   };
 }

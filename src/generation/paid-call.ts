@@ -3,6 +3,7 @@ import { failpoint } from "../failpoint.ts";
 import type { PaidCall } from "../graphql/directives/cost.ts";
 import type { HoldRequest, Journal, Settlement } from "../ledger/journal/journal.ts";
 import type { Leases } from "../ledger/journal/leases.ts";
+import { tokensOf } from "../ledger/token-counts.ts";
 import type { Admission } from "../limits/service.ts";
 import type { Attempts } from "../models/attempts.ts";
 import type { CallableModel } from "../models/catalogue.ts";
@@ -226,10 +227,7 @@ export class PaidGeneration implements PaidCall {
       status,
       finishReason: row.finishReason,
       usageSource: usage.source,
-      inputTokens: usage.inputTokens,
-      cachedInputTokens: usage.cachedInputTokens,
-      outputTokens: usage.outputTokens,
-      reasoningTokens: usage.reasoningTokens,
+      ...tokensOf(usage),
       charge,
       costNanoUsd,
       latencyMs: this.elapsedMs(),

@@ -2,7 +2,7 @@ import type { Budget, Context, KeyViewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
 import type { BudgetDraw, BudgetRefusal, HoldDecision, HoldRequest, Journal } from "../ledger/journal/journal.ts";
-import { affordableOutput, creditsOf, type Tariff } from "../models/prices/price.ts";
+import { affordableOutput, mostCreditsOf, type Tariff } from "../models/prices/price.ts";
 import { type ModelCandidates, mostOf, withOutput, withoutRepairs } from "./candidates.ts";
 import type { GenerationRequest } from "./request.ts";
 
@@ -111,7 +111,7 @@ function cutTo(available: bigint, candidates: ModelCandidates, tariff: Tariff): 
 /** The least that the wallet must have, in micro-credits. */
 function leastOf([first, ...others]: ModelCandidates, tariff: Tariff): bigint {
   const outputTokens = Math.min(first.most.outputTokens, 1);
-  const least = creditsOf(tariff, first.model.price, { ...first.most, outputTokens });
+  const least = mostCreditsOf(tariff, first.model.price, { ...first.most, outputTokens });
   const { credits } = mostOf([first, ...others], tariff);
   return least < credits ? least : credits;
 }

@@ -14,7 +14,7 @@ import type { Admission, LimitsService } from "../limits/service.ts";
 import { Attempts } from "../models/attempts.ts";
 import type { Catalogue, Modality, Route } from "../models/catalogue.ts";
 import { mayCall } from "../models/catalogue-snapshot.ts";
-import { cachedCreditsOf, type Tariff } from "../models/prices/price.ts";
+import { cachedCreditsOf, creditsOf, type Tariff } from "../models/prices/price.ts";
 import type { PromptWriter } from "../prompts/writer.ts";
 import { count, keepAnswer, logPrompt } from "./after-settle.ts";
 import type { AnswerCache, CacheUse } from "./cache/service.ts";
@@ -117,7 +117,7 @@ export class GenerationService {
       const use = cache.useOf(key.accountId, request.cacheSeconds ?? key.cacheSeconds ?? 0, first);
       const cached = use && (await cache.find(use));
       if (cached) {
-        const credits = cachedCreditsOf(priced.tariff, first.model.price, cached);
+        const credits = cachedCreditsOf(first.model.price, creditsOf(priced.tariff, first.model.price, cached.tokens));
         const held = await reserveExactly(journal, priced, credits);
         const paid = new PaidGeneration(this.#opened(priced, held, { admission: nothingAdmitted }));
         const generation = await paid.settleCached(cached);

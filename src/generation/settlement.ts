@@ -1,6 +1,7 @@
 import { AppError } from "../errors.ts";
 import { abandoned } from "../ledger/checks/abandoned.ts";
 import type { RequestStatus } from "../ledger/journal/journal.ts";
+import { noTokens } from "../ledger/token-counts.ts";
 import { costOf, creditsOf, type Price, type Tariff } from "../models/prices/price.ts";
 import type { FinishReason, TokenUsage } from "../models/providers/provider.ts";
 
@@ -46,13 +47,7 @@ export interface SettlementRow {
 }
 
 /** Exact, and no estimate: no provider did any work that it has a price for. */
-export const nothingUsed: TokenUsage = {
-  inputTokens: 0,
-  cachedInputTokens: 0,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  source: "PROVIDER",
-};
+export const nothingUsed: TokenUsage = { ...noTokens, source: "PROVIDER" };
 
 export function settlementOf(ending: CallEnding, delivery: Delivery): SettlementRow {
   switch (ending.kind) {

@@ -4,6 +4,7 @@ import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
+import { tokensOf } from "../ledger/token-counts.ts";
 import { GenerationStatus } from "../ledger/types.ts";
 import { RequestedTool } from "./inputs/messages.ts";
 import type { GenerationRow } from "./store.ts";
@@ -49,8 +50,17 @@ export class GenerationUsage {
   @Field(() => Int, { description: "Tokens that the model read." })
   inputTokens!: number;
 
-  @Field(() => Int, { description: "Of the input tokens, those in the provider's cache." })
+  @Field(() => Int, { description: "Of the input tokens, those read from the provider's cache." })
   cachedInputTokens!: number;
+
+  @Field(() => Int, {
+    description:
+      "Of the input tokens, those written to the provider's cache for 5 minutes, or for a time it does not tell.",
+  })
+  cacheWriteTokens!: number;
+
+  @Field(() => Int, { description: "Of the input tokens, those written to the provider's cache for an hour." })
+  cacheWrite1hTokens!: number;
 
   @Field(() => Int, { description: "Tokens that the model wrote." })
   outputTokens!: number;
@@ -211,7 +221,6 @@ export function toGeneration(
   row: GenerationRow,
   { text, toolCalls = [], formatFault = "", replayed }: AnswerContent = { text: "", replayed: false },
 ): Generation {
-  const { inputTokens, cachedInputTokens, outputTokens, reasoningTokens } = row;
   return {
     id: toWire("gen", row.id),
     status: row.status,
@@ -224,11 +233,8 @@ export function toGeneration(
     formatFault: formatFault || null,
     finishReason: row.finishReason,
     usage: {
-      inputTokens,
-      cachedInputTokens,
-      outputTokens,
-      reasoningTokens,
-      totalTokens: inputTokens + outputTokens,
+      ...tokensOf(row),
+      totalTokens: row.inputTokens + row.outputTokens,
       source: row.usageSource,
     },
     charge: {

@@ -61,6 +61,21 @@ export class UsageTotals {
   @Field(() => GraphQLDecimal, { description: "Input tokens, as a whole number." })
   inputTokens!: string;
 
+  @Field(() => GraphQLDecimal, {
+    description: "Of the input tokens, those read from a provider's cache, as a whole number.",
+  })
+  cachedInputTokens!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "Of the input tokens, those written to a provider's cache for 5 minutes, as a whole number.",
+  })
+  cacheWriteTokens!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "Of the input tokens, those written to a provider's cache for an hour, as a whole number.",
+  })
+  cacheWrite1hTokens!: string;
+
   @Field(() => GraphQLDecimal, { description: "Output tokens, as a whole number." })
   outputTokens!: string;
 
@@ -196,6 +211,9 @@ export function toTotals(row: MetricsRow): UsageTotals {
     requests: row.requests,
     failures: row.failures,
     inputTokens: row.inputTokens.toString(),
+    cachedInputTokens: row.cachedInputTokens.toString(),
+    cacheWriteTokens: row.cacheWriteTokens.toString(),
+    cacheWrite1hTokens: row.cacheWrite1hTokens.toString(),
     outputTokens: row.outputTokens.toString(),
     totalTokens: (row.inputTokens + row.outputTokens).toString(),
     credits: formatCredits(row.charged),

@@ -78,6 +78,41 @@ describe("the migrations", () => {
     expect(before?.["count"]).toBe(readMeta("_journal.json").entries.length);
   });
 
+  it("price the classes of input of earlier prices as the input, and leave earlier calls without cache writes", async () => {
+    const earlier = await createDatabase("template0");
+    const { sql } = earlier;
+    const tags: string[] = readMeta("_journal.json").entries.map(({ tag }: { tag: string }) => tag);
+    const added = tags.findIndex((tag) => tag.endsWith("_cache_classes"));
+    const apply = (some: string[]) =>
+      sql.begin(async (tx) =>
+        some.reduce(
+          (done, tag) =>
+            done.then(async () => {
+              await tx.unsafe(readFileSync(new URL(`../${tag}.sql`, meta), "utf8"));
+            }),
+          Promise.resolve(),
+        ),
+      );
+    await apply(tags.slice(0, added));
+    const id = "00000000-0000-7000-8000-000000000001";
+    await sql`insert into models (id, name, provider, provider_model, max_output_tokens) values (${id}, 'm', 'echo', 'm', 1)`;
+    await sql`insert into model_prices (id, model_id, version, effective_from, multiplier_micro, input_micro_credits_per_million,
+        output_micro_credits_per_million, input_nano_usd_per_million, cached_input_nano_usd_per_million,
+        output_nano_usd_per_million, reasoning_nano_usd_per_million, created_by)
+      values (${id}, ${id}, 1, now(), 0, 30, 0, 1000, 100, 0, 0, 'test')`;
+    await sql`insert into usage_hourly values (${id}, ${id}, now(), 'm', 'echo', 'COMPLETED', 1, 5, 4, 3, 2, 1, 0)`;
+    await apply(tags.slice(added));
+    const [price] = await sql`
+      select cached_input_micro_credits_per_million as a, cache_write_micro_credits_per_million as b,
+        cache_write_1h_micro_credits_per_million as c, cached_input_nano_usd_per_million as d,
+        cache_write_nano_usd_per_million as e, cache_write_1h_nano_usd_per_million as f from model_prices`;
+    expect(Object.values(price ?? {}).map(String)).toEqual(["30", "30", "30", "100", "1000", "1000"]);
+    const [hour] = await sql`
+      select cached_input_tokens as a, cache_write_tokens as b, cache_write_1h_tokens as c from bi.usage_hourly_v1`;
+    expect(Object.values(hour ?? {}).map(String)).toEqual(["4", "0", "0"]);
+    await earlier.drop();
+  });
+
   it("leave nothing behind when they are killed half-way, and succeed after that", async () => {
     const empty = await createDatabase("template0");
     const { sql } = empty;

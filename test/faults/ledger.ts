@@ -67,6 +67,8 @@ export function settlementOf(hold: HoldRequest, more: Partial<Settlement> = {}):
     usageSource: "PROVIDER",
     inputTokens: 10,
     cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    cacheWrite1hTokens: 0,
     outputTokens: 20,
     reasoningTokens: 0,
     charge: credit,

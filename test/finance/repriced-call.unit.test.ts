@@ -2,15 +2,11 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { callTariff, type PricedCall, repriced } from "../../src/finance/restatements/repriced-call.ts";
+import { noTokens } from "../../src/ledger/token-counts.ts";
 import { creditsOf } from "../../src/models/prices/price.ts";
+import { freePrice } from "../harness/prices.ts";
 
 describe("the price of a past call", () => {
-  const zero = {
-    cachedInputNanoUsdPerMillion: 0n,
-    outputNanoUsdPerMillion: 0n,
-    reasoningNanoUsdPerMillion: 0n,
-    cacheHitMicro: 100_000n,
-  };
   const rate = fc.bigInt({ min: 0n, max: 1_000_000_000n });
   const tokens = fc.nat({ max: 1_000_000 });
   const call = (facts: Partial<PricedCall>): PricedCall => ({
@@ -24,10 +20,8 @@ describe("the price of a past call", () => {
       provider: "",
       priceId: "",
     },
-    ...{ status: "COMPLETED", tags: [], endUser: null, cachedInputTokens: 0, reasoningTokens: 0, costNanoUsd: 0n },
+    ...{ status: "COMPLETED", tags: [], endUser: null, ...noTokens, costNanoUsd: 0n },
     ...{
-      inputTokens: 0,
-      outputTokens: 0,
       reserved: 0n,
       cached: false,
       charged: 0n,
@@ -49,8 +43,17 @@ describe("the price of a past call", () => {
         fc.bigInt({ min: 0n, max: 10n ** 12n }),
         (i, o, m, ri, ro, paid) => {
           const rates = { multiplierMicro: m, inputMicroCreditsPerMillion: ri, outputMicroCreditsPerMillion: ro };
-          const price = { ...rates, inputNanoUsdPerMillion: ri, ...zero };
-          const settled = call({ inputTokens: i, outputTokens: o, charged: paid });
+          const ofCache = { cachedInputMicroCreditsPerMillion: ro, cacheWrite1hMicroCreditsPerMillion: m };
+          const price = {
+            ...freePrice,
+            ...rates,
+            ...ofCache,
+            inputNanoUsdPerMillion: ri,
+            cacheWriteNanoUsdPerMillion: m,
+          };
+          const third = Math.floor(i / 3);
+          const classes = { cachedInputTokens: third, cacheWriteTokens: third, cacheWrite1hTokens: third };
+          const settled = call({ inputTokens: i, ...classes, outputTokens: o, charged: paid });
           const change = repriced(settled, price, undefined);
           expect(paid + change.owed).toBe(creditsOf(callTariff, price, settled));
           const again = call({ ...settled, chargedCorrection: change.owed, costCorrection: change.costNanoUsd });
@@ -62,17 +65,15 @@ describe("the price of a past call", () => {
   });
 
   it("stays at the reservation for a call that had used more than it paid for", () => {
-    const rates = { multiplierMicro: 0n, inputMicroCreditsPerMillion: 0n, inputNanoUsdPerMillion: 0n, ...zero };
-    const old = { ...rates, outputMicroCreditsPerMillion: 1_000_000n };
+    const old = { ...freePrice, outputMicroCreditsPerMillion: 1_000_000n };
     const settled = call({ outputTokens: 500, reserved: 300n, charged: 300n });
     expect(repriced(settled, old, old).owed).toBe(0n);
     expect(repriced(settled, { ...old, outputMicroCreditsPerMillion: 200_000n }, old).owed).toBe(-200n);
   });
 
   it("stays as it was for an answer out of the cache, whose tokens are nobody's", () => {
-    const rates = { multiplierMicro: 1_000_000n, inputMicroCreditsPerMillion: 0n, inputNanoUsdPerMillion: 5n, ...zero };
     const settled = call({ cached: true, charged: 40_000n });
-    const price = { ...rates, outputMicroCreditsPerMillion: 0n };
+    const price = { ...freePrice, multiplierMicro: 1_000_000n, inputNanoUsdPerMillion: 5n };
     expect(repriced(settled, price, undefined)).toMatchObject({ owed: 0n, costNanoUsd: 0n });
   });
 

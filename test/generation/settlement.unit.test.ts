@@ -10,16 +10,16 @@ import {
   nothingUsed,
   settlementOf,
 } from "../../src/generation/settlement.ts";
-import type { Price } from "../../src/models/prices/price.ts";
+import { noTokens } from "../../src/ledger/token-counts.ts";
 import type { TokenUsage } from "../../src/models/providers/provider.ts";
+import { anyPrice } from "../harness/prices.ts";
 
 // The settlement table, row by row, without a database. Tests through HTTP are in leaving.test.ts and test/ledger.
 
 const usage = (inputTokens: number, outputTokens: number, source: TokenUsage["source"]): TokenUsage => ({
+  ...noTokens,
   inputTokens,
-  cachedInputTokens: 0,
   outputTokens,
-  reasoningTokens: 0,
   source,
 });
 const counted = usage(11, 4, "PROVIDER");
@@ -134,7 +134,11 @@ describe("whatever the ending", () => {
   const tokens = fc.nat({ max: 1_000_000 });
   const anyUsage = fc
     .tuple(tokens, tokens, fc.constantFrom("PROVIDER" as const, "ESTIMATED" as const))
-    .map(([input, output, source]) => usage(input, output, source));
+    .map(([input, output, source]) => {
+      const part = Math.floor(input / 4);
+      const classes = { cachedInputTokens: part, cacheWriteTokens: part, cacheWrite1hTokens: part };
+      return { ...usage(input, output, source), ...classes };
+    });
   const reason = fc.constantFrom("left", revoked, stopping);
   const ending = fc.oneof<fc.Arbitrary<CallEnding>[]>(
     anyUsage.map((used) => ({ kind: "ANSWERED", finishReason: "STOP", usage: used })),
@@ -153,16 +157,7 @@ describe("whatever the ending", () => {
       reported: c ?? undefined,
     }));
   const rate = fc.bigInt({ min: 0n, max: 10n ** 9n });
-  const price = fc.record<Price>({
-    multiplierMicro: fc.bigInt({ min: 0n, max: 10n ** 7n }),
-    inputMicroCreditsPerMillion: rate,
-    outputMicroCreditsPerMillion: rate,
-    inputNanoUsdPerMillion: rate,
-    cachedInputNanoUsdPerMillion: rate,
-    outputNanoUsdPerMillion: rate,
-    reasoningNanoUsdPerMillion: rate,
-    cacheHitMicro: rate,
-  });
+  const price = anyPrice(rate);
   const terms = fc.record({
     tariff: fc.record({ baseMicro: fc.bigInt({ min: 0n, max: 10n ** 7n }), metered: fc.boolean() }),
     price,
@@ -178,7 +173,11 @@ describe("whatever the ending", () => {
     const used =
       end.kind === "ANSWERED" ? end.usage : end.kind === "FAILED" ? how.delivered() : (how.reported ?? how.produced());
     const ofTokens =
-      BigInt(used.inputTokens) * rates.inputMicroCreditsPerMillion +
+      BigInt(used.inputTokens - used.cachedInputTokens - used.cacheWriteTokens - used.cacheWrite1hTokens) *
+        rates.inputMicroCreditsPerMillion +
+      BigInt(used.cachedInputTokens) * rates.cachedInputMicroCreditsPerMillion +
+      BigInt(used.cacheWriteTokens) * rates.cacheWriteMicroCreditsPerMillion +
+      BigInt(used.cacheWrite1hTokens) * rates.cacheWrite1hMicroCreditsPerMillion +
       BigInt(used.outputTokens) * rates.outputMicroCreditsPerMillion;
     const sum = tariff.baseMicro * rates.multiplierMicro + (tariff.metered ? ofTokens : 0n);
     const full = sum / 1_000_000n + (sum % 1_000_000n > 0n ? 1n : 0n);

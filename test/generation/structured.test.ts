@@ -2,6 +2,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { askInFormat } from "../../src/generation/format-repair.ts";
 import { bounded } from "../../src/guard/bounded.ts";
 import { compiledSchemaCount, misfit } from "../../src/guard/json-schema.ts";
+import { noTokens } from "../../src/ledger/token-counts.ts";
+import { freePrice } from "../harness/prices.ts";
 import { useServer } from "../harness/server.ts";
 import { startOpenAiStandin } from "../standins/openai.ts";
 
@@ -97,24 +99,14 @@ describe("an answer with a responseFormat works", () => {
   });
 
   it("within the time of one call: the second attempt has what the first has left", async () => {
-    const price = {
-      ...{ multiplierMicro: 0n, inputMicroCreditsPerMillion: 0n, outputMicroCreditsPerMillion: 0n, cacheHitMicro: 0n },
-      ...{ inputNanoUsdPerMillion: 0n, cachedInputNanoUsdPerMillion: 0n },
-      ...{ outputNanoUsdPerMillion: 0n, reasoningNanoUsdPerMillion: 0n },
-    };
-    const bounds = { tariff: { baseMicro: 0n, metered: true }, price, amount: 0n, costMax: 0n, repairs: true };
+    const tariff = { baseMicro: 0n, metered: true };
+    const bounds = { tariff, price: freePrice, amount: 0n, costMax: 0n, repairs: true };
     const given: number[] = [];
     const call = {
       ...{ model: "m", messages: [{ role: "user" as const, content: "x" }], maxOutputTokens: 5 },
       ...{ responseFormat: { type: "json" as const }, limits: { totalMs: 1_000, connectMs: 7 } },
     };
-    const usage = {
-      inputTokens: 1,
-      cachedInputTokens: 0,
-      outputTokens: 1,
-      reasoningTokens: 0,
-      source: "PROVIDER" as const,
-    };
+    const usage = { ...noTokens, inputTokens: 1, outputTokens: 1, source: "PROVIDER" as const };
     await askInFormat(call, bounds, async ({ limits }) => {
       given.push(limits?.totalMs ?? 0);
       expect(limits?.connectMs).toBe(7);

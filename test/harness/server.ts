@@ -210,7 +210,9 @@ export function useServer(env: Record<string, string> = {}, overrides: Overrides
 export const generate = `mutation ($input: GenerateInput!) {
   generate(input: $input) {
     id status model provider text finishReason latencyMs replayed createdAt
-    usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens source }
+    usage {
+      inputTokens cachedInputTokens cacheWriteTokens cacheWrite1hTokens outputTokens reasoningTokens totalTokens source
+    }
     charge { credits reserved balance costUsd }
   }
 }`;

@@ -16,6 +16,9 @@ export interface PastCall {
   charge?: bigint;
   costNanoUsd?: bigint;
   inputTokens?: number;
+  cachedInputTokens?: number;
+  cacheWriteTokens?: number;
+  cacheWrite1hTokens?: number;
   outputTokens?: number;
   latencyMs?: number;
   timeToFirstTokenMs?: number | null | undefined;
@@ -79,7 +82,9 @@ function toSettlement(wallet: { accountId: string; walletId: string }, call: Ope
     finishReason: "STOP",
     usageSource: "PROVIDER",
     inputTokens: call.inputTokens ?? 10,
-    cachedInputTokens: 0,
+    cachedInputTokens: call.cachedInputTokens ?? 0,
+    cacheWriteTokens: call.cacheWriteTokens ?? 0,
+    cacheWrite1hTokens: call.cacheWrite1hTokens ?? 0,
     outputTokens: call.outputTokens ?? 5,
     reasoningTokens: 0,
     charge: call.charge ?? 1000n,

@@ -129,7 +129,7 @@ describe("chat.completions", () => {
         prompt_tokens: 11,
         completion_tokens: 9,
         total_tokens: 20,
-        prompt_tokens_details: { cached_tokens: 10 },
+        prompt_tokens_details: { cached_tokens: 10, cache_write_tokens: 0 },
         completion_tokens_details: { reasoning_tokens: 5 },
       },
     });

@@ -24,6 +24,8 @@ const ending = {
   usageSource: "PROVIDER",
   inputTokens: 1,
   cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
   outputTokens: 1,
   reasoningTokens: 0,
   latencyMs: 1,

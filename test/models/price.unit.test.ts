@@ -2,15 +2,19 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import { divideUp, formatCredits, formatUsd, parseCredits, parseUsd } from "../../src/ledger/amount.ts";
+import { noTokens, type TokenCounts } from "../../src/ledger/token-counts.ts";
 import {
   affordableOutput,
   cachedCreditsOf,
   costOf,
   creditsOf,
+  leastCreditsOf,
+  mostCostOf,
+  mostCreditsOf,
   type Price,
   type Tariff,
-  type TokenCounts,
 } from "../../src/models/prices/price.ts";
+import { anyPrice, freePrice } from "../harness/prices.ts";
 
 /** Properties of the arithmetic of money, each tried on thousands of made-up cases; a failure prints its seed. */
 const runs = { numRuns: 2_000 };
@@ -19,29 +23,36 @@ const million = 1_000_000n;
 
 // As far as the services let each of them go.
 const rate = fc.oneof(fc.bigInt(0n, 1_000_000_000_000n), fc.bigInt(0n, 3n));
-const price: fc.Arbitrary<Price> = fc.record({
-  multiplierMicro: rate,
-  inputMicroCreditsPerMillion: rate,
-  outputMicroCreditsPerMillion: rate,
-  inputNanoUsdPerMillion: rate,
-  cachedInputNanoUsdPerMillion: rate,
-  outputNanoUsdPerMillion: rate,
-  reasoningNanoUsdPerMillion: rate,
-  cacheHitMicro: fc.bigInt(0n, million),
-});
+const price: fc.Arbitrary<Price> = anyPrice(rate, fc.bigInt(0n, million));
 const tariff: fc.Arbitrary<Tariff> = fc.record({
   baseMicro: fc.bigInt(0n, 1_000n * million),
   metered: fc.boolean(),
 });
 const count = fc.oneof(fc.integer({ min: 0, max: 2_000_000 }), fc.integer({ min: 0, max: 3 }));
+const share = fc.nat(100);
 const usage: fc.Arbitrary<TokenCounts> = fc
-  .record({ inputTokens: count, outputTokens: count, cachedShare: fc.nat(100), reasoningShare: fc.nat(100) })
-  .map(({ inputTokens, outputTokens, cachedShare, reasoningShare }) => ({
-    inputTokens,
-    outputTokens,
-    cachedInputTokens: Math.floor((inputTokens * cachedShare) / 100),
-    reasoningTokens: Math.floor((outputTokens * reasoningShare) / 100),
-  }));
+  .record({ inputTokens: count, outputTokens: count, shares: fc.tuple(share, share, share, share) })
+  .map(({ inputTokens, outputTokens, shares: [cached, write, write1h, reasoning] }) => {
+    const part = (whole: number, percent: number) => Math.floor((whole * percent) / 100);
+    const cachedInputTokens = part(inputTokens, cached);
+    const cacheWriteTokens = part(inputTokens - cachedInputTokens, write);
+    const cacheWrite1hTokens = part(inputTokens - cachedInputTokens - cacheWriteTokens, write1h);
+    const classes = { cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens };
+    return { inputTokens, ...classes, outputTokens, reasoningTokens: part(outputTokens, reasoning) };
+  });
+
+/** The classes of the input with their rates, as a reader would list them. */
+function inputParts(used: TokenCounts, p: Price): { tokens: number; credits: bigint; usd: bigint }[] {
+  const { inputTokens, cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens } = used;
+  const plain = inputTokens - cachedInputTokens - cacheWriteTokens - cacheWrite1hTokens;
+  return [
+    { tokens: plain, credits: p.inputMicroCreditsPerMillion, usd: p.inputNanoUsdPerMillion },
+    { tokens: cachedInputTokens, credits: p.cachedInputMicroCreditsPerMillion, usd: p.cachedInputNanoUsdPerMillion },
+    { tokens: cacheWriteTokens, credits: p.cacheWriteMicroCreditsPerMillion, usd: p.cacheWriteNanoUsdPerMillion },
+    { tokens: cacheWrite1hTokens, credits: p.cacheWrite1hMicroCreditsPerMillion, usd: p.cacheWrite1hNanoUsdPerMillion },
+  ];
+}
+const total = (parts: bigint[]) => parts.reduce((sum, part) => sum + part, 0n);
 const amount = fc.oneof(fc.bigInt(-int64Max, int64Max), fc.bigInt(-20_000_000n, 20_000_000n));
 
 const check = <T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>) => fc.assert(property, runs);
@@ -50,7 +61,8 @@ describe("prices", () => {
   it("of what comes out of the cache are their share, rounded up once, and never more than the whole", () => {
     check(
       fc.property(tariff, price, usage, (tariff, price, usage) => {
-        const [share, whole] = [cachedCreditsOf(tariff, price, usage), creditsOf(tariff, price, usage)];
+        const whole = creditsOf(tariff, price, usage);
+        const share = cachedCreditsOf(price, whole);
         expect(share).toBe(divideUp(whole * price.cacheHitMicro, million));
         expect(share <= whole).toBe(true);
       }),
@@ -61,29 +73,35 @@ describe("prices", () => {
     check(
       fc.property(tariff, price, usage, count, count, (t, p, used, moreInput, moreOutput) => {
         const bounds = { inputTokens: used.inputTokens + moreInput, outputTokens: used.outputTokens + moreOutput };
-        expect(creditsOf(t, p, used) <= creditsOf(t, p, bounds)).toBe(true);
+        expect(creditsOf(t, p, used) <= mostCreditsOf(t, p, bounds)).toBe(true);
+        expect(costOf(p, used) <= mostCostOf(p, bounds)).toBe(true);
+        expect(leastCreditsOf(t, p, used) <= creditsOf(t, p, used)).toBe(true);
       }),
     );
   });
 
   it("are rounded up, once: the least whole amount that is not below the exact one", () => {
     check(
-      fc.property(tariff, price, usage, (t, p, { inputTokens, outputTokens }) => {
-        const tokens =
-          BigInt(inputTokens) * p.inputMicroCreditsPerMillion + BigInt(outputTokens) * p.outputMicroCreditsPerMillion;
+      fc.property(tariff, price, usage, (t, p, used) => {
+        const input = total(inputParts(used, p).map(({ tokens, credits }) => BigInt(tokens) * credits));
+        const tokens = input + BigInt(used.outputTokens) * p.outputMicroCreditsPerMillion;
         const exactMillionths = t.baseMicro * p.multiplierMicro + (t.metered ? tokens : 0n);
-        const credits = creditsOf(t, p, { inputTokens, outputTokens });
+        const credits = creditsOf(t, p, used);
         expect(credits * million >= exactMillionths && (credits - 1n) * million < exactMillionths).toBe(true);
       }),
     );
   });
 
   it("never fall when anything in them rises", () => {
-    const part = fc.constantFrom("multiplierMicro", "inputMicroCreditsPerMillion", "outputMicroCreditsPerMillion");
+    const part = fc.constantFrom(...(Object.keys(freePrice) as (keyof Price)[]));
     check(
       fc.property(tariff, price, usage, part, rate, (t, p, used, name, more) => {
-        const dearer = { ...p, [name]: p[name as keyof Price] + more };
+        const dearer = { ...p, [name]: p[name] + more };
         expect(creditsOf(t, dearer, used) >= creditsOf(t, p, used)).toBe(true);
+        expect(costOf(dearer, used) >= costOf(p, used)).toBe(true);
+        expect(mostCreditsOf(t, dearer, used) >= mostCreditsOf(t, p, used)).toBe(true);
+        const longer = { ...used, inputTokens: used.inputTokens + 1, outputTokens: used.outputTokens + 1 };
+        expect(creditsOf(t, p, longer) >= creditsOf(t, p, used)).toBe(true);
         const baseHigher = { ...t, baseMicro: t.baseMicro + more };
         expect(creditsOf(baseHigher, p, used) >= creditsOf(t, p, used)).toBe(true);
       }),
@@ -94,7 +112,7 @@ describe("prices", () => {
     check(
       fc.property(tariff, price, usage, (t, p, used) => {
         const flat = { ...t, metered: false };
-        expect(creditsOf(flat, p, used)).toBe(creditsOf(flat, p, { inputTokens: 0, outputTokens: 0 }));
+        expect(creditsOf(flat, p, used)).toBe(creditsOf(flat, p, noTokens));
       }),
     );
   });
@@ -102,7 +120,7 @@ describe("prices", () => {
   it("fit the ledger, however far each part goes", () => {
     check(
       fc.property(tariff, price, usage, (t, p, used) => {
-        expect(creditsOf(t, p, used) <= int64Max && costOf(p, used) <= int64Max).toBe(true);
+        expect(mostCreditsOf(t, p, used) <= int64Max && mostCostOf(p, used) <= int64Max).toBe(true);
       }),
     );
   });
@@ -120,16 +138,13 @@ describe("prices", () => {
     fc.assert(
       fc.property(price, tiers, usage, (base, rates, used) => {
         const p = { ...base, ...rates, reasoningNanoUsdPerMillion: rates.outputNanoUsdPerMillion };
-        const parts = [
-          BigInt(used.inputTokens - used.cachedInputTokens) * p.inputNanoUsdPerMillion,
-          BigInt(used.cachedInputTokens) * p.cachedInputNanoUsdPerMillion,
-          BigInt(used.outputTokens) * p.outputNanoUsdPerMillion,
-        ];
+        const parts = inputParts(used, p).map(({ tokens, usd }) => BigInt(tokens) * usd);
+        parts.push(BigInt(used.outputTokens) * p.outputNanoUsdPerMillion);
         const exact = parts.reduce((sum, one) => sum + one, 0n);
         const cost = costOf(p, used);
         expect(cost).toBe((exact + million - 1n) / million);
         const eachRounded = parts.reduce((sum, one) => sum + divideUp(one, million), 0n);
-        expect(eachRounded - cost >= 0n && eachRounded - cost <= 2n).toBe(true);
+        expect(eachRounded - cost >= 0n && eachRounded - cost <= 4n).toBe(true);
         if (eachRounded > cost) times.apart += 1;
         times.total += cost;
         lines += parseUsd(formatUsd(cost), "line");
@@ -139,20 +154,38 @@ describe("prices", () => {
     expect(lines).toBe(times.total);
     // Rounding each tier by itself would have been seen.
     expect(times.apart).toBeGreaterThan(100);
-    const one = { inputTokens: 1, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 };
-    const none = { multiplierMicro: 0n, inputMicroCreditsPerMillion: 0n, outputMicroCreditsPerMillion: 0n };
-    const dearest = { cachedInputNanoUsdPerMillion: 0n, outputNanoUsdPerMillion: 0n, reasoningNanoUsdPerMillion: 0n };
-    const cheap = { ...none, ...dearest, cacheHitMicro: 0n, inputNanoUsdPerMillion: 150_000_000n };
-    expect(formatUsd(costOf(cheap, one))).toBe("0.00000015");
+    const cheap = { ...freePrice, inputNanoUsdPerMillion: 150_000_000n };
+    expect(formatUsd(costOf(cheap, { ...noTokens, inputTokens: 1 }))).toBe("0.00000015");
+  });
+
+  it("of cached reads and of cache writes have rates of their own", () => {
+    const usd = (text: string) => parseUsd(text, "rate");
+    const deepSeek = {
+      ...{ ...freePrice, inputNanoUsdPerMillion: usd("1"), cachedInputNanoUsdPerMillion: usd("0.1") },
+      outputNanoUsdPerMillion: usd("1"),
+    };
+    const used = { ...noTokens, inputTokens: 1000, cachedInputTokens: 900, outputTokens: 50 };
+    expect(formatUsd(costOf(deepSeek, used))).toBe("0.00024");
+    const claude = {
+      ...{ ...freePrice, inputMicroCreditsPerMillion: 3_000_000n, cachedInputMicroCreditsPerMillion: 300_000n },
+      ...{ cacheWriteMicroCreditsPerMillion: 3_750_000n, cacheWrite1hMicroCreditsPerMillion: 6_000_000n },
+    };
+    const written = { cachedInputTokens: 200_000, cacheWriteTokens: 100_000, cacheWrite1hTokens: 300_000 };
+    const metered = { baseMicro: 0n, metered: true };
+    // 0.4 × 3 + 0.2 × 0.3 + 0.1 × 3.75 + 0.3 × 6
+    const credits = creditsOf(metered, claude, { ...noTokens, inputTokens: 1_000_000, ...written });
+    expect(formatCredits(credits)).toBe("3.435");
+    const bounds = { inputTokens: 1_000_000, outputTokens: 0 };
+    expect(formatCredits(mostCreditsOf(metered, claude, bounds))).toBe("6");
+    expect(formatCredits(leastCreditsOf(metered, claude, bounds))).toBe("0.3");
   });
 
   it("in USD lie between the cheapest and the dearest reading of the same tokens, rounded up once", () => {
     check(
       fc.property(price, usage, (p, used) => {
-        const { inputTokens, cachedInputTokens, outputTokens, reasoningTokens } = used;
+        const { outputTokens, reasoningTokens } = used;
         const parts = [
-          BigInt(inputTokens - cachedInputTokens) * p.inputNanoUsdPerMillion,
-          BigInt(cachedInputTokens) * p.cachedInputNanoUsdPerMillion,
+          ...inputParts(used, p).map(({ tokens, usd }) => BigInt(tokens) * usd),
           BigInt(outputTokens - reasoningTokens) * p.outputNanoUsdPerMillion,
           BigInt(reasoningTokens) * p.reasoningNanoUsdPerMillion,
         ];
@@ -173,10 +206,10 @@ describe("what a balance pays for", () => {
     check(
       fc.property(tariff, price, fc.record(ask), anything, fc.boolean(), (t, p, { inputTokens, wanted }, any, near) => {
         // Half of the balances lie near the price of the call: only there does it matter.
-        const full = creditsOf(t, p, { inputTokens, outputTokens: wanted });
+        const full = mostCreditsOf(t, p, { inputTokens, outputTokens: wanted });
         const available = near ? any % (full + 2n) : any;
         const output = affordableOutput(t, p, { inputTokens, wanted, available });
-        const costs = (outputTokens: number) => creditsOf(t, p, { inputTokens, outputTokens });
+        const costs = (outputTokens: number) => mostCreditsOf(t, p, { inputTokens, outputTokens });
         if (output === undefined) {
           granted.refused += 1;
           expect(costs(1) > available).toBe(true);

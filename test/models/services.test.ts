@@ -233,7 +233,8 @@ describe("importing models", () => {
 
 describe("suggested prices", () => {
   const suggest = `query ($model: String!) { suggestModelPrice(model: $model) {
-    model matchedProvider matchedModel inputUsdPerMillion cachedInputUsdPerMillion outputUsdPerMillion isTiered contextLength
+    model matchedProvider matchedModel inputUsdPerMillion cachedInputUsdPerMillion cacheWriteUsdPerMillion cacheWrite1hUsdPerMillion
+    outputUsdPerMillion isTiered contextLength
   } }`;
 
   it("are those of a list that others keep, and set nothing", async () => {
@@ -245,6 +246,8 @@ describe("suggested prices", () => {
       matchedModel: "gpt-4o-mini",
       inputUsdPerMillion: "0.15",
       cachedInputUsdPerMillion: "0.075",
+      cacheWriteUsdPerMillion: null,
+      cacheWrite1hUsdPerMillion: null,
       outputUsdPerMillion: "0.6",
       isTiered: false,
       contextLength: 128_000,
@@ -257,6 +260,14 @@ describe("suggested prices", () => {
     const model = await server.model("groq", "llama-3.3-70b-versatile", null);
     const { suggestModelPrice: suggestion } = await server.ok(suggest, { model });
     expect(suggestion).toMatchObject({ matchedProvider: "Groq", matchedModel: "llama-3.3-70b-versatile" });
+  });
+
+  it("have rates for cache writes where the list has them", async () => {
+    const model = await server.model("openai", "claude-sonnet-4-5", null);
+    expect((await server.ok(suggest, { model })).suggestModelPrice).toMatchObject({
+      ...{ inputUsdPerMillion: "3", cachedInputUsdPerMillion: "0.3" },
+      ...{ cacheWriteUsdPerMillion: "3.75", cacheWrite1hUsdPerMillion: "6", isTiered: true },
+    });
   });
 
   it("are null for what nobody sells, and NOT_FOUND for what is not there", async () => {

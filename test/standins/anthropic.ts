@@ -4,11 +4,23 @@ import { deliver, isDelivery, type Reply, type Standin, sendJson, startStandin }
 
 const words = ["Hello", " from", " the", " stand-in"];
 const sse = (data: { type: string }) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
-const input = { input_tokens: 8, cache_read_input_tokens: 2, cache_creation_input_tokens: 1 };
+const plainInput = { input_tokens: 8, cache_read_input_tokens: 2, cache_creation_input_tokens: 1 };
+const inputs: Record<string, object> = {
+  "cache-times": {
+    ...{ input_tokens: 100, cache_read_input_tokens: 500, cache_creation_input_tokens: 400 },
+    cache_creation: { ephemeral_5m_input_tokens: 300, ephemeral_1h_input_tokens: 100 },
+  },
+  "cache-no-times": { input_tokens: 100, cache_read_input_tokens: 500, cache_creation_input_tokens: 400 },
+  "cache-odd-times": {
+    ...{ input_tokens: 100, cache_read_input_tokens: 500, cache_creation_input_tokens: 400 },
+    cache_creation: { ephemeral_1h_input_tokens: 900 },
+  },
+};
 const call = { type: "tool_use", id: "toolu_1", name: "weather" };
 
 function replyTo(body: Record<string, unknown>): Reply {
   const tool = body["model"] === "call-tool";
+  const input = inputs[String(body["model"])] ?? plainInput;
   const shown = words.slice(0, Number(body["max_tokens"]));
   const stop_reason = tool ? "tool_use" : shown.length < words.length ? "max_tokens" : "end_turn";
   const output_tokens = shown.length;
@@ -56,7 +68,9 @@ export function startAnthropicStandin(): Promise<Standin> {
   return startStandin((received, res) => {
     const model = String(received.body["model"]);
     if (received.path === "/v1/models") return sendJson(res, 200, { data: [{ id: "ok", type: "model" }] });
-    const known = received.path === "/v1/messages" && (["ok", "call-tool"].includes(model) || isDelivery(model));
+    const known =
+      received.path === "/v1/messages" &&
+      (["ok", "call-tool", ...Object.keys(inputs)].includes(model) || isDelivery(model));
     if (!known) return sendJson(res, 404, { type: "error", error: { type: "not_found_error", message: model } });
     deliver(res, replyTo(received.body), received);
   }).then((standin) => ({ ...standin, url: `${standin.url}/v1` }));

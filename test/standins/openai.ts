@@ -203,8 +203,23 @@ const parts = (cached_tokens: unknown, reasoning_tokens: unknown) => ({
   completion_tokens_details: { reasoning_tokens },
 });
 
+/** The cache's counts as services send them, each for an input of 1,000 tokens. */
+const ofCache = (more: object, details?: object | null) => ({
+  usage: { ...counts(1000, 50), ...(details !== undefined && { prompt_tokens_details: details }), ...more },
+});
+
 const replies: Record<string, Content> = {
   ok: {},
+  "cache-openai": ofCache({}, { cached_tokens: 900, cache_write_tokens: 60 }),
+  "cache-deepseek": ofCache({ prompt_cache_hit_tokens: 900, prompt_cache_miss_tokens: 100 }),
+  "cache-moonshot": ofCache({ cached_tokens: 900 }, null),
+  "cache-gateway": ofCache(
+    { cache_read_input_tokens: 900, cache_creation_input_tokens: 60 },
+    { cached_tokens: 0, cache_creation_tokens: 60 },
+  ),
+  "cache-too-large": ofCache({}, { cached_tokens: 900, cache_write_tokens: 5000 }),
+  "cache-negative": ofCache({}, { cached_tokens: 900, cache_write_tokens: -60 }),
+  "cache-text": ofCache({ cached_tokens: "many" }),
   "no-usage": { usage: null },
   "empty-usage": { usage: {} },
   "negative-usage": { usage: counts(11, -5) },

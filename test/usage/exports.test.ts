@@ -65,7 +65,7 @@ describe("export of generations", () => {
     const { text, headers } = await get(`generations.csv?${january}`, { key: customer.key });
     expect(headers.get("content-type")).toContain("text/csv");
     expect(headers.get("content-disposition")).toContain("generations.csv");
-    expect(text.split("\r\n")[0]).toMatch(/^id,createdAt,.*endUser,tags$/);
+    expect(text.split("\r\n")[0]).toMatch(/^id,createdAt,.*endUser,tags,cacheWriteTokens,cacheWrite1hTokens$/);
     for (const cell of [",'=cmd()|' /C calc'!A0,", `,"'+1,2",`, `,'\t=1,`, ",'＝1+1,", ',"a ""b""\nc",']) {
       expect(text).toContain(cell);
     }

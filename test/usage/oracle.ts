@@ -13,7 +13,7 @@ export const usage = `query ($input: UsageInput!) {
   }
 }
 fragment figures on UsageTotals {
-  requests failures inputTokens outputTokens totalTokens credits costUsd
+  requests failures inputTokens cachedInputTokens cacheWriteTokens cacheWrite1hTokens outputTokens totalTokens credits costUsd
   latencyMs { p50 p95 p99 } timeToFirstTokenMs { p50 p95 p99 }
 }`;
 
@@ -35,6 +35,9 @@ interface Raw {
   charged_corrected: bigint;
   cost_corrected: bigint;
   input_tokens: number;
+  cached_input_tokens: number;
+  cache_write_tokens: number;
+  cache_write_1h_tokens: number;
   output_tokens: number;
   latency_ms: number;
   time_to_first_token_ms: number | null;
@@ -101,8 +104,13 @@ function sumUp(rows: Raw[]) {
   return {
     requests: rows.length,
     failures: rows.filter(({ status }) => status === "FAILED" || status === "ABANDONED").length,
-    inputTokens: sum(rows.map((row) => row.input_tokens)).toString(),
-    outputTokens: sum(rows.map((row) => row.output_tokens)).toString(),
+    tokens: {
+      inputTokens: sum(rows.map((row) => row.input_tokens)).toString(),
+      cachedInputTokens: sum(rows.map((row) => row.cached_input_tokens)).toString(),
+      cacheWriteTokens: sum(rows.map((row) => row.cache_write_tokens)).toString(),
+      cacheWrite1hTokens: sum(rows.map((row) => row.cache_write_1h_tokens)).toString(),
+      outputTokens: sum(rows.map((row) => row.output_tokens)).toString(),
+    },
     credits: sum(rows.map((row) => row.charged)),
     cost: sum(rows.map((row) => row.cost_nano_usd)),
     latencyMs: ranks(rows.map((row) => row.latency_ms)),
@@ -120,12 +128,7 @@ function ranks(values: number[]) {
 
 // biome-ignore lint/suspicious/noExplicitAny: figures as the operation above asks for them.
 function expectSame(told: any, exact: Figures) {
-  expect(told).toMatchObject({
-    requests: exact.requests,
-    failures: exact.failures,
-    inputTokens: exact.inputTokens,
-    outputTokens: exact.outputTokens,
-  });
+  expect(told).toMatchObject({ requests: exact.requests, failures: exact.failures, ...exact.tokens });
   expect(micro(told.credits)).toBe(exact.credits);
   expect(BigInt(Math.round(Number(told.costUsd) * 1e9))).toBe(exact.cost);
   for (const name of ["latencyMs", "timeToFirstTokenMs"] as const) {
@@ -152,7 +155,10 @@ const pastCall: fc.Arbitrary<PastCall> = fc.record({
   status: fc.constantFrom("COMPLETED", "PARTIAL", "CANCELLED", "FAILED", "ABANDONED"),
   charge: fc.bigInt({ min: 0n, max: 1_000_000n }),
   costNanoUsd: fc.bigInt({ min: 0n, max: 1_000_000n }),
-  inputTokens: fc.integer({ min: 0, max: 5000 }),
+  inputTokens: fc.integer({ min: 1500, max: 5000 }),
+  cachedInputTokens: fc.integer({ min: 0, max: 500 }),
+  cacheWriteTokens: fc.integer({ min: 0, max: 500 }),
+  cacheWrite1hTokens: fc.integer({ min: 0, max: 500 }),
   outputTokens: fc.integer({ min: 0, max: 5000 }),
   latencyMs: fc.integer({ min: 0, max: 100_000 }),
   timeToFirstTokenMs: fc.option(fc.integer({ min: 0, max: 5000 })),

@@ -103,9 +103,14 @@ export const modelPrices = pgTable(
     /** Millionths: 1,000,000 is a multiplier of one. */
     multiplierMicro: exact("multiplier_micro").notNull(),
     inputMicroCreditsPerMillion: exact("input_micro_credits_per_million").notNull(),
+    cachedInputMicroCreditsPerMillion: exact("cached_input_micro_credits_per_million").notNull(),
+    cacheWriteMicroCreditsPerMillion: exact("cache_write_micro_credits_per_million").notNull(),
+    cacheWrite1hMicroCreditsPerMillion: exact("cache_write_1h_micro_credits_per_million").notNull(),
     outputMicroCreditsPerMillion: exact("output_micro_credits_per_million").notNull(),
     inputNanoUsdPerMillion: exact("input_nano_usd_per_million").notNull(),
     cachedInputNanoUsdPerMillion: exact("cached_input_nano_usd_per_million").notNull(),
+    cacheWriteNanoUsdPerMillion: exact("cache_write_nano_usd_per_million").notNull(),
+    cacheWrite1hNanoUsdPerMillion: exact("cache_write_1h_nano_usd_per_million").notNull(),
     outputNanoUsdPerMillion: exact("output_nano_usd_per_million").notNull(),
     reasoningNanoUsdPerMillion: exact("reasoning_nano_usd_per_million").notNull(),
     /** The share of the price that an answer out of the cache costs, in millionths. */

@@ -24,6 +24,8 @@ const sums = {
   requests: exact("requests").notNull(),
   inputTokens: exact("input_tokens").notNull(),
   cachedInputTokens: exact("cached_input_tokens").notNull(),
+  cacheWriteTokens: exact("cache_write_tokens").notNull().default(sql`0`),
+  cacheWrite1hTokens: exact("cache_write_1h_tokens").notNull().default(sql`0`),
   outputTokens: exact("output_tokens").notNull(),
   reasoningTokens: exact("reasoning_tokens").notNull(),
   charged: exact("charged").notNull(),

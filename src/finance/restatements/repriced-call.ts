@@ -1,6 +1,7 @@
 import type { RequestStatus } from "../../ledger/journal/journal.ts";
+import type { TokenCounts } from "../../ledger/token-counts.ts";
 import type { CallChange } from "../../ledger/wallets/adjustments.ts";
-import { costOf, creditsOf, type Price, type Tariff, type TokenCounts } from "../../models/prices/price.ts";
+import { costOf, creditsOf, type Price, type Tariff } from "../../models/prices/price.ts";
 
 /**
  * The charge and cost of a settled call at another price, by the rules of its settlement. Differences are against the

@@ -143,6 +143,7 @@ export async function pricedCalls(tx: Executor, keys: CallKey[]): Promise<Priced
     select r.account_id as "accountId", r.wallet_id as "walletId", r.id as "requestId", r.created_at::text as "createdAt",
       r.api_key_id as "apiKeyId", r.model, r.provider, r.status, to_jsonb(r.tags) as tags, r.end_user as "endUser",
       r.price_id as "priceId", r.input_tokens as "inputTokens", r.cached_input_tokens as "cachedInputTokens",
+      r.cache_write_tokens as "cacheWriteTokens", r.cache_write_1h_tokens as "cacheWrite1hTokens",
       r.output_tokens as "outputTokens", r.reasoning_tokens as "reasoningTokens", r.reserved, r.cached, r.charged,
       r.cost_nano_usd as "costNanoUsd", coalesce(a.charged, 0)::bigint as "chargedCorrection",
       coalesce(a.cost, 0)::bigint as "costCorrection", coalesce(e.refunded, 0)::bigint as refunded

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Database } from "../../db/client.ts";
 import type { Sealer } from "../../encryption.ts";
+import type { ChargedTokens } from "../../models/prices/price.ts";
 import type { FinishReason } from "../../models/providers/provider.ts";
 import type { ModelCandidate } from "../candidates.ts";
 import type { AnswerContent } from "../types.ts";
@@ -17,9 +18,8 @@ const answerLengthMax = 262_144;
 export interface CachedAnswer {
   answer: AnswerContent;
   finishReason: FinishReason;
-  /** The tokens of the call that made it: a share of their price is charged for it now. */
-  inputTokens: number;
-  outputTokens: number;
+  /** Of the call that made it: a share of their price is charged for it now. */
+  tokens: ChargedTokens;
 }
 
 /** Where a call that may use the cache finds and keeps its answer, and how old an answer may be. */
@@ -45,11 +45,11 @@ export class AnswerCache {
   async find({ key, seconds }: CacheUse): Promise<CachedAnswer | undefined> {
     const row = await findCached(this.#db.orm, key, seconds);
     if (!row) return undefined;
-    const { answer: sealed, finishReason, inputTokens, outputTokens } = row;
+    const { answer: sealed, finishReason } = row;
     const text = this.#open(sealed);
     if (text === undefined) return undefined;
     const answer = { ...readAnswer(text), replayed: false, cached: true };
-    return { answer, finishReason, inputTokens, outputTokens };
+    return { answer, finishReason, tokens: row };
   }
 
   /** Undefined for an answer sealed with an earlier server secret: the model is then asked. */
@@ -61,12 +61,13 @@ export class AnswerCache {
     }
   }
 
-  async keep({ key, seconds }: CacheUse, { answer, ...made }: CachedAnswer): Promise<void> {
-    const { finishReason } = made;
+  async keep({ key, seconds }: CacheUse, { answer, finishReason, tokens }: CachedAnswer): Promise<void> {
     if (answer.formatFault !== undefined || (finishReason !== "STOP" && finishReason !== "TOOL_CALLS")) return;
     const text = writeAnswer(answer);
     if (text.length > answerLengthMax) return;
-    await keepCached(this.#db.orm, { ...key, ...made, answer: this.#sealer.seal(text), seconds });
+    const { inputTokens, cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens, outputTokens } = tokens;
+    const charged = { inputTokens, cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens, outputTokens };
+    await keepCached(this.#db.orm, { ...key, finishReason, ...charged, answer: this.#sealer.seal(text), seconds });
   }
 
   deleteExpired(): Promise<void> {

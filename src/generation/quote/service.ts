@@ -5,7 +5,7 @@ import { AppError, type ErrorCode } from "../../errors.ts";
 import { formatCredits } from "../../ledger/amount.ts";
 import type { Catalogue, Promised, Route } from "../../models/catalogue.ts";
 import { mayCall } from "../../models/catalogue-snapshot.ts";
-import { cachedCreditsOf, creditsOf, type Tariff } from "../../models/prices/price.ts";
+import { cachedCreditsOf, leastCreditsOf, type Tariff } from "../../models/prices/price.ts";
 import { candidatesOf, mostOf, needsOf } from "../candidates.ts";
 import type { GenerationRequest } from "../request.ts";
 import { type Funds, fundsOf } from "../store.ts";
@@ -44,8 +44,10 @@ export class Quotes {
     const shortest = { inputTokens: 1, outputTokens: 0 };
     const [first] = candidates;
     const cached = (request.cacheSeconds ?? key.cacheSeconds ?? 0) > 0;
-    const fresh = smallest(candidates.map(({ model }) => creditsOf(tariff, model.price, shortest)));
-    const least = cached ? smallest([fresh, cachedCreditsOf(tariff, first.model.price, shortest)]) : fresh;
+    const fresh = smallest(candidates.map(({ model }) => leastCreditsOf(tariff, model.price, shortest)));
+    const least = cached
+      ? smallest([fresh, cachedCreditsOf(first.model.price, leastCreditsOf(tariff, first.model.price, shortest))])
+      : fresh;
     const reservable = { ...first, most: { ...first.most, outputTokens: Math.min(first.most.outputTokens, 1) } };
     const affordable = mostOf([reservable], tariff).credits <= funds.available;
     return {

@@ -19,7 +19,7 @@ import { toOpenAiError } from "./openai-errors.ts";
 const generationFields = `
   id model text finishReason formatFault createdAt
   toolCalls { id name arguments }
-  usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens }
+  usage { inputTokens cachedInputTokens cacheWriteTokens cacheWrite1hTokens outputTokens reasoningTokens totalTokens }
   charge { credits balance }`;
 const generate = `mutation ChatCompletion($input: GenerateInput!) { generate(input: $input) { ${generationFields} } }`;
 const generateStream = `subscription ChatCompletionStream($input: GenerateInput!) {
@@ -189,7 +189,10 @@ function usageOf({ usage }: Data) {
     prompt_tokens: usage.inputTokens,
     completion_tokens: usage.outputTokens,
     total_tokens: usage.totalTokens,
-    prompt_tokens_details: { cached_tokens: usage.cachedInputTokens },
+    prompt_tokens_details: {
+      cached_tokens: usage.cachedInputTokens,
+      cache_write_tokens: usage.cacheWriteTokens + usage.cacheWrite1hTokens,
+    },
     completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
   };
 }

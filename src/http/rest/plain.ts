@@ -7,7 +7,9 @@ const generate = `mutation Generate($input: GenerateInput!) {
   generate(input: $input) {
     id status model provider text finishReason formatFault latencyMs replayed cached createdAt
     toolCalls { id name arguments }
-    usage { inputTokens cachedInputTokens outputTokens reasoningTokens totalTokens source }
+    usage {
+      inputTokens cachedInputTokens cacheWriteTokens cacheWrite1hTokens outputTokens reasoningTokens totalTokens source
+    }
     charge { credits reserved balance costUsd }
   }
 }`;

@@ -2,6 +2,7 @@ import type { Database } from "../../db/client.ts";
 import type { RecordedTry } from "../../db/tables/partitioned/requests.ts";
 import { failpoint } from "../../failpoint.ts";
 import { newId } from "../../ids.ts";
+import type { TokenCounts } from "../token-counts.ts";
 import { Batcher, type BatcherLimits, Lane } from "./batcher.ts";
 import { closing } from "./close-batch.ts";
 import { type BringUpToDate, opening } from "./open-batch.ts";
@@ -87,14 +88,10 @@ const anything: Attached = { budgeted: true, labelled: true };
 
 export type RequestStatus = "COMPLETED" | "PARTIAL" | "CANCELLED" | "FAILED" | "ABANDONED";
 
-export interface Settlement extends ClosableHold {
+export interface Settlement extends ClosableHold, TokenCounts {
   status: RequestStatus;
   finishReason: string;
   usageSource: "PROVIDER" | "ESTIMATED";
-  inputTokens: number;
-  cachedInputTokens: number;
-  outputTokens: number;
-  reasoningTokens: number;
   /** In micro-credits; the ledger takes no more than the hold. */
   charge: bigint;
   costNanoUsd: bigint;

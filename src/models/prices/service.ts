@@ -13,9 +13,14 @@ import { cancelScheduledPrice, insertPrice, isPast, modelByName, type NewPrice, 
 export interface GivenRates {
   multiplier?: string | null | undefined;
   inputCreditsPerMillion?: string | null | undefined;
+  cachedInputCreditsPerMillion?: string | null | undefined;
+  cacheWriteCreditsPerMillion?: string | null | undefined;
+  cacheWrite1hCreditsPerMillion?: string | null | undefined;
   outputCreditsPerMillion?: string | null | undefined;
   inputUsdPerMillion?: string | null | undefined;
   cachedInputUsdPerMillion?: string | null | undefined;
+  cacheWriteUsdPerMillion?: string | null | undefined;
+  cacheWrite1hUsdPerMillion?: string | null | undefined;
   outputUsdPerMillion?: string | null | undefined;
   reasoningUsdPerMillion?: string | null | undefined;
   cacheHitShare?: string | null | undefined;
@@ -89,18 +94,28 @@ function notScheduled(): AppError {
   return new AppError("CONFLICT", { message: "Only a scheduled price can be cancelled." });
 }
 
+type RateName = Exclude<keyof GivenRates, "multiplier" | "cacheHitShare">;
+
+/** A rate that is absent is 0 or, of a class of tokens, the rate of the tokens that it is a part of. */
 export function readRates(change: GivenRates): Omit<NewPrice, "id" | "modelId" | "createdBy" | "effectiveFrom"> {
-  const input = rate(parseUsd, change.inputUsdPerMillion ?? "0", "inputUsdPerMillion");
-  const output = rate(parseUsd, change.outputUsdPerMillion ?? "0", "outputUsdPerMillion");
-  const { cachedInputUsdPerMillion: cached, reasoningUsdPerMillion: reasoning } = change;
+  const credits = (name: RateName, absent = 0n) => readRate(parseCredits, change[name], name) ?? absent;
+  const usd = (name: RateName, absent = 0n) => readRate(parseUsd, change[name], name) ?? absent;
+  const inputCredits = credits("inputCreditsPerMillion");
+  const inputUsd = usd("inputUsdPerMillion");
+  const outputUsd = usd("outputUsdPerMillion");
   return {
-    multiplierMicro: rate(parseCredits, change.multiplier ?? "1", "multiplier"),
-    inputMicroCreditsPerMillion: rate(parseCredits, change.inputCreditsPerMillion ?? "0", "inputCreditsPerMillion"),
-    outputMicroCreditsPerMillion: rate(parseCredits, change.outputCreditsPerMillion ?? "0", "outputCreditsPerMillion"),
-    inputNanoUsdPerMillion: input,
-    cachedInputNanoUsdPerMillion: cached == null ? input : rate(parseUsd, cached, "cachedInputUsdPerMillion"),
-    outputNanoUsdPerMillion: output,
-    reasoningNanoUsdPerMillion: reasoning == null ? output : rate(parseUsd, reasoning, "reasoningUsdPerMillion"),
+    multiplierMicro: readRate(parseCredits, change.multiplier, "multiplier") ?? 1_000_000n,
+    inputMicroCreditsPerMillion: inputCredits,
+    cachedInputMicroCreditsPerMillion: credits("cachedInputCreditsPerMillion", inputCredits),
+    cacheWriteMicroCreditsPerMillion: credits("cacheWriteCreditsPerMillion", inputCredits),
+    cacheWrite1hMicroCreditsPerMillion: credits("cacheWrite1hCreditsPerMillion", inputCredits),
+    outputMicroCreditsPerMillion: credits("outputCreditsPerMillion"),
+    inputNanoUsdPerMillion: inputUsd,
+    cachedInputNanoUsdPerMillion: usd("cachedInputUsdPerMillion", inputUsd),
+    cacheWriteNanoUsdPerMillion: usd("cacheWriteUsdPerMillion", inputUsd),
+    cacheWrite1hNanoUsdPerMillion: usd("cacheWrite1hUsdPerMillion", inputUsd),
+    outputNanoUsdPerMillion: outputUsd,
+    reasoningNanoUsdPerMillion: usd("reasoningUsdPerMillion", outputUsd),
     cacheHitMicro: readShare(change.cacheHitShare ?? "0.1"),
   };
 }
@@ -114,7 +129,11 @@ function readShare(text: string): bigint {
 /** Beyond this, the price of the longest call could pass int64. */
 const rateMax = 1_000_000_000_000n;
 
-function rate(parse: (text: string, field: string) => bigint, text: string, field: string): bigint {
+type Parse = (text: string, field: string) => bigint;
+
+/** Undefined when absent. */
+function readRate(parse: Parse, text: string | null | undefined, field: string): bigint | undefined {
+  if (text == null) return undefined;
   const value = parse(text, field);
   if (value < 0n) throw badInput(`${field} must not be negative.`, { field });
   if (value > rateMax)

@@ -47,14 +47,42 @@ export class ModelPrice {
   @Field(() => GraphQLDecimal, { description: "Credits for a million input tokens of a metered field." })
   inputCreditsPerMillion!: string;
 
+  @Field(() => GraphQLDecimal, {
+    description: "Credits for a million input tokens read from the provider's cache, of a metered field.",
+  })
+  cachedInputCreditsPerMillion!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description:
+      "Credits for a million input tokens written to the provider's cache for 5 minutes, of a metered field.",
+  })
+  cacheWriteCreditsPerMillion!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "Credits for a million input tokens written to the provider's cache for an hour, of a metered field.",
+  })
+  cacheWrite1hCreditsPerMillion!: string;
+
   @Field(() => GraphQLDecimal, { description: "Credits for a million output tokens of a metered field." })
   outputCreditsPerMillion!: string;
 
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million input tokens." })
   inputUsdPerMillion!: string;
 
-  @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million cached input tokens." })
+  @Field(() => GraphQLDecimal, {
+    description: "The provider's cost in USD for a million input tokens read from the provider's cache.",
+  })
   cachedInputUsdPerMillion!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "The provider's cost in USD for a million input tokens written to the provider's cache for 5 minutes.",
+  })
+  cacheWriteUsdPerMillion!: string;
+
+  @Field(() => GraphQLDecimal, {
+    description: "The provider's cost in USD for a million input tokens written to the provider's cache for an hour.",
+  })
+  cacheWrite1hUsdPerMillion!: string;
 
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million output tokens." })
   outputUsdPerMillion!: string;
@@ -86,6 +114,27 @@ export class PriceRatesInput {
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
+    description:
+      "Credits for a million input tokens read from the provider's cache, of a metered field: 0 or more. `inputCreditsPerMillion` when absent.",
+  })
+  cachedInputCreditsPerMillion?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description:
+      "Credits for a million input tokens written to the provider's cache for 5 minutes, of a metered field: 0 or more. `inputCreditsPerMillion` when absent.",
+  })
+  cacheWriteCreditsPerMillion?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description:
+      "Credits for a million input tokens written to the provider's cache for an hour, of a metered field: 0 or more. `inputCreditsPerMillion` when absent.",
+  })
+  cacheWrite1hCreditsPerMillion?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
     defaultValue: "0",
     description: "Credits for a million output tokens of a metered field: 0 or more.",
   })
@@ -101,9 +150,23 @@ export class PriceRatesInput {
   @Field(() => GraphQLDecimal, {
     nullable: true,
     description:
-      "The provider's cost in USD for a million cached input tokens: 0 or more. `inputUsdPerMillion` when absent.",
+      "The provider's cost in USD for a million input tokens read from the provider's cache: 0 or more. `inputUsdPerMillion` when absent.",
   })
   cachedInputUsdPerMillion?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description:
+      "The provider's cost in USD for a million input tokens written to the provider's cache for 5 minutes: 0 or more. `inputUsdPerMillion` when absent.",
+  })
+  cacheWriteUsdPerMillion?: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description:
+      "The provider's cost in USD for a million input tokens written to the provider's cache for an hour: 0 or more. `inputUsdPerMillion` when absent.",
+  })
+  cacheWrite1hUsdPerMillion?: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
@@ -152,9 +215,14 @@ export function toModelPrice({ price: row, status }: DatedPrice, model: string):
     status,
     multiplier: formatCredits(row.multiplierMicro),
     inputCreditsPerMillion: formatCredits(row.inputMicroCreditsPerMillion),
+    cachedInputCreditsPerMillion: formatCredits(row.cachedInputMicroCreditsPerMillion),
+    cacheWriteCreditsPerMillion: formatCredits(row.cacheWriteMicroCreditsPerMillion),
+    cacheWrite1hCreditsPerMillion: formatCredits(row.cacheWrite1hMicroCreditsPerMillion),
     outputCreditsPerMillion: formatCredits(row.outputMicroCreditsPerMillion),
     inputUsdPerMillion: formatUsd(row.inputNanoUsdPerMillion),
     cachedInputUsdPerMillion: formatUsd(row.cachedInputNanoUsdPerMillion),
+    cacheWriteUsdPerMillion: formatUsd(row.cacheWriteNanoUsdPerMillion),
+    cacheWrite1hUsdPerMillion: formatUsd(row.cacheWrite1hNanoUsdPerMillion),
     outputUsdPerMillion: formatUsd(row.outputNanoUsdPerMillion),
     reasoningUsdPerMillion: formatUsd(row.reasoningNanoUsdPerMillion),
     cacheHitShare: formatCredits(row.cacheHitMicro),

@@ -19,11 +19,22 @@ import type {
 const version = "2023-06-01";
 const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
 
-/** Tokens read from or written to the cache are input too, but Anthropic counts them separately. */
-function reportedUsage({ inputTokens, outputTokens }: AiSdkUsage): ReportedUsage {
+interface SentUsage {
+  cache_creation?: { ephemeral_1h_input_tokens?: unknown } | null;
+}
+
+/**
+ * Tokens read from or written to the cache are input too, but Anthropic counts them separately: the adapter's total
+ * includes them. The adapter adds up all writes; how long they are kept is only in the usage as sent.
+ */
+function reportedUsage({ inputTokens, outputTokens, raw }: AiSdkUsage): ReportedUsage {
+  const writes = inputTokens.cacheWrite ?? 0;
+  const for1h = (raw as SentUsage | undefined)?.cache_creation?.ephemeral_1h_input_tokens ?? 0;
   return {
     inputTokens: inputTokens.total,
     cachedInputTokens: inputTokens.cacheRead,
+    cacheWriteTokens: typeof for1h === "number" ? Math.max(writes - for1h, 0) : writes,
+    cacheWrite1hTokens: for1h,
     outputTokens: outputTokens.total,
     reasoningTokens: outputTokens.reasoning,
   };

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { noTokens } from "../../ledger/token-counts.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 import type {
   ChatMessage,
@@ -52,10 +53,9 @@ function replyTo(call: ProviderCall): Reply {
     words,
     finishReason: words.length < all.length ? "LENGTH" : "STOP",
     usage: {
+      ...noTokens,
       inputTokens: countInput(call.messages),
-      cachedInputTokens: 0,
       outputTokens: words.length,
-      reasoningTokens: 0,
       source: "PROVIDER",
     },
   };
@@ -91,13 +91,7 @@ export class EchoProvider implements Provider {
   async embed({ inputs, dimensions = 8 }: EmbedCall, signal: Cancelled): Promise<EmbedAnswer> {
     signal.throwIfAborted();
     const inputTokens = inputs.reduce((tokens, text) => tokens + countWords(text), 0);
-    const usage = {
-      inputTokens,
-      cachedInputTokens: 0,
-      outputTokens: 0,
-      reasoningTokens: 0,
-      source: "PROVIDER" as const,
-    };
+    const usage = { ...noTokens, inputTokens, source: "PROVIDER" as const };
     return { vectors: inputs.map((text) => vectorOf(text, dimensions)), usage };
   }
 

@@ -99,23 +99,38 @@ function bodyOf(call: ProviderCall) {
   };
 }
 
-interface SentUsage {
-  prompt_tokens?: unknown;
-  completion_tokens?: unknown;
-  prompt_tokens_details?: { cached_tokens?: unknown } | null;
-  completion_tokens_details?: { reasoning_tokens?: unknown } | null;
-}
+type Counts = Record<string, unknown>;
+type SentUsage = Counts & Partial<Record<"prompt_tokens_details" | "completion_tokens_details", Counts | null>>;
 
 /** The token counts as the service sent them. */
 function reportedUsage({ usage }: Part): ReportedUsage | undefined {
   if (!usage) return undefined;
   const sent = usage as SentUsage;
+  const input = sent.prompt_tokens_details ?? {};
   return {
-    inputTokens: sent.prompt_tokens,
-    cachedInputTokens: sent.prompt_tokens_details?.cached_tokens ?? undefined,
-    outputTokens: sent.completion_tokens,
-    reasoningTokens: sent.completion_tokens_details?.reasoning_tokens ?? undefined,
+    inputTokens: sent["prompt_tokens"],
+    cachedInputTokens: firstCount([
+      input["cached_tokens"],
+      // DeepSeek, Moonshot, and gateways that use Anthropic's names.
+      sent["prompt_cache_hit_tokens"],
+      sent["cached_tokens"],
+      sent["cache_read_input_tokens"],
+    ]),
+    cacheWriteTokens: firstCount([
+      input["cache_write_tokens"],
+      // Gateways that use Anthropic's names. None of them tells how long the cache is kept.
+      input["cache_creation_tokens"],
+      input["cache_creation_input_tokens"],
+      sent["cache_creation_input_tokens"],
+    ]),
+    outputTokens: sent["completion_tokens"],
+    reasoningTokens: firstCount([sent.completion_tokens_details?.["reasoning_tokens"]]),
   };
+}
+
+/** Services name a count differently, and some send 0 or null under the names of others. */
+function firstCount(counts: unknown[]): unknown {
+  return counts.find((count) => count != null && count !== 0);
 }
 
 function textOf({ content }: Message): string {

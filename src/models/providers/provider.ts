@@ -1,5 +1,6 @@
 import type { MessagePart } from "../../guard/images.ts";
 import type { ResponseFormat } from "../../guard/response-format.ts";
+import { noTokens, type TokenCounts } from "../../ledger/token-counts.ts";
 import type { CallLimits, CloseWhen } from "../../outbound/http.ts";
 import type { Cancelled } from "../../tasks/cancellation.ts";
 
@@ -60,17 +61,13 @@ export type FinishReason = "STOP" | "LENGTH" | "CONTENT_FILTER" | "TOOL_CALLS" |
 export interface ReportedUsage {
   inputTokens?: unknown;
   cachedInputTokens?: unknown;
+  cacheWriteTokens?: unknown;
+  cacheWrite1hTokens?: unknown;
   outputTokens?: unknown;
   reasoningTokens?: unknown;
 }
 
-export interface TokenUsage {
-  inputTokens: number;
-  /** The part of `inputTokens` that came from the provider's cache. */
-  cachedInputTokens: number;
-  outputTokens: number;
-  /** The part of `outputTokens` that is reasoning, so not in the text. */
-  reasoningTokens: number;
+export interface TokenUsage extends TokenCounts {
   source: "PROVIDER" | "ESTIMATED";
 }
 
@@ -199,10 +196,9 @@ export function estimateInputTokens(messages: ChatMessage[], enclosed: Enclosed 
 /** Our estimate of a call whose provider sent no count: its input, and output of so many bytes. */
 export function estimateUsage(call: ProviderCall, writtenBytes: number): TokenUsage {
   return {
+    ...noTokens,
     inputTokens: estimateInputTokens(call.messages, call),
-    cachedInputTokens: 0,
     outputTokens: Math.min(Math.ceil(writtenBytes / bytesPerToken), call.maxOutputTokens),
-    reasoningTokens: 0,
     source: "ESTIMATED",
   };
 }
@@ -235,30 +231,35 @@ function isPlausible(input: number, output: number, call: ProviderCall, text: st
 export function checkUsage(reported: ReportedUsage | undefined, call: ProviderCall, text: string): TokenUsage {
   const { inputTokens, outputTokens } = reported ?? {};
   const cached = reported?.cachedInputTokens ?? 0;
+  const write = reported?.cacheWriteTokens ?? 0;
+  const write1h = reported?.cacheWrite1hTokens ?? 0;
   const reasoning = reported?.reasoningTokens ?? 0;
   if (
     isCount(inputTokens) &&
     isCount(outputTokens) &&
     isCount(cached) &&
+    isCount(write) &&
+    isCount(write1h) &&
     isCount(reasoning) &&
     isPlausible(inputTokens, outputTokens, call, text)
   ) {
-    return {
-      // JSON can contain -0; adding 0 makes it 0.
-      inputTokens: inputTokens + 0,
-      cachedInputTokens: Math.min(cached, inputTokens) + 0,
-      outputTokens: outputTokens + 0,
-      reasoningTokens: Math.min(reasoning, outputTokens) + 0,
-      source: "PROVIDER",
-    };
+    const [cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens] = partsOf(inputTokens, [cached, write, write1h]);
+    const [reasoningTokens] = partsOf(outputTokens, [reasoning]);
+    const input = { inputTokens: inputTokens + 0, cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens };
+    return { ...input, outputTokens: outputTokens + 0, reasoningTokens, source: "PROVIDER" };
   }
-  return {
-    inputTokens: estimateInputTokens(call.messages, call),
-    cachedInputTokens: 0,
-    outputTokens: estimateTokens(text),
-    reasoningTokens: 0,
-    source: "ESTIMATED",
-  };
+  const estimate = { inputTokens: estimateInputTokens(call.messages, call), outputTokens: estimateTokens(text) };
+  return { ...noTokens, ...estimate, source: "ESTIMATED" };
+}
+
+/** Disjoint parts, each cut to what the parts before it leave of the whole. JSON can contain -0; adding 0 makes it 0. */
+function partsOf<T extends number[]>(whole: number, parts: [...T]): T {
+  let left = whole;
+  return parts.map((part) => {
+    const kept = Math.min(part, left) + 0;
+    left -= kept;
+    return kept;
+  }) as T;
 }
 
 /** As `checkUsage`, for embeddings, which have no output. */

@@ -11,6 +11,8 @@ export interface PriceSuggestion {
   matchedModel: string;
   inputUsdPerMillion: string | null;
   cachedInputUsdPerMillion: string | null;
+  cacheWriteUsdPerMillion: string | null;
+  cacheWrite1hUsdPerMillion: string | null;
   outputUsdPerMillion: string | null;
   isTiered: boolean;
   contextLength: number | null;
@@ -41,15 +43,20 @@ export class Suggestions {
     const hints = [{ providerApiUrl }, { providerId: provider }, {}];
     const known = hints.map((hint) => calcPrice({}, providerModel, hint)).find((price) => price !== null);
     if (!known) return null;
-    const { input_mtok, cache_read_mtok, output_mtok } = known.model_price as Record<string, Rate>;
+    const rates = known.model_price as Record<string, Rate>;
+    const { input_mtok, cache_read_mtok, cache_write_mtok, cache_write_1h_mtok, output_mtok } = rates;
     return {
       model: name,
       matchedProvider: known.provider.name,
       matchedModel: known.model.id,
       inputUsdPerMillion: decimalOf(input_mtok),
       cachedInputUsdPerMillion: decimalOf(cache_read_mtok),
+      cacheWriteUsdPerMillion: decimalOf(cache_write_mtok),
+      cacheWrite1hUsdPerMillion: decimalOf(cache_write_1h_mtok),
       outputUsdPerMillion: decimalOf(output_mtok),
-      isTiered: [input_mtok, cache_read_mtok, output_mtok].some((rate) => typeof rate === "object"),
+      isTiered: [input_mtok, cache_read_mtok, cache_write_mtok, cache_write_1h_mtok, output_mtok].some(
+        (rate) => typeof rate === "object",
+      ),
       contextLength: known.model.context_window ?? null,
     };
   }

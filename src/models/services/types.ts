@@ -122,9 +122,21 @@ export class ModelPriceSuggestion {
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "USD for a million cached input tokens; null when unknown.",
+    description: "USD for a million input tokens read from the provider's cache; null when unknown.",
   })
   cachedInputUsdPerMillion!: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "USD for a million input tokens written to the provider's cache for 5 minutes; null when unknown.",
+  })
+  cacheWriteUsdPerMillion!: string | null;
+
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "USD for a million input tokens written to the provider's cache for an hour; null when unknown.",
+  })
+  cacheWrite1hUsdPerMillion!: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,

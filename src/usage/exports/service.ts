@@ -87,7 +87,8 @@ async function* pagesOf<R extends { id: string }>(
 
 const generationColumns = (
   "id createdAt completedAt accountId apiKeyId model provider status finishReason usageSource inputTokens " +
-  "cachedInputTokens outputTokens reasoningTokens credits costUsd latencyMs timeToFirstTokenMs errorCode endUser tags"
+  "cachedInputTokens outputTokens reasoningTokens credits costUsd latencyMs timeToFirstTokenMs errorCode endUser tags " +
+  "cacheWriteTokens cacheWrite1hTokens"
 ).split(" ");
 
 function toGenerationRow(row: GenerationRecord): ExportRow {
@@ -113,6 +114,8 @@ function toGenerationRow(row: GenerationRecord): ExportRow {
     errorCode: row.error_code,
     endUser: row.end_user,
     tags: row.tags,
+    cacheWriteTokens: row.cache_write_tokens,
+    cacheWrite1hTokens: row.cache_write_1h_tokens,
   };
 }
 

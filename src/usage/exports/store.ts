@@ -25,6 +25,8 @@ export interface GenerationRecord {
   usage_source: string;
   input_tokens: number;
   cached_input_tokens: number;
+  cache_write_tokens: number;
+  cache_write_1h_tokens: number;
   output_tokens: number;
   reasoning_tokens: number;
   charged: bigint;
@@ -40,7 +42,8 @@ export async function generationsPage(tx: Executor, page: PageOf): Promise<Gener
   const conditions = [...within(page), ...columnConditions(page.filter), ...labelConditions(page.filter)];
   const rows = await tx.execute(sql`
     select id, created_at, completed_at, account_id, api_key_id, model, provider, status, finish_reason, usage_source,
-      input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd, latency_ms,
+      input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens,
+      charged, cost_nano_usd, latency_ms,
       time_to_first_token_ms, error_code, end_user, to_jsonb(tags) as tags
     from requests where ${sql.join(conditions, sql` and `)} order by id limit ${page.limit}`);
   return rows as unknown as GenerationRecord[];

@@ -19,13 +19,15 @@ interface GroupCursor {
 }
 
 const figures = ["requests", "failures", "inputTokens", "outputTokens", "credits", "costUsd", "cursor"];
+/** Added later, so after the others: programs may read columns by their position. */
+const addedFigures = ["cachedInputTokens", "cacheWriteTokens", "cacheWrite1hTokens"];
 
 export function usageColumns(groupBy: Dimension[]): string[] {
   const named = groupBy.flatMap((dimension) => {
     const { name, labelName } = dimensions[dimension];
     return labelName ? [name, labelName] : [name];
   });
-  return ["bucket", ...named, ...figures];
+  return ["bucket", ...named, ...figures, ...addedFigures];
 }
 
 export async function* usagePages(
@@ -93,6 +95,9 @@ function toExportRow(row: ReportRow, bucket: string, groupBy: Dimension[]): Expo
     credits: formatCredits(row.charged),
     costUsd: formatUsd(row.costNanoUsd),
     cursor: Buffer.from(JSON.stringify([bucket, ids])).toString("base64url"),
+    cachedInputTokens: row.cachedInputTokens.toString(),
+    cacheWriteTokens: row.cacheWriteTokens.toString(),
+    cacheWrite1hTokens: row.cacheWrite1hTokens.toString(),
   };
 }
 

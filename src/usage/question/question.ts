@@ -39,6 +39,9 @@ export interface MetricsRow {
   requests: number;
   failures: number;
   inputTokens: bigint;
+  cachedInputTokens: bigint;
+  cacheWriteTokens: bigint;
+  cacheWrite1hTokens: bigint;
   outputTokens: bigint;
   charged: bigint;
   costNanoUsd: bigint;
@@ -69,6 +72,9 @@ export const noUsage: Readonly<MetricsRow> = {
   requests: 0,
   failures: 0,
   inputTokens: 0n,
+  cachedInputTokens: 0n,
+  cacheWriteTokens: 0n,
+  cacheWrite1hTokens: 0n,
   outputTokens: 0n,
   charged: 0n,
   costNanoUsd: 0n,

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AppError } from "../../../src/errors.ts";
+import { noTokens } from "../../../src/ledger/token-counts.ts";
 import { AnthropicProvider } from "../../../src/models/providers/anthropic.ts";
 import type { ProviderCall, ProviderEvent } from "../../../src/models/providers/provider.ts";
 import { startAnthropicStandin } from "../../standins/anthropic.ts";
@@ -31,7 +32,14 @@ const ask = (model: string, more: Partial<ProviderCall> = {}): ProviderCall => (
 });
 const tools = [{ name: "weather", parameters: { type: "object", properties: { city: { type: "string" } } } }];
 // What it read from and wrote to its cache counts as input: 8 + 2 + 1.
-const usage = { inputTokens: 11, cachedInputTokens: 2, outputTokens: 4, reasoningTokens: 0, source: "PROVIDER" };
+const usage = {
+  ...noTokens,
+  inputTokens: 11,
+  cachedInputTokens: 2,
+  cacheWriteTokens: 1,
+  outputTokens: 4,
+  source: "PROVIDER",
+};
 
 async function readAll(events: AsyncIterable<ProviderEvent>) {
   let text = "";

@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AppError, type ErrorCode } from "../../../src/errors.ts";
+import { noTokens, type TokenCounts } from "../../../src/ledger/token-counts.ts";
 import { EchoProvider } from "../../../src/models/providers/echo.ts";
 import { OllamaProvider } from "../../../src/models/providers/ollama.ts";
 import { OpenAICompatibleProvider } from "../../../src/models/providers/openai-compatible.ts";
@@ -31,8 +32,8 @@ const ask = (model: string, more: Partial<usage.ProviderCall> = {}): usage.Provi
   maxOutputTokens: 100,
   ...more,
 });
-const fromProvider = { ...standinUsage, cachedInputTokens: 0, reasoningTokens: 0, source: "PROVIDER" };
-const estimated = { inputTokens: 18, cachedInputTokens: 0, outputTokens: 6, reasoningTokens: 0, source: "ESTIMATED" };
+const fromProvider = { ...noTokens, ...standinUsage, source: "PROVIDER" };
+const estimated = { ...noTokens, inputTokens: 18, outputTokens: 6, source: "ESTIMATED" };
 
 async function readAll(events: AsyncIterable<usage.ProviderEvent>) {
   const seen: { text: string; ending?: Ending; error?: unknown } = { text: "" };
@@ -338,7 +339,7 @@ describe("usage", () => {
     fc.string(),
     fc.constantFrom(null, -0, 1e18),
   );
-  const keys = ["inputTokens", "cachedInputTokens", "outputTokens", "reasoningTokens"] as const;
+  const keys = Object.keys(noTokens) as (keyof TokenCounts)[];
   const report = fc.record(Object.fromEntries(keys.map((key) => [key, reported])), { requiredKeys: [] });
   const role = fc.constantFrom("system" as const, "user" as const, "assistant" as const);
   const messages = fc.array(fc.record({ role, content: fc.string({ unit: "binary" }) }));
@@ -350,12 +351,22 @@ describe("usage", () => {
         const checked = usage.checkUsage(said, call, text);
         for (const key of keys) expect(Number.isSafeInteger(checked[key]) && !Object.is(checked[key], -0)).toBe(true);
         for (const key of keys) expect(checked[key]).toBeGreaterThanOrEqual(0);
-        expect(checked.cachedInputTokens).toBeLessThanOrEqual(checked.inputTokens);
+        const { cachedInputTokens, cacheWriteTokens, cacheWrite1hTokens } = checked;
+        expect(cachedInputTokens + cacheWriteTokens + cacheWrite1hTokens).toBeLessThanOrEqual(checked.inputTokens);
         expect(checked.reasoningTokens).toBeLessThanOrEqual(checked.outputTokens);
         expect(checked.inputTokens).toBeLessThanOrEqual(usage.inputTokensUpperBound(asked) + 1000);
         expect(checked.outputTokens).toBeLessThanOrEqual(Math.max(max * 2 + 1000, usage.estimateTokens(text)));
       }),
-      { examples: [[{ inputTokens: 5, cachedInputTokens: -0, outputTokens: 1, reasoningTokens: -0 }, [], 9, "a"]] },
+      {
+        examples: [
+          [
+            { inputTokens: 5, cachedInputTokens: -0, cacheWriteTokens: -0, outputTokens: 1, reasoningTokens: -0 },
+            [],
+            9,
+            "a",
+          ],
+        ],
+      },
     );
   });
 

@@ -35,6 +35,8 @@ export const requests = pgTable(
     usageSource: text("usage_source", { enum: ["PROVIDER", "ESTIMATED"] }).notNull(),
     inputTokens: integer("input_tokens").notNull(),
     cachedInputTokens: integer("cached_input_tokens").notNull(),
+    cacheWriteTokens: integer("cache_write_tokens").notNull().default(0),
+    cacheWrite1hTokens: integer("cache_write_1h_tokens").notNull().default(0),
     outputTokens: integer("output_tokens").notNull(),
     reasoningTokens: integer("reasoning_tokens").notNull(),
     reserved: exact("reserved").notNull(),

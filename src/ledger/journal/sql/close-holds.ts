@@ -16,8 +16,8 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
     with item as materialized (
       select * from json_to_recordset($1::text::json) as item(
         ord int, "accountId" uuid, "walletId" uuid, "holdId" uuid, status text, "finishReason" text, "usageSource" text,
-        "inputTokens" int, "cachedInputTokens" int, "outputTokens" int, "reasoningTokens" int, charge bigint,
-        "costNanoUsd" bigint, "latencyMs" int, "timeToFirstTokenMs" int, "errorCode" text, "entryId" uuid,
+        "inputTokens" int, "cachedInputTokens" int, "cacheWriteTokens" int, "cacheWrite1hTokens" int, "outputTokens" int,
+        "reasoningTokens" int, charge bigint, "costNanoUsd" bigint, "latencyMs" int, "timeToFirstTokenMs" int, "errorCode" text, "entryId" uuid,
         answer text, idempotent boolean, "expiredOnly" boolean, cached boolean, "servedModel" text, "servedProvider" text,
         "servedPriceId" uuid, "failedTries" jsonb
       )
@@ -55,17 +55,18 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
     ), request as (
       insert into requests (account_id, id, created_at, completed_at, api_key_id, wallet_id, model, provider, price_id,
         served_model, failed_tries, status, finish_reason, usage_source, input_tokens, cached_input_tokens,
-        output_tokens, reasoning_tokens,
+        cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens,
         reserved, charged, cost_nano_usd, balance_after, latency_ms, time_to_first_token_ms, error_code, end_user, tags,
         http_request_id, cached)
       select account_id, id, created_at, now(), api_key_id, wallet_id, model, coalesce("servedProvider", provider),
         coalesce("servedPriceId", price_id), coalesce("servedModel", model), "failedTries", status, "finishReason",
-        "usageSource", "inputTokens", "cachedInputTokens", "outputTokens", "reasoningTokens", amount, charged,
+        "usageSource", "inputTokens", "cachedInputTokens", "cacheWriteTokens", "cacheWrite1hTokens", "outputTokens",
+        "reasoningTokens", amount, charged,
         "costNanoUsd", balance_after, "latencyMs", "timeToFirstTokenMs", "errorCode", end_user, tags, http_request_id,
         coalesce(cached, false)
       from running
       returning account_id, id, created_at, api_key_id, model, provider, status, input_tokens, cached_input_tokens,
-        output_tokens, reasoning_tokens, charged, cost_nano_usd, latency_ms, time_to_first_token_ms, end_user, tags
+        cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd, latency_ms, time_to_first_token_ms, end_user, tags
     )${rollupCtes}${batch.some(({ labelled = true }) => labelled) ? labelRollupCtes : ""}${feedCte}
     select running.id is not null as closed, coalesce(running.charged, 0) as charged,
       coalesce(

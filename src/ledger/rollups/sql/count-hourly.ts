@@ -12,16 +12,18 @@
 export const bucketGrowth = 1.1;
 export const bucketErrorMax = (bucketGrowth - 1) / (bucketGrowth + 1);
 
-const sumNames = `requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd`;
+const summed = [
+  ..."input_tokens cached_input_tokens cache_write_tokens cache_write_1h_tokens output_tokens reasoning_tokens".split(
+    " ",
+  ),
+  ..."charged cost_nano_usd".split(" "),
+];
 
-const sumsOf = `count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens),
-    sum(charged), sum(cost_nano_usd)`;
+const sumNames = `requests, ${summed.join(", ")}`;
 
-const addSums = `requests = u.requests + excluded.requests, input_tokens = u.input_tokens + excluded.input_tokens,
-    cached_input_tokens = u.cached_input_tokens + excluded.cached_input_tokens,
-    output_tokens = u.output_tokens + excluded.output_tokens,
-    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
-    charged = u.charged + excluded.charged, cost_nano_usd = u.cost_nano_usd + excluded.cost_nano_usd`;
+const sumsOf = `count(*), ${summed.map((name) => `sum(${name})`).join(", ")}`;
+
+const addSums = ["requests", ...summed].map((name) => `${name} = u.${name} + excluded.${name}`).join(", ");
 
 const measures = `lateral (values ('LATENCY', latency_ms), ('FIRST_TOKEN', time_to_first_token_ms)) as m(measure, ms)`;
 
@@ -31,8 +33,7 @@ const bucketOf = `case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(${buck
 /** Counts request rows just written. Append it, with its leading comma, to the CTEs of the statement that writes them. */
 export const rollupCtes = `, cell as not materialized (
       select account_id, api_key_id, date_trunc('hour', created_at, 'UTC') as hour, model, provider, status,
-        input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, charged, cost_nano_usd,
-        latency_ms, time_to_first_token_ms, tags, end_user
+        ${summed.join(", ")}, latency_ms, time_to_first_token_ms, tags, end_user
       from request
     ), rolled as (
       insert into usage_hourly as u (account_id, api_key_id, hour, model, provider, status, ${sumNames})

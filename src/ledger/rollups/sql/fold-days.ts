@@ -13,8 +13,8 @@ import {
 import { packed, unpacked } from "./pack-histogram.ts";
 
 const sums = [
-  ..."requests input_tokens cached_input_tokens output_tokens reasoning_tokens charged cost_nano_usd".split(" "),
-  ..."failures charged_correction cost_correction".split(" "),
+  ..."requests input_tokens cached_input_tokens cache_write_tokens cache_write_1h_tokens output_tokens".split(" "),
+  ..."reasoning_tokens charged cost_nano_usd failures charged_correction cost_correction".split(" "),
 ];
 
 /** Far more than a statement that opens a hold may take, so that none is still under way with an older instant. */

@@ -6,6 +6,7 @@ import type { Range } from "../../question/spans.ts";
 import { type ReadPlan, sourcesOf } from "./choose-tables.ts";
 import { columnConditions } from "./filter-conditions.ts";
 import { bucketOf, callFigures, dimensionColumns, idsOf } from "./select-rows.ts";
+import { summedColumns } from "./summed-columns.ts";
 
 /**
  * A call with several tags is in several groups, so a row that merges groups would count it once for each of them. This
@@ -23,7 +24,7 @@ export function hasSeveralGroups(asked: Asked): boolean {
   return severalOf(asked).length > 0;
 }
 
-const summed = ["requests", "failures", "input_tokens", "output_tokens", "charged", "cost_nano_usd"];
+const summed = Object.values(summedColumns);
 
 /** By bucket, the sums that merging the groups of `condition` (on `ids`) counts again. */
 export function repeatedSums(plan: ReadPlan, condition: SQL): SQL {

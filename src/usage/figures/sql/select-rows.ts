@@ -5,6 +5,7 @@ import { columnOf, type Dimension, isLabel } from "../../question/dimensions.ts"
 import type { Level, Part, Range } from "../../question/spans.ts";
 import { type ReadPlan, type Source, sourcesOf } from "./choose-tables.ts";
 import { columnConditions, labelValue, textArray } from "./filter-conditions.ts";
+import { tokenColumns } from "./summed-columns.ts";
 
 /**
  * The rows that a report aggregates: rollup rows and single calls, with the dimensions of the question as columns
@@ -76,8 +77,8 @@ function instant(at: Date): SQL {
 
 const failed = sql`status in ('FAILED', 'ABANDONED')`;
 const rawFigures: Record<Figures, (corrected: boolean) => SQL> = {
-  SUMS: (corrected) => sql`1::bigint as requests, (${failed})::int::bigint as failures, input_tokens::bigint,
-    output_tokens::bigint, charged${corrected ? adjusted("charged") : sql``} as charged,
+  SUMS: (corrected) => sql`1::bigint as requests, (${failed})::int::bigint as failures,
+    ${sql.raw(tokenColumns.map((name) => `${name}::bigint`).join(", "))}, charged${corrected ? adjusted("charged") : sql``} as charged,
     cost_nano_usd${corrected ? adjusted("cost_nano_usd") : sql``} as cost_nano_usd`,
   // The same buckets as src/ledger/rollups/sql/count-hourly.ts counts in.
   TIMES: () => sql`measure, case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(1.1::float8))::smallint end as bin,
@@ -104,7 +105,10 @@ const hourlyFailures = sql`(case when ${failed} then requests else 0 end)`;
 
 function rolledSums({ sign, level, corrected }: Rolled): SQL {
   return sql`${sign}requests as requests, ${sign}${level === "HOURLY" ? hourlyFailures : sql`failures`} as failures,
-    ${sign}input_tokens as input_tokens, ${sign}output_tokens as output_tokens,
+    ${sql.join(
+      tokenColumns.map((name) => sql`${sign}${sql.raw(name)} as ${sql.raw(name)}`),
+      sql`, `,
+    )},
     ${sign}(charged${corrected ? sql` + charged_correction` : sql``}) as charged,
     ${sign}(cost_nano_usd${corrected ? sql` + cost_correction` : sql``}) as cost_nano_usd`;
 }

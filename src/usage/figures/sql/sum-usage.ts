@@ -7,13 +7,12 @@ import { hasSeveralGroups, repeatedSums } from "./count-once.ts";
 import { textArray } from "./filter-conditions.ts";
 import { timesKey, usageTimes } from "./read-percentiles.ts";
 import { columnsOf, idsOf, isOneOf, rowsFor } from "./select-rows.ts";
+import { addUp, summedColumns, sumNames } from "./summed-columns.ts";
 
 /** One aggregate over the rows that answer a question, with the names for people beside the ids. */
 
-const sums = sql`
-  least(sum(requests), 2147483647)::int as "requests", least(sum(failures), 2147483647)::int as "failures",
-  coalesce(sum(input_tokens), 0)::bigint as "inputTokens", coalesce(sum(output_tokens), 0)::bigint as "outputTokens",
-  coalesce(sum(charged), 0)::bigint as "charged", coalesce(sum(cost_nano_usd), 0)::bigint as "costNanoUsd"`;
+const sums = sql.raw(addUp((name) => summedColumns[name]));
+const quoted = (name: string) => `"${name}"`;
 
 const measures: Record<Measure, SQL> = {
   CREDITS: sql`"charged"`,
@@ -100,17 +99,13 @@ function mergeOthers(plan: ReadPlan, top: number): SQL {
   const isMerged = sql`(select count(*) > 1 from (select from sums group by ids offset ${top} limit 2) other)`;
   const notShown = sql`${isMerged} and ids not in (select ids from first)`;
   const repeated = hasSeveralGroups(plan)
-    ? sql`union all select bucket, null, -requests, -failures, -input_tokens, -output_tokens, -charged, -cost_nano_usd
+    ? sql`union all select bucket, null, ${sql.raw(sumNames.map((name) => `-${summedColumns[name]}`).join(", "))}
       from (${repeatedSums(plan, notShown)}) again`
     : sql``;
   return sql`
-    select bucket, ids, least(sum("requests"), 2147483647)::int as "requests",
-      least(sum("failures"), 2147483647)::int as "failures",
-      sum("inputTokens")::bigint as "inputTokens", sum("outputTokens")::bigint as "outputTokens",
-      sum("charged")::bigint as "charged", sum("costNanoUsd")::bigint as "costNanoUsd"
+    select bucket, ids, ${sql.raw(addUp(quoted))}
     from (
-      select bucket, case when ids in (select ids from first) then ids end as ids, "requests", "failures", "inputTokens",
-        "outputTokens", "charged", "costNanoUsd"
+      select bucket, case when ids in (select ids from first) then ids end as ids, ${sql.raw(sumNames.map(quoted).join(", "))}
       from sums ${repeated}
     ) once group by 1, 2`;
 }
