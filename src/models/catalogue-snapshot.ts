@@ -16,21 +16,30 @@ export class CatalogueSnapshot {
   readonly #byId: ReadonlyMap<string, ModelRow>;
   readonly #byName: ReadonlyMap<string, ModelRow>;
   readonly #prices: ReadonlyMap<string, readonly PriceRow[]>;
-  readonly #clockOffsetMs: number;
+  /** The database's clock less the monotonic one: read no earlier than the query was sent, no later than it was answered. */
+  readonly #offsetMs: { most: number; least: number };
 
-  /** `readAtMs` is the monotonic time at which the database's clock was read. */
-  constructor({ models, prices, aliases, databaseNow }: CatalogueRows, readAtMs: number) {
+  constructor(
+    { models, prices, aliases, databaseNow }: CatalogueRows,
+    read: { sentAtMs: number; arrivedAtMs: number },
+  ) {
     this.models = models;
     this.#byId = new Map(models.map((model) => [model.id, model]));
     this.#byName = new Map(models.map((model) => [model.name, model]));
     this.#prices = groupBy(prices, ({ modelId }) => modelId);
     this.aliases = groupBy(aliases, ({ name }) => name);
-    this.#clockOffsetMs = databaseNow.getTime() - readAtMs;
+    const at = databaseNow.getTime();
+    this.#offsetMs = { most: at - read.sentAtMs, least: at - read.arrivedAtMs };
   }
 
-  /** The database's clock. In milliseconds. */
+  /** The database's clock in milliseconds, at the latest that it can be: a promise that ends is over in time. */
   now(): number {
-    return performance.now() + this.#clockOffsetMs;
+    return performance.now() + this.#offsetMs.most;
+  }
+
+  /** The same at the earliest: no price takes effect before its time, however long the read had to wait. */
+  #nowForPrices(): number {
+    return performance.now() + this.#offsetMs.least;
   }
 
   byId(id: string): ModelRow | undefined {
@@ -49,13 +58,13 @@ export class CatalogueSnapshot {
 
   /** A preset without a price has the price of its base. */
   priceOf(model: ModelRow): PriceRow | undefined {
-    const now = this.now();
+    const now = this.#nowForPrices();
     return this.#priceAt(model.id, now) ?? (model.baseId === null ? undefined : this.#priceAt(model.baseId, now));
   }
 
   /** The prices of its own that were not cancelled; the last to take effect is first. */
   pricesOf(model: ModelRow): DatedPrice[] {
-    const now = this.now();
+    const now = this.#nowForPrices();
     const current = this.#priceAt(model.id, now);
     const prices = (this.#prices.get(model.id) ?? []).filter(({ cancelledAt }) => cancelledAt === null);
     return prices.toReversed().map((price) => {

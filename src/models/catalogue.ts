@@ -161,7 +161,7 @@ export class Catalogue {
       const reading: Promise<CatalogueSnapshot> = readCatalogue(this.#options.db.orm).then((rows) => {
         // One that was overtaken must not bring back services as they were.
         if (this.#snapshot === reading) this.#options.providers.adopt(rows.services);
-        return new CatalogueSnapshot(rows, now);
+        return new CatalogueSnapshot(rows, { sentAtMs: now, arrivedAtMs: performance.now() });
       });
       // A failed read must not be the answer for the next five seconds.
       reading.catch(() => this.forget());

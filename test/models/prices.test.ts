@@ -1,4 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { Database } from "../../src/db/client.ts";
+import { Catalogue } from "../../src/models/catalogue.ts";
+import { Providers } from "../../src/models/providers/registry.ts";
 import { dumpState } from "../harness/dump.ts";
 import { generate, useServer } from "../harness/server.ts";
 
@@ -100,6 +103,30 @@ describe("prices", () => {
     await set(name, "7", within(800));
     await expect.poll(async () => (await charged(name, key)).credits, { timeout: 10_000 }).toBe("7");
     expect(await charged(name, key, { quoteId: quote.quoteId })).toMatchObject({ credits: "1" });
+  });
+});
+
+describe("the catalogue", () => {
+  it("has no price before its time by the database's clock, also when its read had to wait", async () => {
+    const name = await server.model("echo", "echo");
+    const db = new Database({ url: server.database.url, poolSize: 1 });
+    const config = {
+      anthropic: undefined,
+      ollamaBaseUrl: "http://127.0.0.1:9",
+      services: [],
+      providerTimeoutMs: 1_000,
+    };
+    const unused = { guard: {} as never, sealer: {} as never, onError: () => {} };
+    const catalogue = new Catalogue({ db, providers: new Providers({ config, ...unused }), totalMs: 1_000 });
+    const effectiveFrom = within(3_500);
+    await set(name, "5", effectiveFrom);
+    // `then` sends it: a query of drizzle is lazy.
+    const busy = db.orm.execute("select pg_sleep(2)").then(() => {});
+    const price = (await catalogue.list()).find(({ model }) => model.name === name)?.price;
+    const [clock] = await server.database.sql`select now() < ${effectiveFrom} as before`;
+    expect(price?.version === 2 && clock?.["before"]).toBe(false);
+    await busy;
+    await db.close();
   });
 });
 
