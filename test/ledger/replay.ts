@@ -15,7 +15,7 @@ import { Corrections } from "../../src/ledger/wallets/corrections.ts";
 import { Wallets } from "../../src/ledger/wallets/wallets.ts";
 import { createLogger } from "../../src/log.ts";
 import type { TestDatabase } from "../harness/database.ts";
-import { takeClock } from "./clock.ts";
+import { byClock, takeClock } from "./clock.ts";
 import { start, walletIds } from "./scripts.ts";
 
 const ending = {
@@ -46,7 +46,7 @@ export class RealLedger {
   private constructor(test: TestDatabase, setClock: (at: Date) => Promise<void>) {
     this.#test = test;
     this.#setClock = setClock;
-    this.db = new Database({ url: test.url, poolSize: 6 });
+    this.db = new Database({ url: byClock(test), poolSize: 6 });
     this.#wallets = new Wallets(this.db);
   }
 

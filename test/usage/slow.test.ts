@@ -6,6 +6,13 @@ const server = useServer({ ANALYTICS_TIMEOUT_SECONDS: "1", ANALYTICS_POOL_SIZE: 
 const usage = "query ($input: UsageInput!) { usage(input: $input) { totals { requests } } }";
 const hour = 3_600_000;
 
+async function waitingForLocks(): Promise<number> {
+  const [row] = await server.database.sql<[{ waiting: number }]>`
+    select count(*)::int as waiting from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`;
+  return row.waiting;
+}
+
 describe("a report that takes too long", () => {
   it("is given up, and holds up no call", async () => {
     const { key } = await server.customer();
@@ -17,6 +24,8 @@ describe("a report that takes too long", () => {
       const reports = ["MODEL", "STATUS", "ACCOUNT"].map((dimension) =>
         server.refused("UNAVAILABLE", usage, { input: { ...input, groupBy: [dimension] } }),
       );
+      // One of them has the only connection of reports by now, and the others wait for it.
+      await expect.poll(() => waitingForLocks()).toBeGreaterThan(0);
       // The search of calls stands in the same line, and in that of no call.
       const list = "{ generations(first: 1) { nodes { id } } }";
       const order: string[] = [];
