@@ -29,77 +29,88 @@ for (const name of keyFieldNames) {
 }
 const KeySettingsInput = KeyFieldsInput as abstract new () => KeyInput;
 
-@InputType({ description: "A new key. What is absent is as if it were null." })
+@InputType({ description: "An API key to create. An absent field is the same as null." })
 export class CreateApiKeyInput extends KeySettingsInput {
-  @Field(() => String, { description: "1 to 200 characters." })
+  @Field(() => String, { description: "A label for people: 1 to 200 characters." })
   override name!: string;
 
-  @Field(() => ID, { nullable: true, description: "Whose key it is; the default account when absent." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The account that owns the key, `acc_…`; the default account when absent.",
+  })
   accountId?: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
     defaultValue: "0",
-    description: "Credits that it starts with; not below 0.",
+    description: "Credits granted to the key's wallet at the start: 0 or more.",
   })
   credits?: string | null;
 
   @Field(() => Boolean, {
     nullable: true,
     defaultValue: false,
-    description: "Draw on the account's shared wallet instead of a wallet of its own.",
+    description: "Whether the key spends from the account's shared wallet instead of a wallet of its own.",
   })
   sharedWallet?: boolean | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "A key text of your own, 20 to 200 visible ASCII characters; minted when absent. Fails with CONFLICT if in use.",
+      "A plaintext key of your own, 20 to 200 visible ASCII characters; generated when absent. Fails with CONFLICT if it is in use.",
   })
   key?: string | null;
 }
 
-@InputType({ description: "A change of a key: a field that is absent stays as it is, and null takes its limit away." })
+@InputType({
+  description: "The settings of a key to change. A field that is absent stays as it is; null restores its default.",
+})
 export class UpdateApiKeyInput extends KeySettingsInput {}
 
-@InputType({ description: "Which keys to list: those to which all of it applies." })
+@InputType({ description: "Filters API keys: a key must match all of them." })
 export class ApiKeyFilter {
-  @Field(() => ID, { nullable: true, description: "Of this account only." })
+  @Field(() => ID, { nullable: true, description: "Only keys of this account, `acc_…`." })
   accountId?: string | null;
 
-  @Field(() => String, { nullable: true, description: "Part of the name, in any case; at least 1 character." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Only keys whose name contains this text, at least 1 character; upper and lower case are the same.",
+  })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: "How `prefix` begins, such as `tg_live_`." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Only keys whose `prefix` starts with this text, such as `tg_live_`.",
+  })
   prefix?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "The last four characters of any secret that the key has or had, e.g. of one that was found somewhere.",
+      "Only keys of which a secret, current or past, ends with these four characters: for identifying a key that was found.",
   })
   last4?: string | null;
 
-  @Field(() => ApiKeyStatus, { nullable: true, description: "In this state only." })
+  @Field(() => ApiKeyStatus, { nullable: true, description: "Only keys with this status." })
   status?: `${ApiKeyStatus}` | null;
 
-  @Field(() => String, { nullable: true, description: "With this tag, as it is written." })
+  @Field(() => String, { nullable: true, description: "Only keys with exactly this tag." })
   tag?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "With this plan as its own." })
+  @Field(() => ID, { nullable: true, description: "Only keys with this plan of their own, `pln_…`." })
   planId?: string | null;
 
   @Field(() => Boolean, {
     nullable: true,
     description:
-      "Whether the newest secret is older than `rotateKeysAfterDays` of its account. Revoked and expired keys are not due.",
+      "Whether rotation is due: the newest secret is older than the account's `rotateKeysAfterDays`. Revoked and expired keys are never due.",
   })
   dueForRotation?: boolean | null;
 
   @Field(() => Boolean, {
     nullable: true,
     description:
-      "Whether a secret that still works was exposed, as `ApiKeySecret.exposedAt` says. Not of revoked keys.",
+      "Whether a secret that still works was exposed: see `ApiKeySecret.exposedAt`. Revoked keys never count as exposed.",
   })
   exposed?: boolean | null;
 }

@@ -18,7 +18,7 @@ export class MyKeyResolver {
     this.#keys = keys;
   }
 
-  @FieldResolver(() => ApiKey, { nullable: true, description: "The key with its limits; null for a person." })
+  @FieldResolver(() => ApiKey, { nullable: true, description: "The API key of the caller; null for a user." })
   async apiKey(@Ctx() context: Context): Promise<ApiKey | null> {
     const viewer = viewerOf(context);
     const key = viewer.kind === "API_KEY" && (await context.loaders.load(this.#keys.byId, viewer.apiKeyId));
@@ -39,10 +39,10 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => IssuedApiKey, {
     description:
-      "Creates a key. Its secret is in this answer and nowhere else. A MEMBER may create some in its own account: without credits of their own, and within the account's plan. An ANALYST may not. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a key text that is in use or an account that is closed.",
+      "Creates an API key. Its plaintext is in this answer only. Requires OPERATOR, or MEMBER: a MEMBER creates keys of its own account only, without credits of their own, within the account's plan and at most `memberKeysMax`. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a plaintext key that is in use or a closed account.",
   })
   async createApiKey(
-    @Arg("input", () => CreateApiKeyInput, { description: "The key." }) input: CreateApiKeyInput,
+    @Arg("input", () => CreateApiKeyInput, { description: "The API key to create." }) input: CreateApiKeyInput,
     @Ctx() context: Context,
   ): Promise<IssuedApiKey> {
     const { key, secret } = await this.#keys.create(originOf(context), toKeyOrder(input), personOf(context));
@@ -52,7 +52,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
     description:
-      "Changes what a key may do. A MEMBER may change what it made itself, within the plan; an ANALYST nothing. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked.",
+      "Updates a key's settings. Requires OPERATOR, or MEMBER for keys that it created, within the account's plan. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT for a revoked key.",
   })
   async updateApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
@@ -67,7 +67,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
     description:
-      "Stops a key until it is enabled, which an OPERATOR does. A MEMBER may stop what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT once revoked.",
+      "Disables a key until it is re-enabled by `enableApiKey`. Requires OPERATOR, or MEMBER for keys that it created. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT for a revoked key.",
   })
   async disableApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
@@ -79,7 +79,7 @@ export class KeysResolver {
 
   @Directive('@role(requires: "OPERATOR")')
   @Mutation(() => ApiKey, {
-    description: "Lets a disabled key work again. Fails with NOT_FOUND, or CONFLICT once revoked.",
+    description: "Re-enables a disabled key. Requires OPERATOR. Fails with NOT_FOUND, or CONFLICT for a revoked key.",
   })
   async enableApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
@@ -92,7 +92,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
     description:
-      "Stops a key for ever. A MEMBER may stop what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if it was revoked before.",
+      "Revokes a key, which is final. Requires OPERATOR, or MEMBER for keys that it created. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT for a key that was already revoked.",
   })
   async revokeApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
@@ -103,7 +103,11 @@ export class KeysResolver {
   }
 
   @Directive('@role(requires: "MEMBER")')
-  @Query(() => ApiKey, { nullable: true, description: "One key; null if there is none that the caller may see." })
+  @Query(() => ApiKey, {
+    nullable: true,
+    description:
+      "One API key by id; null if the caller may not see it or it does not exist. Requires MEMBER. A MEMBER sees the keys of its own account only.",
+  })
   async apiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
     @Ctx() context: Context,
@@ -116,7 +120,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Query(() => ApiKeyConnection, {
     description:
-      "Keys, newest first. A MEMBER sees those of one account. A filter may find nothing on a page and go on with the next: ask as long as `hasNextPage` says so.",
+      "API keys, newest first. Requires MEMBER. A MEMBER sees the keys of its own account only. With a filter, a page may be empty while `hasNextPage` is true: continue with the next page.",
   })
   async apiKeys(
     @Arg("filter", () => ApiKeyFilter, { nullable: true, description: "Which keys to list; all when absent." })
@@ -128,14 +132,14 @@ export class KeysResolver {
     return toConnection(found, toApiKey);
   }
 
-  @FieldResolver(() => Account, { description: "Whose key it is." })
+  @FieldResolver(() => Account, { description: "The account that owns the key." })
   async account(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<Account> {
     const account = await loaders.load(this.#accounts.byId, row.accountId);
     if (!account) throw new AppError("NOT_FOUND");
     return toAccount(account);
   }
 
-  @FieldResolver(() => [ApiKeySecret], { description: "The texts that prove this key, newest first." })
+  @FieldResolver(() => [ApiKeySecret], { description: "The key's secrets without their plaintext, newest first." })
   async secrets(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<ApiKeySecret[]> {
     return ((await loaders.load(this.#keys.secretsByKey, row.id)) ?? []).map(toApiKeySecret);
   }

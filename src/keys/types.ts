@@ -19,10 +19,10 @@ registerEnumType(ApiKeyStatus, {
   name: "ApiKeyStatus",
   description: "Whether a key can be used.",
   valuesConfig: {
-    ACTIVE: { description: "It can." },
-    DISABLED: { description: "Not now; an admin can enable it again." },
-    REVOKED: { description: "Never again." },
-    EXPIRED: { description: "Its `expiresAt` has passed." },
+    ACTIVE: { description: "The key can be used." },
+    DISABLED: { description: "The key is disabled until an OPERATOR re-enables it." },
+    REVOKED: { description: "The key was revoked, which is final." },
+    EXPIRED: { description: "The key's `expiresAt` has passed." },
   },
 });
 
@@ -32,16 +32,19 @@ export enum LimitMode {
 }
 registerEnumType(LimitMode, {
   name: "LimitMode",
-  description: "What happens to a call past a key's limits of requests, tokens, concurrency, budgets or hours of use.",
+  description:
+    "How the gateway treats a call that exceeds a key's rate limits, concurrency limit, budgets or hours of use.",
   valuesConfig: {
-    ENFORCE: { description: "It is refused with RATE_LIMITED, BUDGET_EXCEEDED or OUTSIDE_HOURS." },
-    SHADOW: { description: "It goes through and is counted in `denials`, to try a limit out before it bites." },
+    ENFORCE: { description: "The call is refused with RATE_LIMITED, BUDGET_EXCEEDED or OUTSIDE_HOURS." },
+    SHADOW: {
+      description: "The call goes through and is counted in `denials`: for testing a limit before it is enforced.",
+    },
   },
 });
 
 @ObjectType({ description: "A credential that lets a program call the gateway.", simpleResolvers: true })
 export class ApiKey {
-  @Field(() => ID, { description: "`key_…`; stays the same when the secret changes." })
+  @Field(() => ID, { description: "The key's id, `key_…`. Rotation does not change it." })
   id!: string;
 
   @Field(() => String, { description: "A label for people; not unique." })
@@ -50,88 +53,104 @@ export class ApiKey {
   @Field(() => ApiKeyStatus, { description: "Whether the key can be used now." })
   status!: `${ApiKeyStatus}`;
 
-  @Field(() => String, { description: "How the newest secret starts; empty for a key text of the customer's own." })
+  @Field(() => String, {
+    description:
+      "The first characters of the newest secret, such as `tg_live_`; empty for a plaintext key that the customer supplied.",
+  })
   prefix!: string;
 
   @Field(() => String, { description: "The last four characters of the newest secret." })
   last4!: string;
 
-  @Field(() => [String], { description: "What the key may do." })
+  @Field(() => [String], { description: "The key's scopes, such as `generate` and `usage:read`." })
   scopes!: string[];
 
   @Field(() => [String], {
     nullable: true,
-    description: "Names and patterns of the models it may call; null means what its plan says.",
+    description: "Names and patterns of the models that the key may call; null means the plan's models.",
   })
   models!: string[] | null;
 
   @Field(() => [String], {
     nullable: true,
-    description: "Addresses and CIDR ranges it may be used from; null means any.",
+    description: "IP addresses and CIDR ranges from which the key may be used; null means any.",
   })
   allowedIps!: string[] | null;
 
-  @Field(() => Int, { nullable: true, description: "Calls a minute; null means what its plan says." })
+  @Field(() => Int, { nullable: true, description: "Limit on calls per minute; null means the plan's limit." })
   requestsPerMinute!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "Tokens a minute; null means what its plan says." })
+  @Field(() => Int, { nullable: true, description: "Limit on tokens per minute; null means the plan's limit." })
   tokensPerMinute!: number | null;
 
-  @Field(() => Int, { nullable: true, description: "Calls at once; null means what its plan says." })
+  @Field(() => Int, { nullable: true, description: "Limit on concurrent calls; null means the plan's limit." })
   maxConcurrency!: number | null;
 
-  @Field(() => LimitMode, { description: "Whether calls past the key's limits are refused or only counted." })
+  @Field(() => LimitMode, { description: "Whether calls that exceed a limit are refused or only counted." })
   limitMode!: `${LimitMode}`;
 
   @Field(() => Int, {
     nullable: true,
-    description:
-      "How old an answer out of the cache may be, in seconds, for calls that do not say; null means that they get none.",
+    description: "The default of `GenerateInput.cacheSeconds` for the key's calls; null means 0: no cached answers.",
   })
   cacheSeconds!: number | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "Provider cost a day (UTC), in USD; null means what its plan says.",
+    description: "Limit on the provider cost a day (UTC), in USD; null means the plan's budget.",
   })
   dailyBudgetUsd!: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "Provider cost a month (UTC), in USD; null means what its plan says.",
+    description: "Limit on the provider cost a month (UTC), in USD; null means the plan's budget.",
   })
   monthlyBudgetUsd!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a day (UTC); null means what its plan says." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Limit on the credits charged a day (UTC); null means the plan's budget.",
+  })
   dailyBudgetCredits!: string | null;
 
-  @Field(() => GraphQLDecimal, { nullable: true, description: "Credits a month (UTC); null means what its plan says." })
+  @Field(() => GraphQLDecimal, {
+    nullable: true,
+    description: "Limit on the credits charged a month (UTC); null means the plan's budget.",
+  })
   monthlyBudgetCredits!: string | null;
 
-  @Field(() => HoursOfUse, { nullable: true, description: "When it may be used; null means always." })
+  @Field(() => HoursOfUse, {
+    nullable: true,
+    description: "Hours of use: when the key may be used; null means always.",
+  })
   hours!: HoursOfUse | null;
 
-  @Field(() => [String], { description: "For finding it." })
+  @Field(() => [String], { description: "Tags, for filters of `apiKeys`." })
   tags!: string[];
 
-  @Field(() => GraphQLAnyJson, { nullable: true, description: "Whatever the admin noted." })
+  @Field(() => GraphQLAnyJson, { nullable: true, description: "Metadata: any JSON value that was set with the key." })
   metadata!: unknown;
 
   @Field(() => Date, { nullable: true, description: "When the key stops working; null means never." })
   expiresAt!: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "The last use, told at most two minutes late." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "When it was last used, at most two minutes late; null when it was never used.",
+  })
   lastUsedAt!: Date | null;
 
   @Field(() => Date, { description: "When the key was created." })
   createdAt!: Date;
 
-  @Field(() => Date, { description: "When what the key may do was changed last; using it is no change." })
+  @Field(() => Date, {
+    description: "When the key's settings or status last changed. Using the key does not count as a change.",
+  })
   changedAt!: Date;
 
   @Field(() => Date, {
     description:
-      "When the last change is in force on every replica at the latest: 5 seconds after `changedAt`, even if the notification is lost. Commonly it is within 0.1 seconds.",
+      "Deadline by which every replica enforces the last change: 5 seconds after `changedAt`, even if the notification is lost. A change usually takes effect within 0.1 seconds.",
   })
   effectiveBy!: Date;
 
@@ -140,39 +159,45 @@ export class ApiKey {
 }
 
 @ObjectType({
-  description: "One text that proves a key. A key has several while it is being rotated.",
+  description: "A secret of a key. A key has several while it is being rotated.",
   simpleResolvers: true,
 })
 export class ApiKeySecret {
-  @Field(() => ID, { description: "`sec_…`" })
+  @Field(() => ID, { description: "The secret's id, `sec_…`." })
   id!: string;
 
-  @Field(() => String, { description: "The last four characters." })
+  @Field(() => String, { description: "The last four characters of the secret." })
   last4!: string;
 
-  @Field(() => Date, { description: "From when it works." })
+  @Field(() => Date, { description: "When the secret starts to work." })
   validFrom!: Date;
 
-  @Field(() => Date, { nullable: true, description: "Until when it works; null means as long as its key." })
+  @Field(() => Date, { nullable: true, description: "When the secret stops working; null means with its key." })
   validTo!: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "The last use, told at most two minutes late." })
+  @Field(() => Date, {
+    nullable: true,
+    description: "When it was last used, at most two minutes late; null when it was never used.",
+  })
   lastUsedAt!: Date | null;
 
   @Field(() => Date, {
     nullable: true,
     description:
-      "When its text first came in a URL or among what an operation says, where others may read it: then it should be rotated. Null for never.",
+      "When the plaintext key was first found in a URL or in a GraphQL document, where others may read it; null for never. Rotate an exposed key.",
   })
   exposedAt!: Date | null;
 }
 
-@ObjectType({ description: "A key with its secret, which is shown this once and never stored.", simpleResolvers: true })
+@ObjectType({ description: "A key with its plaintext, which is shown once and never stored.", simpleResolvers: true })
 export class IssuedApiKey {
   @Field(() => ApiKey, { description: "The key." })
   apiKey!: ApiKey;
 
-  @Field(() => String, { description: "The text that goes in `x-api-key` or `Authorization: Bearer …`." })
+  @Field(() => String, {
+    description:
+      "The plaintext key, for the header `x-api-key` or `Authorization: Bearer …`. It is in this answer only.",
+  })
   secret!: string;
 }
 

@@ -15,7 +15,7 @@ export class AccountClosingResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Account, {
     description:
-      "Closes a customer for ever: all its keys are revoked, it gets no new ones, and its MEMBERs are disabled. Its history stays. Fails with NOT_FOUND, or CONFLICT if it is closed or the default account.",
+      "Closes an account, which is final: revokes all its keys, allows no new ones and disables its MEMBERs. Its history stays. Requires ADMIN. Fails with NOT_FOUND, or CONFLICT if the account is already closed or is the default account.",
   })
   async closeAccount(
     @Arg("id", () => ID, { description: "The account to close, `acc_…`." }) id: string,

@@ -13,10 +13,10 @@ export class LeaksResolver {
   @Directive("@rateLimit(limit: 10, duration: 60)")
   @Mutation(() => Boolean, {
     description:
-      "Reports a leaked key. If it is the plaintext of an active key, the key is revoked for good and its owner is alerted. The answer is always true. Public: needs no credentials. Fails with RATE_LIMITED past 10 reports a minute from one address.",
+      "Reports a leaked key. The plaintext of an active key revokes that key for good and raises an alert. The answer is always true. Public: requires no credentials. Fails with RATE_LIMITED after 10 reports a minute from one address.",
   })
   async reportLeakedKey(
-    @Arg("secret", () => String, { description: "The text that was found." }) secret: string,
+    @Arg("secret", () => String, { description: "The plaintext key that was found." }) secret: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
     const { ip, requestId } = context;

@@ -9,19 +9,19 @@ export enum KeyFileFormat {
 }
 registerEnumType(KeyFileFormat, {
   name: "KeyFileFormat",
-  description: "How a file of keys is written.",
+  description: "The format of a file of keys.",
   valuesConfig: {
     CSV: {
       description:
-        "The first line names fields of `CreateApiKeyInput`. Items of a list are parted by `;`, `hours` and `metadata` are JSON, and an empty cell says nothing.",
+        "CSV. The first line names fields of `CreateApiKeyInput`. Items of a list are separated by `;`, `hours` and `metadata` are JSON, and an empty cell means an absent field.",
     },
-    JSON: { description: "An array of objects with the fields of `CreateApiKeyInput`." },
+    JSON: { description: "A JSON array of objects with the fields of `CreateApiKeyInput`." },
   },
 });
 
-@InputType({ description: "A file of new keys." })
+@InputType({ description: "A file of keys to import." })
 export class ImportApiKeysInput {
-  @Field(() => KeyFileFormat, { description: "How it is written." })
+  @Field(() => KeyFileFormat, { description: "The format of the file." })
   format!: `${KeyFileFormat}`;
 
   @Field(() => String, { description: "The text of the file: 1 to 500 keys. The whole request has at most 1 MiB." })
@@ -29,32 +29,36 @@ export class ImportApiKeysInput {
 
   @Field(() => ID, {
     nullable: true,
-    description: "Whose keys they are where an entry does not say; the default account when absent.",
+    description: "The account of entries that name none, `acc_…`; the default account when absent.",
   })
   accountId?: string | null;
 
-  @Field(() => Boolean, { nullable: true, defaultValue: false, description: "Only say what is wrong with the file." })
+  @Field(() => Boolean, {
+    nullable: true,
+    defaultValue: false,
+    description: "Whether to check the file only, and create nothing.",
+  })
   dryRun?: boolean | null;
 }
 
-@ObjectType({ description: "One key of an import.", simpleResolvers: true })
+@ObjectType({ description: "One imported key.", simpleResolvers: true })
 export class ImportedApiKey {
-  @Field(() => Int, { description: "The line of the file that it is from; of a JSON array, the number of the item." })
+  @Field(() => Int, { description: "The line of the file; for a JSON array, the number of the item, from 1." })
   line!: number;
 
-  @Field(() => ApiKey, { description: "The key." })
+  @Field(() => ApiKey, { description: "The API key." })
   apiKey!: ApiKey;
 
   @Field(() => String, {
     nullable: true,
-    description: "Its text, which is in this answer and nowhere else; null where the file brought one.",
+    description: "The plaintext key, which is in this answer only; null where the file supplied it.",
   })
   secret!: string | null;
 }
 
-@ObjectType({ description: "What came of a file of keys.", simpleResolvers: true })
+@ObjectType({ description: "The result of an import of keys.", simpleResolvers: true })
 export class ApiKeyImport {
-  @Field(() => Int, { description: "How many keys the file has." })
+  @Field(() => Int, { description: "The number of keys in the file." })
   lines!: number;
 
   @Field(() => [ImportedApiKey], { description: "The new keys, in the order of the file; none for a dry run." })

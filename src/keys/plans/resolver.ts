@@ -16,15 +16,17 @@ export class PlansResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => [Plan], { description: "The plans, newest first, at most 1000." })
+  @Query(() => [Plan], { description: "Plans, newest first, at most 1,000. Requires ANALYST." })
   async plans(): Promise<Plan[]> {
     return (await this.#plans.list()).map(toPlan);
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Mutation(() => Plan, { description: "Creates a plan. Fails with CONFLICT if there is one of this name." })
+  @Mutation(() => Plan, {
+    description: "Creates a plan. Requires ADMIN. Fails with BAD_USER_INPUT, or CONFLICT if the name is in use.",
+  })
   async createPlan(
-    @Arg("input", () => CreatePlanInput, { description: "The plan." }) { limits, ...input }: CreatePlanInput,
+    @Arg("input", () => CreatePlanInput, { description: "The plan to create." }) { limits, ...input }: CreatePlanInput,
     @Ctx() context: Context,
   ): Promise<Plan> {
     return toPlan(await this.#plans.create(originOf(context), { ...limits, ...input }));
@@ -33,7 +35,7 @@ export class PlansResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Plan, {
     description:
-      "Changes a plan for all its keys: on every replica within a second, within 5 even if the notification is lost. Fails with NOT_FOUND or CONFLICT.",
+      "Updates a plan for all its keys. Every replica follows within a second, or within 5 seconds if the notification is lost. Requires ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT, or CONFLICT if the name is in use.",
   })
   async updatePlan(
     @Arg("id", () => ID, { description: "The plan, `pln_…`." }) id: string,
@@ -48,7 +50,7 @@ export class PlansResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Boolean, {
-    description: "Deletes a plan. Fails with NOT_FOUND, or CONFLICT while a key or an account has it.",
+    description: "Deletes a plan. Requires ADMIN. Fails with NOT_FOUND, or CONFLICT while a key or an account has it.",
   })
   async deletePlan(
     @Arg("id", () => ID, { description: "The plan, `pln_…`." }) id: string,
@@ -73,7 +75,7 @@ export class KeyPlanResolver {
     return plan ? toPlan(plan) : null;
   }
 
-  @FieldResolver(() => KeyLimits, { description: "What holds for the key: its own limits, else those of its plan." })
+  @FieldResolver(() => KeyLimits, { description: "The limits in force: the key's own, else those of its plan." })
   async limits(@Root() key: ApiKey, @Ctx() context: Context): Promise<KeyLimits> {
     return toKeyLimits(effectiveLimits(key.row, await this.#plans.of(key.row, context.loaders)));
   }
@@ -87,7 +89,10 @@ export class AccountPlanResolver {
     this.#plans = plans;
   }
 
-  @FieldResolver(() => Plan, { nullable: true, description: "The plan of its keys that have none of their own." })
+  @FieldResolver(() => Plan, {
+    nullable: true,
+    description: "The plan of the account's keys that have no plan of their own; null if none.",
+  })
   async plan(@Root() { planId }: Account, @Ctx() { loaders }: Context): Promise<Plan | null> {
     const plan = planId && (await loaders.load(this.#plans.byId, planId));
     return plan ? toPlan(plan) : null;

@@ -19,19 +19,19 @@ export class RotationResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => IssuedApiKey, {
     description:
-      "Gives a key a new secret, which is in this answer and nowhere else. The key keeps its id, credits, limits and history. A MEMBER may rotate what it made itself. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked or with 10 secrets at work.",
+      "Rotates a key: adds a new secret, whose plaintext is in this answer only. The key keeps its id, credits, limits and history. Requires OPERATOR, or MEMBER for keys that it created. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT for a revoked key, a key with 10 working secrets, or a plaintext key that is in use.",
   })
   async rotateApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
     @Arg("overlapSeconds", () => Int, {
       nullable: true,
       defaultValue: dayInSeconds,
-      description: "How long the old secrets still work: 0 (at once, for a leak) to 2592000 seconds (30 days).",
+      description: "How long the old secrets keep working, in seconds: 0 to 2,592,000 (30 days). Use 0 after a leak.",
     })
     overlapSeconds: number | null,
     @Arg("key", () => String, {
       nullable: true,
-      description: "A key text of your own, 20 to 200 visible ASCII characters; minted when absent.",
+      description: "A plaintext key of your own, 20 to 200 visible ASCII characters; generated when absent.",
     })
     text: string | null,
     @Ctx() context: Context,
@@ -44,7 +44,7 @@ export class RotationResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
     description:
-      "Ends one secret of a key now. A MEMBER may do so for what it made itself. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if it has ended or is the only one.",
+      "Ends one secret of a key at once. Requires OPERATOR, or MEMBER for keys that it created. Fails with NOT_FOUND, FORBIDDEN, or CONFLICT if the secret has ended or is the key's only one.",
   })
   async endSecret(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
@@ -69,7 +69,7 @@ export class RotationDueResolver {
   @FieldResolver(() => Date, {
     nullable: true,
     description:
-      "When it should be rotated: `rotateKeysAfterDays` of its account after its newest secret. Null without such a policy, and for a revoked key.",
+      "When rotation is due: `rotateKeysAfterDays` of the account after the newest secret was created. Null without that setting, and for a revoked key.",
   })
   async rotationDueAt(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<Date | null> {
     const account = await loaders.load(this.#accounts.byId, row.accountId);

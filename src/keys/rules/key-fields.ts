@@ -45,60 +45,71 @@ export interface KeyField<K extends FieldKind = FieldKind, C extends keyof NewKe
 }
 
 export const keyFields = {
-  name: field("name", "text", { description: "1 to 200 characters; not null.", read: readName }),
+  name: field("name", "text", {
+    description: "A label for people: 1 to 200 characters. Must not be null.",
+    read: readName,
+  }),
   scopes: field("scopes", "texts", {
     description:
-      'What the key may do; null means ["generate", "embed", "usage:read"]. `model:…` for models that ask for it.',
+      'Scopes of the key; null means ["generate", "embed", "usage:read"]. A model that requires a scope `model:…` needs that scope, too.',
     read: readScopes,
   }),
   models: field("models", "texts", {
     description:
-      "Names of the models that it may call, or patterns such as `gpt-*`, at most 200; null means those of its plan.",
+      "Models that the key may call, by name or by pattern such as `gpt-*`, at most 200; null means the plan's models.",
     read: listReader(isModelPattern),
   }),
   allowedIps: field("allowedIps", "texts", {
-    description: "Addresses or CIDR ranges, IPv4 or IPv6, at most 200; null means any.",
+    description:
+      "IP addresses and CIDR ranges (IPv4 or IPv6) from which the key may be used, at most 200; null means any.",
     read: listReader(isAddressRange),
   }),
   requestsPerMinute: field("requestsPerMinute", "integer", {
-    description: "At least 1; null means the limit of its plan, else the limit of the field.",
+    description: "Limit on calls per minute, at least 1; null means the plan's limit, else the field's rate limit.",
     read: readLimit,
   }),
   tokensPerMinute: field("tokensPerMinute", "integer", {
-    description: "At least 1; null means the limit of its plan, else no limit.",
+    description: "Limit on tokens per minute, at least 1; null means the plan's limit, else no limit.",
     read: readLimit,
   }),
   maxConcurrency: field("maxConcurrency", "integer", {
-    description: "Calls at once, at least 1; null means the limit of its plan, else no limit.",
+    description: "Limit on concurrent calls, at least 1; null means the plan's limit, else no limit.",
     read: readLimit,
   }),
   cacheSeconds: field("cacheSeconds", "integer", {
-    description: "The default of `GenerateInput.cacheSeconds`, 0 to 604,800; null means 0.",
+    description: "The default of `GenerateInput.cacheSeconds` for the key's calls, 0 to 604,800; null means 0.",
     read: readCacheSeconds,
   }),
   limitMode: field("limitMode", "limitMode", {
-    description: "Whether calls past a limit are refused or only counted; null means ENFORCE.",
+    description: "Whether calls that exceed a limit are refused or only counted; null means ENFORCE.",
     read: (mode) => mode ?? "ENFORCE",
   }),
-  dailyBudgetUsd: budget("dailyBudgetUsd", "USD a day (UTC)"),
-  monthlyBudgetUsd: budget("monthlyBudgetUsd", "USD a month (UTC)"),
-  dailyBudgetCredits: budget("dailyBudgetCredits", "Credits a day (UTC)"),
-  monthlyBudgetCredits: budget("monthlyBudgetCredits", "Credits a month (UTC)"),
+  dailyBudgetUsd: budget("dailyBudgetUsd", "Limit on the provider cost a day (UTC), in USD"),
+  monthlyBudgetUsd: budget("monthlyBudgetUsd", "Limit on the provider cost a month (UTC), in USD"),
+  dailyBudgetCredits: budget("dailyBudgetCredits", "Limit on the credits charged a day (UTC)"),
+  monthlyBudgetCredits: budget("monthlyBudgetCredits", "Limit on the credits charged a month (UTC)"),
   planId: field("planId", "id", {
-    description: "The plan that gives what the key leaves open; null means its account's plan. Fails with NOT_FOUND.",
+    description:
+      "The key's plan, `pln_…`: the limits for settings that are null here. Null means the account's plan. Fails with NOT_FOUND.",
     read: asGiven,
     toAudit: (id) => toWire("pln", id),
   }),
-  hours: field("hours", "hours", { description: "When it may be used; null means always.", read: readHours }),
+  hours: field("hours", "hours", {
+    description: "Hours of use: when the key may be used; null means always.",
+    read: readHours,
+  }),
   tags: field("tags", "texts", {
-    description: "For finding it: at most 20, of 1 to 50 characters; null removes them.",
+    description: "Tags, for filters of `apiKeys`: at most 20, each of 1 to 50 characters; null removes them.",
     read: readTags,
   }),
   expiresAt: field("expiresAt", "timestamp", {
-    description: "Must be in the future; null means never.",
+    description: "When the key stops working: must be in the future; null means never.",
     read: asGiven,
   }),
-  metadata: field("metadata", "json", { description: "Any JSON value of at most 16 KiB.", read: readMetadata }),
+  metadata: field("metadata", "json", {
+    description: "Metadata: any JSON value of at most 16 KiB.",
+    read: readMetadata,
+  }),
 };
 
 export type KeyFieldName = keyof typeof keyFields;

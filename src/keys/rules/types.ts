@@ -23,13 +23,13 @@ registerEnumType(Weekday, {
   },
 });
 
-const timeZone = "A name of the IANA time zone database, such as `Europe/Berlin`.";
-const from = "From this time of the day on, such as `08:30`.";
-const to = "Until just before this time, up to `24:00`; at or before `from` it is that of the day after.";
+const timeZone = "Time zone of the windows: a name of the IANA database, such as `Europe/Berlin`.";
+const from = "Start time, inclusive, such as `08:30`.";
+const to = "End time, exclusive, at most `24:00`. A time at or before `from` is on the next day.";
 
-@ObjectType({ description: "One span of hours on some days of the week.", simpleResolvers: true })
+@ObjectType({ description: "A window of time on some days of the week.", simpleResolvers: true })
 export class HoursWindow {
-  @Field(() => [Weekday], { description: "On which days it begins." })
+  @Field(() => [Weekday], { description: "Days of the week on which the window starts." })
   days!: `${Weekday}`[];
 
   @Field(() => String, { description: from })
@@ -41,20 +41,23 @@ export class HoursWindow {
 
 @ObjectType({
   description:
-    "When a key may be used, by the database's clock. At other times it is refused with OUTSIDE_HOURS, and a stream that it runs is ended; in `limitMode` SHADOW that is only counted.",
+    "Hours of use: when a key may be used, by the database's clock. At other times its calls fail with OUTSIDE_HOURS and its running streams end; with the `limitMode` SHADOW they are only counted.",
   simpleResolvers: true,
 })
 export class HoursOfUse {
   @Field(() => String, { description: timeZone })
   timeZone!: string;
 
-  @Field(() => [HoursWindow], { description: "The key may be used within any of them." })
+  @Field(() => [HoursWindow], { description: "The windows. The key may be used in any of them." })
   windows!: HoursWindow[];
 }
 
-@InputType({ description: "One span of hours on some days of the week." })
+@InputType({ description: "A window of time on some days of the week." })
 export class HoursWindowInput {
-  @Field(() => [Weekday], { nullable: true, description: "On which days it begins; on every day when absent." })
+  @Field(() => [Weekday], {
+    nullable: true,
+    description: "Days of the week on which the window starts; every day when absent.",
+  })
   days?: `${Weekday}`[] | null;
 
   @Field(() => String, { description: from })
@@ -64,11 +67,11 @@ export class HoursWindowInput {
   to!: string;
 }
 
-@InputType({ description: "When a key may be used." })
+@InputType({ description: "Hours of use: when a key may be used." })
 export class HoursOfUseInput {
   @Field(() => String, { description: timeZone })
   timeZone!: string;
 
-  @Field(() => [HoursWindowInput], { description: "1 to 28; the key may be used within any of them." })
+  @Field(() => [HoursWindowInput], { description: "The windows, 1 to 28. The key may be used in any of them." })
   windows!: HoursWindowInput[];
 }
