@@ -19,7 +19,7 @@ export class Account {
   rotateKeysAfterDays!: number | null;
 
   @Field(() => Int, {
-    description: "The most active API keys that each MEMBER of the account may have created; 0 means none.",
+    description: "Maximum number of active API keys that each MEMBER of the account may have created; 0 means none.",
   })
   memberKeysMax!: number;
 
@@ -61,13 +61,14 @@ export class UpdateAccountInput {
 
   @Field(() => Int, {
     nullable: true,
-    description: "Rotation interval in days, 1 to 3650. Null means that rotation is never due.",
+    description: "Rotation interval in days, 1 to 3,650. Null means that rotation is never due.",
   })
   rotateKeysAfterDays?: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "The most active API keys that each MEMBER of the account may have created: 0 to 1000. Null means 10.",
+    description:
+      "Maximum number of active API keys that each MEMBER of the account may have created, 0 to 1,000. Null means 10.",
   })
   memberKeysMax?: number | null;
 }

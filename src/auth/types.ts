@@ -12,31 +12,32 @@ export enum Role {
 }
 registerEnumType(Role, {
   name: "Role",
-  description: "What a person may do. Each role may do all that the ones after it may.",
+  description:
+    "The role of a user. From most to least: OWNER, ADMIN, OPERATOR, ANALYST, MEMBER. Each role includes the rights of the lower roles; a MEMBER also creates API keys of its own account.",
   valuesConfig: {
-    OWNER: { description: "Manages people." },
+    OWNER: { description: "Manages users." },
     ADMIN: { description: "Manages accounts, credits, models and prices." },
     OPERATOR: { description: "Manages API keys." },
     ANALYST: { description: "Reads everything, changes nothing." },
-    MEMBER: { description: "Reads one account." },
+    MEMBER: { description: "Reads its own account, and manages the API keys that it created." },
   },
 });
 
-@ObjectType({ description: "A person who signs in.", simpleResolvers: true })
+@ObjectType({ description: "A user: a person who signs in.", simpleResolvers: true })
 export class User {
-  @Field(() => ID, { description: "`usr_…`" })
+  @Field(() => ID, { description: "The user's id, `usr_…`." })
   id!: string;
 
   @Field(() => String, {
     description:
-      "In lower case, and unique among those who sign in here; of others what their issuer says, else their name there.",
+      "The email address in lower case, unique among users with a password here. For a user of an identity provider: the email in its tokens, else the subject.",
   })
   email!: string;
 
-  @Field(() => String, { nullable: true, description: "A name for people." })
+  @Field(() => String, { nullable: true, description: "The display name; null for none." })
   name!: string | null;
 
-  @Field(() => Role, { description: "What this person may do." })
+  @Field(() => Role, { description: "The user's role." })
   role!: RoleName;
 
   /** Resolved by accounts/, which knows accounts. */
@@ -45,28 +46,31 @@ export class User {
   @Field(() => Date, { description: "When the user was created." })
   createdAt!: Date;
 
-  @Field(() => Date, { nullable: true, description: "Since when this person may not sign in; null if they may." })
+  @Field(() => Date, { nullable: true, description: "When the user was disabled; null for a user who may sign in." })
   disabledAt!: Date | null;
 
   @Field(() => String, {
     nullable: true,
-    description: "Who vouches for this person, by OpenID Connect; null for someone who signs in here.",
+    description:
+      "The issuer URL of the user's identity provider (OpenID Connect); null for a user with a password here.",
   })
   issuer!: string | null;
 }
 
-@ObjectType("Session", { description: "A signed-in person's tokens.", simpleResolvers: true })
+@ObjectType("Session", { description: "The tokens of a session.", simpleResolvers: true })
 export class SessionTokens {
-  @Field(() => String, { description: "Goes in `Authorization: Bearer …`; valid for 15 minutes." })
+  @Field(() => String, {
+    description: "The access token, for the header `Authorization: Bearer …`; valid for 15 minutes.",
+  })
   accessToken!: string;
 
-  @Field(() => String, { description: "Exchanged once for a new session by `refreshSession`; valid for 30 days." })
+  @Field(() => String, { description: "The refresh token, for `refreshSession`: can be used once; valid for 30 days." })
   refreshToken!: string;
 
-  @Field(() => Date, { description: "When the access token ends." })
+  @Field(() => Date, { description: "When the access token expires." })
   expiresAt!: Date;
 
-  @Field(() => User, { description: "Who signed in." })
+  @Field(() => User, { description: "The user who signed in." })
   user!: User;
 }
 
@@ -76,40 +80,46 @@ export enum CallerKind {
 }
 registerEnumType(CallerKind, {
   name: "CallerKind",
-  description: "What the credential of a request proves.",
-  valuesConfig: { API_KEY: { description: "A program with a key." }, USER: { description: "A person." } },
+  description: "The kind of caller.",
+  valuesConfig: {
+    API_KEY: { description: "A program with an API key." },
+    USER: { description: "A user, with an access token." },
+  },
 });
 
-@ObjectType({ description: "Who is calling. Features add what they know of the caller.", simpleResolvers: true })
+@ObjectType({ description: "The caller of the request.", simpleResolvers: true })
 export class Me {
-  @Field(() => CallerKind, { description: "Whether a key or a person is calling." })
+  @Field(() => CallerKind, { description: "Whether the caller is an API key or a user." })
   kind!: `${CallerKind}`;
 }
 
-@InputType({ description: "A sign-in." })
+@InputType({ description: "The credentials of a user." })
 export class LoginInput {
-  @Field(() => String, { description: "In any case." })
+  @Field(() => String, { description: "The email address; upper and lower case are the same." })
   email!: string;
 
-  @Field(() => String, { description: "At most 72 bytes." })
+  @Field(() => String, { description: "The password, at most 72 bytes." })
   password!: string;
 }
 
-@InputType({ description: "A new person." })
+@InputType({ description: "A user to create." })
 export class CreateUserInput {
-  @Field(() => String, { description: "Must not be in use." })
+  @Field(() => String, { description: "The email address. Fails with CONFLICT if it is in use." })
   email!: string;
 
-  @Field(() => String, { description: "8 to 72 bytes." })
+  @Field(() => String, { description: "The new password, 8 to 72 bytes." })
   password!: string;
 
-  @Field(() => Role, { description: "What the person may do." })
+  @Field(() => Role, { description: "The user's role." })
   role!: RoleName;
 
-  @Field(() => String, { nullable: true, description: "A name for people, at most 200 characters." })
+  @Field(() => String, { nullable: true, description: "The display name, at most 200 characters." })
   name?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "The account that a MEMBER belongs to; required for that role." })
+  @Field(() => ID, {
+    nullable: true,
+    description: "The account of a MEMBER, `acc_…`: required for that role, absent for other roles.",
+  })
   accountId?: string | null;
 }
 

@@ -29,7 +29,7 @@ export class GenerationResolver {
   @Directive('@cost(base: "1", metered: true)')
   @Mutation(() => Generation, {
     description:
-      "Calls a model. Credits are reserved before and settled after. A client that leaves after the provider was asked pays for the input and all that the model wrote. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND, MODEL_UNPRICED, MODEL_NOT_ALLOWED, RATE_LIMITED, OUT_OF_CREDITS, BUDGET_EXCEEDED, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_PROGRESS, PROVIDER_FAILED, PROVIDER_TIMEOUT or UNAVAILABLE.",
+      "Calls a model and returns its answer. Credits are reserved before the call and settled after it. When the client leaves during the call, the input and the text that the model wrote until then are charged. Requires an API key with the scope `generate`. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND, MODEL_UNPRICED, MODEL_NOT_ALLOWED, RATE_LIMITED, OUT_OF_CREDITS, BUDGET_EXCEEDED, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_PROGRESS, PROVIDER_FAILED, PROVIDER_TIMEOUT or UNAVAILABLE.",
   })
   generate(
     @Arg("input", () => GenerateInput, { description: "The call." }) _input: GenerateInput,
@@ -41,10 +41,13 @@ export class GenerationResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => GenerationConnection, {
     description:
-      "Calls, newest first. A key sees its own, a MEMBER those of one account, other users those of all accounts. Fails with BAD_USER_INPUT, with NOT_FOUND for malformed ids, and with UNAVAILABLE when the search takes too long.",
+      "Calls, newest first. A key with the scope `usage:read` sees its own calls, a MEMBER those of its account, an ANALYST all. Fails with BAD_USER_INPUT, NOT_FOUND for malformed ids, or UNAVAILABLE when the search takes too long.",
   })
   async generations(
-    @Arg("filter", () => GenerationFilter, { nullable: true, description: "All that the caller may see when absent." })
+    @Arg("filter", () => GenerationFilter, {
+      nullable: true,
+      description: "Which calls to list; all that the caller may see when absent.",
+    })
     filter: GenerationFilter | null,
     @Args(() => PageArgs) page: PageArgs,
     @Ctx() context: Context,

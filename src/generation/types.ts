@@ -22,12 +22,12 @@ registerEnumType(GenerationFinishReason, {
   name: "FinishReason",
   description: "Why the model stopped.",
   valuesConfig: {
-    STOP: { description: "It was done, or wrote a stop text." },
-    LENGTH: { description: "It reached the limit of output tokens." },
-    CONTENT_FILTER: { description: "The provider withheld the rest." },
-    TOOL_CALLS: { description: "It calls a tool." },
+    STOP: { description: "The answer is complete, or reached a stop sequence." },
+    LENGTH: { description: "The answer reached the limit of output tokens." },
+    CONTENT_FILTER: { description: "The provider withheld the rest of the answer." },
+    TOOL_CALLS: { description: "The model requests a tool call." },
     ERROR: { description: "The provider failed." },
-    CANCELLED: { description: "The client left, or its key was ended." },
+    CANCELLED: { description: "The client left, or the key was disabled, revoked or expired." },
     OTHER: { description: "The provider gave no known reason." },
   },
 });
@@ -65,7 +65,7 @@ export class GenerationUsage {
   @Field(() => Int, { description: "Tokens that the model wrote." })
   outputTokens!: number;
 
-  @Field(() => Int, { description: "Of the output tokens, those that are not in the text." })
+  @Field(() => Int, { description: "Of the output tokens, those of the model's reasoning, which is not in the text." })
   reasoningTokens!: number;
 
   @Field(() => Int, { description: "Input and output together." })
@@ -77,16 +77,18 @@ export class GenerationUsage {
 
 @ObjectType({ description: "The price of one call.", simpleResolvers: true })
 export class Charge {
-  @Field(() => GraphQLDecimal, { description: "Credits taken from the wallet; never more than `reserved`." })
+  @Field(() => GraphQLDecimal, { description: "Credits charged to the wallet; never more than `reserved`." })
   credits!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits held while the call was running: the most it could cost." })
+  @Field(() => GraphQLDecimal, {
+    description: "Credits reserved while the call was running: the most that it could cost.",
+  })
   reserved!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits in the wallet after this call." })
+  @Field(() => GraphQLDecimal, { description: "The wallet's balance after this call, in credits." })
   balance!: string;
 
-  @Field(() => GraphQLDecimal, { description: "The provider's price of the call, in USD." })
+  @Field(() => GraphQLDecimal, { description: "Cost of the call at the provider, in USD." })
   costUsd!: string;
 }
 
@@ -115,19 +117,20 @@ export class GenerationFailedTry {
 
 @ObjectType({ description: "A call of a model, its answer and its price.", simpleResolvers: true })
 export class Generation {
-  @Field(() => ID, { description: "`gen_…`" })
+  @Field(() => ID, { description: "The call's id, `gen_…`." })
   id!: string;
 
   @Field(() => GenerationStatus, { description: "How the call ended." })
   status!: `${GenerationStatus}`;
 
   @Field(() => String, {
-    description: "The name of the model or preset that was asked for; of an alias, the one that it stood for.",
+    description: "The name of the requested model or preset; for an alias, the target that it picked.",
   })
   model!: string;
 
   @Field(() => String, {
-    description: "The name of the model that answered, or was asked last: the base of a preset, or a fallback.",
+    description:
+      "The name of the model that answered, or that was called last: the model itself, the base of a preset or a fallback.",
   })
   servedModel!: string;
 
@@ -135,7 +138,7 @@ export class Generation {
   provider!: string;
 
   @Field(() => [GenerationFailedTry], {
-    description: "Failed attempts before or instead of an answer, in their order.",
+    description: "Failed attempts before or instead of an answer, in order.",
   })
   failedTries!: GenerationFailedTry[];
 
@@ -146,14 +149,14 @@ export class Generation {
 
   @Field(() => [RequestedTool], {
     description:
-      "The tools that the model calls, with the finish reason TOOL_CALLS. Not stored, so empty in `generations`.",
+      "The tool calls that the model requests, with the finish reason TOOL_CALLS. Not stored, so empty in `generations`.",
   })
   toolCalls!: RequestedTool[];
 
   @Field(() => String, {
     nullable: true,
     description:
-      "Why `text` is not what `responseFormat` asked for, in words; null when it is, or when no format was asked for. The answer is charged all the same. Not stored, as `text` is not.",
+      "How `text` misses the requested `responseFormat`, for people; null when it matches or no format was requested. Such an answer is charged, too. Not stored, so null in `generations`.",
   })
   formatFault!: string | null;
 
@@ -170,13 +173,13 @@ export class Generation {
   latencyMs!: number;
 
   @Field(() => Boolean, {
-    description: "Whether this is the stored answer of an earlier call with the same idempotencyKey.",
+    description: "Whether this is the stored answer of an earlier call with the same `idempotencyKey`.",
   })
   replayed!: boolean;
 
   @Field(() => Boolean, {
     description:
-      "Whether the answer came out of the cache (`GenerateInput.cacheSeconds`): no model was asked, `usage` is 0 and so is `costUsd`.",
+      "Whether the answer is from the cache (`GenerateInput.cacheSeconds`): no model was called, and `usage` and `costUsd` are 0.",
   })
   cached!: boolean;
 
@@ -186,10 +189,10 @@ export class Generation {
   })
   errorCode!: string | null;
 
-  @Field(() => [String], { description: "As given with the call." })
+  @Field(() => [String], { description: "As in the input of the call." })
   tags!: string[];
 
-  @Field(() => String, { nullable: true, description: "As given with the call." })
+  @Field(() => String, { nullable: true, description: "As in the input of the call." })
   endUser!: string | null;
 
   @Field(() => String, {

@@ -6,10 +6,17 @@ const pageSizeDefault = 50;
 
 @ArgsType()
 export class PageArgs {
-  @Field(() => Int, { nullable: true, defaultValue: pageSizeDefault, description: "How many, 1 to 100." })
+  @Field(() => Int, {
+    nullable: true,
+    defaultValue: pageSizeDefault,
+    description: "The number of items per page, 1 to 100.",
+  })
   first!: number;
 
-  @Field(() => String, { nullable: true, description: "The cursor after which to go on: `pageInfo.endCursor`." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The cursor after which the page starts: `pageInfo.endCursor` of the previous page.",
+  })
   after?: string | null;
 }
 
@@ -47,14 +54,14 @@ function writeCursor(id: string): string {
   return Buffer.from(id, "latin1").toString("base64url");
 }
 
-@ObjectType({ description: "Where a page of a list ends." })
+@ObjectType({ description: "Information about a page of a list." })
 export class PageInfo {
-  @Field(() => Boolean, { description: "Whether there is more after this page." })
+  @Field(() => Boolean, { description: "Whether a next page exists." })
   hasNextPage!: boolean;
 
   @Field(() => String, {
     nullable: true,
-    description: "Give this as `after` for the next page. Null on an empty page behind which there is none.",
+    description: "The cursor for `after` of the next page; null on an empty last page.",
   })
   endCursor!: string | null;
 }
@@ -81,7 +88,7 @@ export function toConnection<R extends { id: string }, N>(page: Page<R>, toNode:
 export function connectionOf<N extends object>(node: ClassType<N>, name: string): ClassType<Connection<N>> {
   @ObjectType(`${name}Edge`, { description: `One ${name} in a list.` })
   class Edge {
-    @Field(() => String, { description: "The place of this node in the list." })
+    @Field(() => String, { description: "The cursor of this node, for `after`." })
     cursor!: string;
 
     @Field(() => node, { description: `The ${name} itself.` })
@@ -90,13 +97,13 @@ export function connectionOf<N extends object>(node: ClassType<N>, name: string)
 
   @ObjectType(`${name}Connection`, { description: `A page of a list of ${name}, newest first.` })
   class NodeConnection {
-    @Field(() => [Edge], { description: "The nodes with their cursors." })
+    @Field(() => [Edge], { description: "The nodes with a cursor for each." })
     edges!: Edge[];
 
-    @Field(() => [node], { description: "The nodes alone, for callers that need no cursor for each." })
+    @Field(() => [node], { description: "The nodes without their cursors." })
     nodes!: N[];
 
-    @Field(() => PageInfo, { description: "Where this page ends." })
+    @Field(() => PageInfo, { description: "Information about this page." })
     pageInfo!: PageInfo;
   }
   return NodeConnection;

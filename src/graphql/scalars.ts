@@ -29,7 +29,7 @@ function inReach(instant: Date): Date {
 
 export const GraphQLTime = new GraphQLScalarType<Date, string>({
   ...dateTime,
-  description: "An instant as RFC 3339 writes it, in UTC on the way out, e.g. `2026-01-31T12:00:00.000Z`.",
+  description: "A timestamp in RFC 3339 format, such as `2026-01-31T12:00:00.000Z`. Results are in UTC.",
   serialize: (value) => (value instanceof Date ? value : new Date(String(value))).toISOString(),
   parseValue: (value) => inReach(dateTime.parseValue(value)),
   parseLiteral: (node) => inReach(dateTime.parseLiteral(node)),
@@ -51,6 +51,6 @@ export const GraphQLAnyJson = new GraphQLScalarType({
 
 export const GraphQLVector = new GraphQLScalarType<number[], number[]>({
   name: "Vector",
-  description: "A list of numbers. One scalar, because going through its thousands of numbers one by one takes time.",
+  description: "A list of numbers, as one scalar: validating thousands of numbers one by one would take too long.",
   serialize: (value) => value as number[],
 });

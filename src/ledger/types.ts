@@ -11,10 +11,10 @@ registerEnumType(GenerationStatus, {
   name: "GenerationStatus",
   description: "How a call ended.",
   valuesConfig: {
-    COMPLETED: { description: "The model answered in full." },
-    PARTIAL: { description: "The provider broke off; what was delivered is charged." },
-    CANCELLED: { description: "The caller left; what was produced until then is charged." },
-    FAILED: { description: "The provider failed before it answered; nothing is charged." },
-    ABANDONED: { description: "The server died or the answer came too late; nothing is charged." },
+    COMPLETED: { description: "The model answered completely." },
+    PARTIAL: { description: "The provider broke off. The input and the delivered text are charged." },
+    CANCELLED: { description: "The client left. The input and the text that the model wrote until then are charged." },
+    FAILED: { description: "The provider failed before it answered. Nothing is charged." },
+    ABANDONED: { description: "The server stopped during the call, or the answer came too late. Nothing is charged." },
   },
 });

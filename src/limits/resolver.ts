@@ -15,11 +15,16 @@ export class DenialsResolver {
   }
 
   @FieldResolver(() => [Denial], {
-    description: "What the key was refused, newest minute first, at most 1000 rows. Written within 2 seconds.",
+    description:
+      "Refused calls of the key by minute, newest first, at most 1,000 rows. Refusals are written within 2 seconds.",
   })
   async denials(
     @Root() { row }: ApiKey,
-    @Arg("hours", () => Int, { nullable: true, defaultValue: 24, description: "How far back, 1 to 744." })
+    @Arg("hours", () => Int, {
+      nullable: true,
+      defaultValue: 24,
+      description: "The number of hours to look back, 1 to 744.",
+    })
     hours: number | null,
   ): Promise<Denial[]> {
     const back = hours ?? 24;

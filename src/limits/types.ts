@@ -1,15 +1,15 @@
 import { Field, Int, ObjectType } from "type-graphql";
 import type { DenialCount } from "./store.ts";
 
-@ObjectType({ description: "How often a key was refused for one reason in one minute.", simpleResolvers: true })
+@ObjectType({ description: "The number of refusals of a key, by minute and error code.", simpleResolvers: true })
 export class Denial {
-  @Field(() => Date, { description: "When the minute began." })
+  @Field(() => Date, { description: "Start of the minute." })
   minute!: Date;
 
-  @Field(() => String, { description: "A code of the error catalogue, e.g. `RATE_LIMITED`." })
+  @Field(() => String, { description: "The error code that the caller received, e.g. `RATE_LIMITED`." })
   code!: string;
 
-  @Field(() => Int, { description: "How many calls." })
+  @Field(() => Int, { description: "The number of calls." })
   count!: number;
 
   @Field(() => Boolean, { description: "True for calls that went through, because the key's `limitMode` is SHADOW." })

@@ -26,7 +26,8 @@ export class ModelsResolver {
 
   @Directive("@authenticated")
   @Query(() => [Model], {
-    description: "Models and presets, sorted by name. An API key sees those that it is allowed to call; users see all.",
+    description:
+      "Models and presets, sorted by name. Requires any credentials. An API key sees those that it is allowed to call, a user all.",
   })
   async models(@Ctx() context: Context): Promise<Model[]> {
     return (await this.#parts.catalogue.visibleTo(viewerOf(context))).map(toModel);
@@ -35,7 +36,7 @@ export class ModelsResolver {
   @Directive("@authenticated")
   @Query(() => [ModelAlias], {
     description:
-      "Aliases, sorted by name. An API key sees those whose targets it is allowed to call, all of them; users see all.",
+      "Aliases, sorted by name. Requires any credentials. An API key sees an alias if it is allowed to call all of its targets, a user all.",
   })
   modelAliases(@Ctx() context: Context): Promise<ModelAlias[]> {
     return this.#parts.catalogue.aliasesVisibleTo(viewerOf(context));

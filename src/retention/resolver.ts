@@ -13,7 +13,7 @@ export class RetentionResolver {
 
   @Directive('@role(requires: "ANALYST")')
   @Query(() => RetentionStatus, {
-    description: "The retention policy for calls, and which months were archived or dropped. Needs ANALYST.",
+    description: "The retention policy for calls, and which months were archived or dropped. Requires ANALYST.",
   })
   async retention(): Promise<RetentionStatus> {
     const [busy, months] = await Promise.all([this.#retention.isBusy(), this.#retention.months()]);
@@ -23,7 +23,7 @@ export class RetentionResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => LedgerMonth, {
     description:
-      "Archives a month: writes its calls to a file in ARCHIVE_DIR of the server. The calls stay in the ledger. Needs ADMIN. Fails with NOT_FOUND for a month without calls, with CONFLICT for a month that ended less than two days ago or was dropped.",
+      "Archives a month: writes its calls to a file in ARCHIVE_DIR of the server. The calls stay in the ledger. Requires ADMIN. Fails with NOT_FOUND for a month without calls, or CONFLICT for a month that ended less than two days ago or was dropped.",
   })
   async archiveMonth(
     @Arg("month", () => String, { description: "The month in UTC, such as `2026-01`." }) month: string,
@@ -35,7 +35,7 @@ export class RetentionResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => LedgerMonth, {
     description:
-      "Drops the calls of an archived month from the database; rollups, credit entries and holds stay. Needs ADMIN. Fails with CONFLICT unless the month is the oldest and its file is unchanged, with UNAVAILABLE while a report or backup reads the calls for long.",
+      "Drops the calls of an archived month from the database. Rollups, credit entries and holds stay. Requires ADMIN. Fails with CONFLICT unless the month is the oldest and its file is unchanged, or UNAVAILABLE while a long report or backup reads the calls.",
   })
   async dropMonth(
     @Arg("month", () => String, { description: "The month in UTC, such as `2026-01`." }) month: string,
@@ -52,7 +52,7 @@ export class RetentionResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => [LedgerMonth], {
     description:
-      "Archives and drops the months that RETENTION_MONTHS no longer keeps, as the server does every hour. Needs ADMIN. Fails with CONFLICT when RETENTION_MONTHS is not set.",
+      "Archives and drops the months that RETENTION_MONTHS no longer keeps, as the server does every hour. Requires ADMIN. Fails with CONFLICT when RETENTION_MONTHS is not set.",
   })
   async applyRetention(@Ctx() context: Context): Promise<LedgerMonth[]> {
     return (await this.#retention.apply(originOf(context))).map(toLedgerMonth);

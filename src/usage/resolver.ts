@@ -33,7 +33,7 @@ export class UsageResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageReport, {
     description:
-      "Usage report: sums over the calls of the ledger, exact at the time of the request. A key with the scope `usage:read` sees its own calls, a MEMBER those of one account, an ANALYST all. Fails with BAD_USER_INPUT, and with UNAVAILABLE when it takes too long.",
+      "Usage report: sums over the calls of the ledger, exact at the time of the request. A key with the scope `usage:read` sees its own calls, a MEMBER those of its account, an ANALYST all. Fails with BAD_USER_INPUT, or UNAVAILABLE when it takes too long.",
   })
   usage(
     @Arg("input", () => UsageInput, { description: "The time range, filters and grouping of the report." })
@@ -48,8 +48,7 @@ export class UsageResolver {
   @FieldResolver(() => UsageReport, {
     name: "usage",
     nullable: true,
-    description:
-      "Usage report of the caller: `usage` for the calls that the caller may see. Fails with BAD_USER_INPUT.",
+    description: "Usage report of the calls that the caller may see, as `usage`. Fails with BAD_USER_INPUT.",
   })
   myUsage(
     @Arg("input", () => UsageInput, { description: "The time range, filters and grouping of the report." })
@@ -78,7 +77,7 @@ export class UsageViewsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageTimeline, {
     description:
-      "Usage over time, for charts: a point for every bucket, also those without calls. The caller sees what `usage` shows. Fails with BAD_USER_INPUT, and with UNAVAILABLE when it takes too long.",
+      "Usage over time, for charts: a point for every bucket, also those without calls. The caller sees the calls that `usage` shows. Fails with BAD_USER_INPUT, or UNAVAILABLE when it takes too long.",
   })
   async usageTimeline(
     @Arg("input", () => UsageTimelineInput, { description: "The time range, filters and interval of the report." })
@@ -92,7 +91,7 @@ export class UsageViewsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageReport, {
     description:
-      "The API keys with the most usage by `orderBy`. The caller sees what `usage` shows. Fails with BAD_USER_INPUT.",
+      "The API keys with the most usage by `orderBy`. The caller sees the calls that `usage` shows. Fails with BAD_USER_INPUT.",
   })
   async topKeys(
     @Arg("input", () => UsageTopInput, { description: "The time range, filters and order of the report." })
@@ -106,7 +105,7 @@ export class UsageViewsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => UsageReport, {
     description:
-      "The models with the most usage by `orderBy`. The caller sees what `usage` shows. Fails with BAD_USER_INPUT.",
+      "The models with the most usage by `orderBy`. The caller sees the calls that `usage` shows. Fails with BAD_USER_INPUT.",
   })
   async topModels(
     @Arg("input", () => UsageTopInput, { description: "The time range, filters and order of the report." })
@@ -120,7 +119,7 @@ export class UsageViewsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => WalletForecast, {
     description:
-      "Forecast of when a wallet will be empty. A key sees its own wallet, a MEMBER those of one account. Fails with NOT_FOUND and BAD_USER_INPUT.",
+      "Forecast of when a wallet will be empty. A key with the scope `usage:read` sees its own wallet, a MEMBER those of its account, an ANALYST all. Fails with NOT_FOUND or BAD_USER_INPUT.",
   })
   async walletForecast(
     @Arg("walletId", () => ID, { description: "Id of the wallet, `wal_…`." }) walletId: string,

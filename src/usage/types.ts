@@ -27,7 +27,7 @@ export const UsageDimension = Object.fromEntries(dimensionNames.map((name) => [n
 };
 registerEnumType(UsageDimension, {
   name: "UsageDimension",
-  description: "What a report is split by.",
+  description: "A dimension by which a report is split.",
   valuesConfig: Object.fromEntries(dimensionNames.map((name) => [name, { description: dimensions[name].description }])),
 });
 

@@ -15,11 +15,12 @@ export class PeopleResolver {
   @Directive('@role(requires: "MEMBER")')
   @Directive("@rateLimit(limit: 10, duration: 60)")
   @Mutation(() => Boolean, {
-    description: "Changes the caller's own password and ends all other sessions. Fails with UNAUTHENTICATED.",
+    description:
+      "Changes the caller's own password and ends the caller's other sessions. Requires MEMBER. Fails with BAD_USER_INPUT, or UNAUTHENTICATED for a wrong current password.",
   })
   async changePassword(
     @Arg("currentPassword", () => String, { description: "The current password." }) current: string,
-    @Arg("newPassword", () => String, { description: "8 to 72 bytes." }) next: string,
+    @Arg("newPassword", () => String, { description: "The new password, 8 to 72 bytes." }) next: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
     await this.#people.changePassword(originOf(context), personOf(context), current, next);
@@ -30,11 +31,11 @@ export class PeopleResolver {
   @Directive("@rateLimit(limit: 30, duration: 60)")
   @Mutation(() => User, {
     description:
-      "Gives a person a new password and ends all of that person's sessions. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom another issuer vouches for.",
+      "Sets a new password for a user and ends all of the user's sessions. Requires ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT, FORBIDDEN for a role above the caller's, or CONFLICT for a user of an identity provider.",
   })
   async resetPassword(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
-    @Arg("newPassword", () => String, { description: "8 to 72 bytes." }) password: string,
+    @Arg("newPassword", () => String, { description: "The new password, 8 to 72 bytes." }) password: string,
     @Ctx() context: Context,
   ): Promise<User> {
     const id = fromWire("usr", userId);
@@ -44,12 +45,15 @@ export class PeopleResolver {
   @Directive('@role(requires: "OWNER")')
   @Mutation(() => User, {
     description:
-      "Changes what a person may do, from the next request on. Fails with NOT_FOUND, FORBIDDEN for the caller's own role, or CONFLICT for the last OWNER and for someone whom another issuer vouches for.",
+      "Changes a user's role, from the next request on. Requires OWNER. Fails with NOT_FOUND, BAD_USER_INPUT, FORBIDDEN for the caller's own role, or CONFLICT for the last OWNER, a user of an identity provider or a closed account.",
   })
   async setUserRole(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
     @Arg("role", () => Role, { description: "The new role." }) role: RoleName,
-    @Arg("accountId", () => ID, { nullable: true, description: "The account of a MEMBER; absent for other roles." })
+    @Arg("accountId", () => ID, {
+      nullable: true,
+      description: "The account of a MEMBER, `acc_…`: required for that role, absent for other roles.",
+    })
     account: string | null,
     @Ctx() context: Context,
   ): Promise<User> {

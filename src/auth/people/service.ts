@@ -113,6 +113,6 @@ export function lastOwner(): AppError {
 
 export function elsewhere(what: string): AppError {
   return new AppError("CONFLICT", {
-    message: `This person's ${what} is the business of the issuer who vouches for them.`,
+    message: `This user's ${what} is managed by their identity provider.`,
   });
 }

@@ -13,7 +13,7 @@ export class SessionsResolver {
   }
 
   @Directive('@role(requires: "MEMBER")')
-  @Query(() => [UserSession], { description: "Where the caller is signed in, the newest first, at most 100." })
+  @Query(() => [UserSession], { description: "The caller's sessions, newest first, at most 100. Requires MEMBER." })
   async mySessions(@Ctx() context: Context): Promise<UserSession[]> {
     const viewer = personOf(context);
     return (await this.#sessions.list(viewer)).map((row) => toUserSession(row, viewer.sessionId));
@@ -22,7 +22,7 @@ export class SessionsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Query(() => [UserSession], {
     description:
-      "Where a person is signed in, the newest first, at most 100. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+      "A user's sessions, newest first, at most 100. Requires ADMIN. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
   async userSessions(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
@@ -36,7 +36,7 @@ export class SessionsResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => UserSession, {
     description:
-      "Ends one session: its tokens stop working with the next request, and its sockets and event streams within two seconds. Everyone may end their own, an ADMIN those of people who are not above. Fails with NOT_FOUND.",
+      "Ends one session: its tokens stop working with the next request, its sockets and event streams within two seconds. Requires MEMBER for a session of one's own, ADMIN for a session of a user whose role is not above the caller's. Fails with NOT_FOUND.",
   })
   async endSession(
     @Arg("id", () => ID, { description: "The session to end, `ses_…`." }) id: string,
@@ -49,7 +49,7 @@ export class SessionsResolver {
 
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => Int, {
-    description: "Ends all other sessions of the caller. Answers how many there were.",
+    description: "Ends the caller's other sessions. Returns their number. Requires MEMBER.",
   })
   async endMyOtherSessions(@Ctx() context: Context): Promise<number> {
     return this.#sessions.endAll(originOf(context), personOf(context));
@@ -58,7 +58,7 @@ export class SessionsResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Int, {
     description:
-      "Ends all sessions of a person (of the caller: all others). Answers how many there were. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+      "Ends all sessions of a user; for the caller, all but the current one. Returns their number. Requires ADMIN. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
   async endUserSessions(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,

@@ -2,32 +2,32 @@ import { Field, ID, ObjectType } from "type-graphql";
 import { toWire } from "../../ids.ts";
 import type { SessionRow } from "./store.ts";
 
-@ObjectType({ description: "A sign-in that goes on. It has no tokens in it.", simpleResolvers: true })
+@ObjectType({ description: "A session of a user, without its tokens.", simpleResolvers: true })
 export class UserSession {
-  @Field(() => ID, { description: "`ses_…`" })
+  @Field(() => ID, { description: "The session's id, `ses_…`." })
   id!: string;
 
-  @Field(() => Date, { description: "When the person signed in." })
+  @Field(() => Date, { description: "When the user signed in." })
   createdAt!: Date;
 
-  @Field(() => String, { nullable: true, description: "The address that the person signed in from." })
+  @Field(() => String, { nullable: true, description: "The IP address of the sign-in." })
   ip!: string | null;
 
-  @Field(() => String, { nullable: true, description: "What the client called itself then, at most 200 characters." })
+  @Field(() => String, { nullable: true, description: "The client's `User-Agent` at sign-in, at most 200 characters." })
   userAgent!: string | null;
 
-  @Field(() => Date, { description: "When it was last used, to within a minute." })
+  @Field(() => Date, { description: "When the session was last used, at most a minute late." })
   lastUsedAt!: Date;
 
-  @Field(() => String, { nullable: true, description: "The address that it was last used from." })
+  @Field(() => String, { nullable: true, description: "The IP address of the last use." })
   lastUsedFrom!: string | null;
 
   @Field(() => Date, {
-    description: "When it ends, unless it is refreshed before: 30 days after the last time it was.",
+    description: "When the session expires: 30 days after the last refresh.",
   })
   expiresAt!: Date;
 
-  @Field(() => Boolean, { description: "Whether it is the one that asks." })
+  @Field(() => Boolean, { description: "Whether this is the session of the request." })
   current!: boolean;
 }
 

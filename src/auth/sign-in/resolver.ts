@@ -18,7 +18,7 @@ export class AuthResolver {
   @Directive("@rateLimit(limit: 20, duration: 60)")
   @Mutation(() => SessionTokens, {
     description:
-      "Signs a person in. Fails with UNAUTHENTICATED, never telling which was wrong, or RATE_LIMITED after too many failures on the email, whether or not anyone has it, or from the address.",
+      "Signs a user in. Public: requires no credentials. Fails with UNAUTHENTICATED for a wrong email or password, without saying which, or RATE_LIMITED after too many failures for this email, whether or not it exists, or from this IP address.",
   })
   async login(
     @Arg("input", () => LoginInput, { description: "Email and password." }) { email, password }: LoginInput,
@@ -29,7 +29,8 @@ export class AuthResolver {
 
   @Directive("@rateLimit(limit: 60, duration: 60)")
   @Mutation(() => SessionTokens, {
-    description: "Exchanges a refresh token for new tokens. One that comes a second time ends the session.",
+    description:
+      "Exchanges a refresh token for new tokens. A second use of the same token ends the session. Public: requires no credentials. Fails with UNAUTHENTICATED.",
   })
   async refreshSession(
     @Arg("refreshToken", () => String, { description: "The refresh token of the session." }) refreshToken: string,
@@ -38,16 +39,21 @@ export class AuthResolver {
   }
 
   @Directive('@role(requires: "MEMBER")')
-  @Mutation(() => Boolean, { description: "Ends the caller's session: its tokens stop working at once." })
+  @Mutation(() => Boolean, {
+    description: "Ends the caller's session: its tokens stop working at once. Requires MEMBER.",
+  })
   async logout(@Ctx() context: Context): Promise<boolean> {
     await this.#sessions.logout(personOf(context));
     return true;
   }
 
   @Directive('@role(requires: "OWNER")')
-  @Mutation(() => User, { description: "Creates a person. Fails with CONFLICT if the email is in use." })
+  @Mutation(() => User, {
+    description:
+      "Creates a user with a password. Requires OWNER. Fails with BAD_USER_INPUT, NOT_FOUND for an unknown account, or CONFLICT if the email is in use or the account is closed.",
+  })
   async createUser(
-    @Arg("input", () => CreateUserInput, { description: "The user." }) input: CreateUserInput,
+    @Arg("input", () => CreateUserInput, { description: "The user to create." }) input: CreateUserInput,
     @Ctx() context: Context,
   ): Promise<User> {
     const accountId = input.accountId == null ? null : fromWire("acc", input.accountId);
@@ -64,12 +70,12 @@ export class MeResolver {
   }
 
   @Directive("@authenticated")
-  @Query(() => Me, { description: "The caller: its credits, limits and usage." })
+  @Query(() => Me, { description: "The caller: its API key or user, wallet and usage. Requires any credentials." })
   me(@Ctx() context: Context): Me {
     return { kind: viewerOf(context).kind };
   }
 
-  @FieldResolver(() => User, { nullable: true, description: "The person; null for a key." })
+  @FieldResolver(() => User, { nullable: true, description: "The user; null for an API key." })
   async user(@Ctx() context: Context): Promise<User | null> {
     const viewer = viewerOf(context);
     return viewer.kind === "USER" && !viewer.isOperator ? toUser(await this.#auth.user(viewer.userId)) : null;

@@ -12,7 +12,9 @@ export class SigningKeysResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => [SigningKey], { description: "The keys whose access tokens are good, the newest first." })
+  @Query(() => [SigningKey], {
+    description: "The keys that sign access tokens, or whose tokens are still valid, newest first. Requires ADMIN.",
+  })
   signingKeys(): Promise<SigningKey[]> {
     return this.#shown();
   }
@@ -21,12 +23,13 @@ export class SigningKeysResolver {
   @Directive("@rateLimit(limit: 10, duration: 60)")
   @Mutation(() => [SigningKey], {
     description:
-      "Makes a new key to sign access tokens. It is published now and signs in a minute; tokens of the one before stay good until they end, 15 minutes later at most.",
+      "Creates a new signing key for access tokens. It is published now and signs from one minute later; tokens of the previous key stay valid until they expire, at most 15 minutes later. Requires OWNER.",
   })
   async rotateSigningKey(
     @Arg("immediately", () => Boolean, {
       defaultValue: false,
-      description: "Whether the new key signs at once, before all who keep the public keys can know it.",
+      description:
+        "Whether the new key signs at once. Services that cache the public keys may then reject new tokens for a while.",
     })
     immediately: boolean,
     @Ctx() context: Context,
@@ -39,7 +42,7 @@ export class SigningKeysResolver {
   @Directive("@rateLimit(limit: 10, duration: 60)")
   @Mutation(() => [SigningKey], {
     description:
-      "Takes a key out, for a leak: its access tokens are refused at once, on every server within 30 seconds even if the notification is lost; refresh tokens stay good. Another key signs from now on. Fails with NOT_FOUND.",
+      "Removes a signing key after a leak: its access tokens are refused at once, and within 30 seconds on a replica that missed the notification. Refresh tokens stay valid. Another key signs from now on. Requires OWNER. Fails with NOT_FOUND.",
   })
   async removeSigningKey(
     @Arg("kid", () => ID, { description: "The id of the signing key to remove." }) kid: string,

@@ -8,31 +8,31 @@ export enum SigningKeyStatus {
 }
 registerEnumType(SigningKeyStatus, {
   name: "SigningKeyStatus",
-  description: "What a signing key is for now.",
+  description: "The state of a signing key.",
   valuesConfig: {
-    NEXT: { description: "Published, and signs soon." },
+    NEXT: { description: "Published, but not signing yet." },
     CURRENT: { description: "Signs new access tokens." },
-    RETIRING: { description: "Signs nothing more; the tokens that it has signed are good until they end." },
+    RETIRING: { description: "No longer signs. Its tokens stay valid until they expire." },
   },
 });
 
-@ObjectType({ description: "A key that signs access tokens. Its private half is never shown.", simpleResolvers: true })
+@ObjectType({ description: "A key that signs access tokens. The private key is never shown.", simpleResolvers: true })
 export class SigningKey {
-  @Field(() => ID, { description: "As in the header of tokens and in `/.well-known/jwks.json`." })
+  @Field(() => ID, { description: "The key's id, as in the header of tokens and in `/.well-known/jwks.json`." })
   kid!: string;
 
-  @Field(() => SigningKeyStatus, { description: "What it is for now." })
+  @Field(() => SigningKeyStatus, { description: "The key's state." })
   status!: `${SigningKeyStatus}`;
 
-  @Field(() => Date, { description: "When it was made." })
+  @Field(() => Date, { description: "When the key was created." })
   createdAt!: Date;
 
-  @Field(() => Date, { description: "From when on it signs." })
+  @Field(() => Date, { description: "When the key starts to sign." })
   signsFrom!: Date;
 
   @Field(() => Date, {
     nullable: true,
-    description: "When the last of its tokens ends; null while nothing follows it.",
+    description: "When the last of its tokens expires; null while no other key replaces it.",
   })
   endsAt!: Date | null;
 }

@@ -23,7 +23,7 @@ export class InvoiceResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => ProviderInvoice, {
     description:
-      "Imports an invoice of a provider, whole or not at all; importing the same number again replaces it. Needs ADMIN. Fails with BAD_USER_INPUT, whose `lines` list the errors of the file line by line.",
+      "Imports an invoice of a provider, whole or not at all; importing the same number again replaces it. Requires ADMIN. Fails with BAD_USER_INPUT, whose `lines` list the errors of the file line by line.",
   })
   async importProviderInvoice(
     @Arg("input", () => ImportProviderInvoiceInput, { description: "The invoice." }) input: ImportProviderInvoiceInput,
@@ -34,7 +34,7 @@ export class InvoiceResolver {
 
   @Directive('@role(requires: "ANALYST")')
   @Query(() => ProviderInvoiceConnection, {
-    description: "Imported invoices of providers, the newest first. Needs ANALYST.",
+    description: "Imported invoices of providers, newest first. Requires ANALYST.",
   })
   async providerInvoices(@Args(() => PageArgs) page: PageArgs): Promise<Connection<ProviderInvoice>> {
     return toConnection(await this.#invoices.list(readPage(page)), toProviderInvoice);
@@ -43,7 +43,7 @@ export class InvoiceResolver {
   @Directive('@role(requires: "ANALYST")')
   @Query(() => InvoiceComparison, {
     description:
-      "Compares an invoice with the ledger, by day and model. Needs ANALYST. Fails with NOT_FOUND, with BAD_USER_INPUT for more than 10,000 days and models.",
+      "Compares an invoice with the ledger, by day and model. Requires ANALYST. Fails with NOT_FOUND, or BAD_USER_INPUT for more than 10,000 days and models.",
   })
   async compareProviderInvoice(
     @Arg("id", () => ID, { description: "Id of the invoice, `inv_…`." }) id: string,

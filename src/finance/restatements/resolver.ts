@@ -16,7 +16,7 @@ export class RestatementResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Restatement, {
     description:
-      "Corrects the price of past calls by adjustments of wallets, or previews that with `dryRun`. Answers when it is done, or after three seconds as RUNNING; the server then continues in the background. Needs ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT, IDEMPOTENCY_MISMATCH.",
+      "Corrects the price of past calls by adjustments of wallets, or previews that with `dryRun`. Returns when it is done, or after three seconds as RUNNING; the server then continues in the background. Requires ADMIN. Fails with NOT_FOUND, BAD_USER_INPUT or IDEMPOTENCY_MISMATCH.",
   })
   async restateUsage(
     @Arg("input", () => RestateUsageInput, { description: "The calls to restate, and the price version." })
@@ -27,7 +27,7 @@ export class RestatementResolver {
   }
 
   @Directive('@role(requires: "ANALYST")')
-  @Query(() => Restatement, { description: "One restatement by id. Needs ANALYST. Fails with NOT_FOUND." })
+  @Query(() => Restatement, { description: "One restatement by id. Requires ANALYST. Fails with NOT_FOUND." })
   async restatement(
     @Arg("id", () => ID, { description: "Id of the restatement, `rst_…`." }) id: string,
   ): Promise<Restatement> {
@@ -36,7 +36,7 @@ export class RestatementResolver {
 
   @Directive('@role(requires: "ANALYST")')
   @Query(() => RestatementConnection, {
-    description: "All restatements and previews, the newest first. Needs ANALYST.",
+    description: "Restatements and previews, newest first. Requires ANALYST.",
   })
   async restatements(@Args(() => PageArgs) page: PageArgs): Promise<Connection<Restatement>> {
     return toConnection(await this.#restatements.list(readPage(page)), toRestatement);

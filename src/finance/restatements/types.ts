@@ -60,7 +60,7 @@ export class RestateUsageInput {
 
   @Field(() => String, {
     nullable: true,
-    description: "Makes a retry safe: the same key answers the same restatement. 1 to 200 characters.",
+    description: "Makes retries safe: 1 to 200 characters. A retry with the same key returns the same restatement.",
   })
   idempotencyKey?: string | null;
 }

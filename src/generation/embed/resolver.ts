@@ -13,10 +13,10 @@ export class EmbedResolver {
   @Directive('@cost(base: "1", metered: true)')
   @Mutation(() => Embedding, {
     description:
-      "Computes the embeddings of texts. Credits are reserved before and settled after. Fails as `generate` does, and with BAD_USER_INPUT for a model without embeddings.",
+      "Computes the embeddings of texts. Credits are reserved before the call and settled after it. Requires an API key with the scope `embed`. Fails as `generate` does, and with BAD_USER_INPUT for a model without embeddings.",
   })
   embed(
-    @Arg("input", () => EmbedInput, { description: "The texts." }) _input: EmbedInput,
+    @Arg("input", () => EmbedInput, { description: "The model and the texts." }) _input: EmbedInput,
     @Ctx() { paidCall }: PaidContext<Context, PaidEmbedding>,
   ): Promise<SettledAnswer> {
     return paidCall.ask();

@@ -2,46 +2,50 @@ import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
 import { GraphQLVector } from "../../graphql/scalars.ts";
 import { Charge, type Generation, GenerationUsage } from "../types.ts";
 
-@InputType({ description: "Texts to embed." })
+@InputType({ description: "A call of an embedding model." })
 export class EmbedInput {
-  @Field(() => String, { description: "The name of a model that has embeddings, as `models` lists it." })
+  @Field(() => String, { description: "The name of a model with the modality EMBEDDING, as `models` lists it." })
   model!: string;
 
-  @Field(() => [String], { description: "1 to 2,048 texts, none of them empty." })
+  @Field(() => [String], { description: "The texts to embed: 1 to 2,048, none of them empty." })
   input!: string[];
 
   @Field(() => Int, {
     nullable: true,
-    description: "The length of each vector, 1 to 8,192. The model's own when absent; some models ignore it.",
+    description:
+      "The number of dimensions of each vector, 1 to 8,192; the model's default when absent. Some models ignore it.",
   })
   dimensions?: number | null;
 
-  @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
+  @Field(() => [String], {
+    nullable: true,
+    description: "Tags for usage reports: at most 10, each of at most 100 characters.",
+  })
   tags?: string[] | null;
 
   @Field(() => String, {
     nullable: true,
-    description: "For usage reports: the end user on whose behalf the call is made.",
+    description: "For usage reports: the end user for whom the call is made.",
   })
   endUser?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "Makes a retry safe for a day, as in `generate`. For at most 256 texts, because their vectors are kept for it.",
+      "Makes retries safe for 24 hours, as in `GenerateInput`. Allowed for at most 256 texts, because their vectors are stored.",
   })
   idempotencyKey?: string | null;
 }
 
 @ObjectType({ description: "The embeddings of texts, and their price.", simpleResolvers: true })
 export class Embedding {
-  @Field(() => ID, { description: "`gen_…`, as in `generations`." })
+  @Field(() => ID, { description: "The call's id, `gen_…`, as in `generations`." })
   id!: string;
 
   @Field(() => String, { description: "The name of the requested model." })
   model!: string;
 
-  @Field(() => String, { description: "The name of the model that answered, as in `Generation`." })
+  @Field(() => String, { description: "The name of the model that answered, as in `Generation.servedModel`." })
   servedModel!: string;
 
   @Field(() => String, { description: "The provider that ran the model: `echo`, `ollama` or the name of a service." })
@@ -50,7 +54,7 @@ export class Embedding {
   @Field(() => [GraphQLVector], { description: "One vector for each text, in the order of the texts." })
   vectors!: number[][];
 
-  @Field(() => GenerationUsage, { description: "The tokens; there are no output tokens." })
+  @Field(() => GenerationUsage, { description: "The tokens of the call: input tokens only." })
   usage!: GenerationUsage;
 
   @Field(() => Charge, { description: "The price of the call." })
@@ -60,7 +64,7 @@ export class Embedding {
   latencyMs!: number;
 
   @Field(() => Boolean, {
-    description: "Whether these are the stored vectors of an earlier call with the same idempotencyKey.",
+    description: "Whether these are the stored vectors of an earlier call with the same `idempotencyKey`.",
   })
   replayed!: boolean;
 

@@ -15,10 +15,10 @@ export class ExplainResolver {
   @Directive('@role(requires: "ANALYST")')
   @Query(() => AccessExplanation, {
     description:
-      "Explains whether a key may make this call now: each check with its outcome and figures. No model is called, and nothing is reserved or counted. Fails with NOT_FOUND.",
+      "Explains whether a key may make this call now: each check with its result and figures. No model is called, and nothing is reserved or counted. Requires ANALYST. Fails with NOT_FOUND.",
   })
   async explainAccess(
-    @Arg("apiKeyId", () => ID, { description: "The key that would make the call." }) apiKeyId: string,
+    @Arg("apiKeyId", () => ID, { description: "The key that would make the call, `key_…`." }) apiKeyId: string,
     @Arg("input", () => GenerateInput, { description: "The call that `generate` would be given." })
     input: GenerateInput,
     @Arg("ip", () => String, {

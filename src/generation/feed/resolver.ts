@@ -18,7 +18,7 @@ export function feedResolver(feed: GenerationFeed): object {
     @Directive("@rateLimit(limit: 60, duration: 60)")
     @Subscription(() => Generation, {
       description:
-        "Calls as they are settled on any server, each once. Visibility is as for `generations`. A client that falls more than 1,000 calls behind is disconnected with UNAVAILABLE.",
+        "Calls as they are settled on any replica, each once. The caller sees the calls that `generations` shows. A client that falls more than 1,000 calls behind is disconnected with UNAVAILABLE. Requires the scope `usage:read` or MEMBER.",
       subscribe: ({ context, args: { filter } }: Start) =>
         feed.subscribe(viewerOf(context), toFeedFilter(filter ?? {}), context.operation),
     })
@@ -26,7 +26,7 @@ export function feedResolver(feed: GenerationFeed): object {
       @Root() row: FedGeneration,
       @Arg("filter", () => GenerationFeedFilter, {
         nullable: true,
-        description: "All that the caller may see when absent.",
+        description: "Which calls to list; all that the caller may see when absent.",
       })
       _filter: GenerationFeedFilter | null,
       @Ctx() context: Context,

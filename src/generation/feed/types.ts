@@ -5,10 +5,10 @@ import type { FeedFilter } from "./service.ts";
 
 @InputType({ description: "Filters of `generationFeed`: a call must match all of them, and be visible to the caller." })
 export class GenerationFeedFilter {
-  @Field(() => ID, { nullable: true, description: "Only calls of this account." })
+  @Field(() => ID, { nullable: true, description: "Only calls of this account, `acc_…`." })
   accountId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "Only calls of this key." })
+  @Field(() => ID, { nullable: true, description: "Only calls of this key, `key_…`." })
   apiKeyId?: string | null;
 
   @Field(() => String, { nullable: true, description: "Only calls of the model with this name." })

@@ -9,7 +9,7 @@ import { MessageInput, ToolInput } from "./messages.ts";
 
 @InputType({ description: "A call of a model." })
 export class GenerateInput extends SamplingInput {
-  @Field(() => String, { description: "The name of a model, as `models` lists it." })
+  @Field(() => String, { description: "The name of a model, preset or alias, as `models` and `modelAliases` list it." })
   model!: string;
 
   @Field(() => String, {
@@ -30,7 +30,7 @@ export class GenerateInput extends SamplingInput {
   @Field(() => Int, {
     nullable: true,
     description:
-      "The most output tokens, from 1. Lowered to the model's limit and to the number that the credits pay for; the model's limit when absent.",
+      "The maximum number of output tokens, at least 1; the model's limit when absent. Lowered to the model's limit, and to what the credits pay for.",
   })
   maxOutputTokens?: number | null;
 
@@ -41,41 +41,44 @@ export class GenerateInput extends SamplingInput {
   })
   responseFormat?: unknown;
 
-  @Field(() => [ToolInput], { nullable: true, description: "Tools that the model may ask for, at most 64." })
+  @Field(() => [ToolInput], { nullable: true, description: "Tools that the model may request, at most 64." })
   tools?: ToolInput[] | null;
 
   @Field(() => String, {
     nullable: true,
-    description: "`auto` (as when absent), `none`, `required`, or the name of the one tool to ask for.",
+    description: "`auto`, `none`, `required`, or the name of the tool that the model must call; `auto` when absent.",
   })
   toolChoice?: string | null;
 
-  @Field(() => [String], { nullable: true, description: "For usage reports: at most 10, of at most 100 characters." })
+  @Field(() => [String], {
+    nullable: true,
+    description: "Tags for usage reports: at most 10, each of at most 100 characters.",
+  })
   tags?: string[] | null;
 
   @Field(() => String, {
     nullable: true,
-    description: "For usage reports: the end user on whose behalf the call is made.",
+    description: "For usage reports: the end user for whom the call is made.",
   })
   endUser?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "1 to 200 characters. Makes a retry safe: within 24 hours, the same call of the same key is answered with what the first one got, and charged once. That includes an answer that broke off and was charged: see its `status`. When no part of an answer came, the key is free for a retry. With another input it fails with IDEMPOTENCY_MISMATCH; while the first one runs it waits, for 30 seconds, then fails with IDEMPOTENCY_IN_PROGRESS.",
+      "Makes retries safe: 1 to 200 characters. For 24 hours, a retry with the same API key and input gets the answer of the first call and is charged once. That includes a partial answer that was charged: see its `status`. After a call without any answer, a retry calls the model again. A different input fails with IDEMPOTENCY_MISMATCH. While the first call runs, a retry waits up to 30 seconds, then fails with IDEMPOTENCY_IN_PROGRESS.",
   })
   idempotencyKey?: string | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "Seconds, 0 to 604,800: the greatest age of a cached answer to exactly the same call of the account, and how long this answer is kept. A cached answer costs `ModelPrice.cacheHitShare` of its price. 0 neither takes nor keeps one. The key's `cacheSeconds` when absent.",
+      "Maximum age of a cached answer in seconds, 0 to 604,800, and how long this answer is cached. Only an identical call of the same account gets a cached answer, which costs `ModelPrice.cacheHitShare` of its price. 0 turns the cache off. The key's `cacheSeconds` when absent.",
   })
   cacheSeconds?: number | null;
 
   @Field(() => ID, {
     nullable: true,
-    description: "`quo_…` of `quote`, whose price this call keeps. Fails with NOT_FOUND after it has expired.",
+    description: "A quote of `quote`, `quo_…`: the call gets its price. Fails with NOT_FOUND after it expires.",
   })
   quoteId?: string | null;
 }
@@ -90,31 +93,31 @@ export class GenerationFilter extends GenerationFeedFilter {
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "Calls that were charged at least so many credits, from 0. Needs `from`.",
+    description: "Only calls that were charged at least this many credits: 0 or more. Requires `from`.",
   })
   minCredits?: string | null;
 
   @Field(() => GraphQLDecimal, {
     nullable: true,
-    description: "Calls that cost at least so many USD, from 0. Needs `from`.",
+    description: "Only calls that cost at least this many USD: 0 or more. Requires `from`.",
   })
   minCostUsd?: string | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: "Calls that took at least so many milliseconds, from 0. Needs `from`.",
+    description: "Only calls that took at least this many milliseconds: 0 or more. Requires `from`.",
   })
   minLatencyMs?: number | null;
 
   @Field(() => Date, {
     nullable: true,
-    description: "Calls that began at or after this timestamp; with `to`, must be 2000-01-01 or later.",
+    description: "Only calls that began at or after this timestamp. With `to`, must be 2000-01-01 or later.",
   })
   from?: Date | null;
 
   @Field(() => Date, {
     nullable: true,
-    description: "Calls that began before this timestamp; must be after `from`, by at most ten years.",
+    description: "Only calls that began before this timestamp. Must be after `from`, by at most ten years.",
   })
   to?: Date | null;
 }

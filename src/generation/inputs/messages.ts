@@ -18,19 +18,19 @@ registerEnumType(MessageRole, {
   },
 });
 
-@InputType({ description: "A call of a tool that the model asked for before." })
+@InputType({ description: "A tool call of an earlier answer." })
 export class ToolCallInput {
-  @Field(() => String, { description: "As the model gave it, 1 to 200 characters." })
+  @Field(() => String, { description: "The id that the model gave the call, 1 to 200 characters." })
   id!: string;
 
   @Field(() => String, { description: "The name of the tool." })
   name!: string;
 
-  @Field(() => String, { description: "A JSON object, as text." })
+  @Field(() => String, { description: "The arguments: a JSON object, as a string." })
   arguments!: string;
 }
 
-@InputType({ description: "A text or an image of a message: either `text` or `image`." })
+@InputType({ description: "A text or an image of a message. Exactly one of `text` and `image` must be set." })
 export class MessagePartInput {
   @Field(() => String, { nullable: true, description: "A text." })
   text?: string | null;
@@ -38,7 +38,7 @@ export class MessagePartInput {
   @Field(() => String, {
     nullable: true,
     description:
-      "A data URL, `data:image/png;base64,…`, of a PNG, JPEG, GIF or WebP of at most 1 MiB; the whole request has at most 1 MiB. Addresses are refused, because nothing is fetched.",
+      "An image as a data URL, `data:image/png;base64,…`: PNG, JPEG, GIF or WebP. The whole request must be at most 1 MiB. Other URLs are refused, because the gateway fetches nothing.",
   })
   image?: string | null;
 }
@@ -49,14 +49,14 @@ export class MessageInput {
   role!: `${MessageRole}`;
 
   @Field(() => String, {
-    description: "The text. It may be empty beside `toolCalls` and must be empty beside `parts`.",
+    description: "The text. May be empty with `toolCalls`; must be empty with `parts`.",
   })
   content!: string;
 
   @Field(() => [MessagePartInput], {
     nullable: true,
     description:
-      "For USER, in place of `content`: 1 to 64 texts and images in their order, at most 16 images in a call. Fails with BAD_USER_INPUT for a model whose modalities have no IMAGE.",
+      "For USER, in place of `content`: 1 to 64 texts and images in order, at most 16 images per call. Fails with BAD_USER_INPUT for images to a model without the modality IMAGE.",
   })
   parts?: MessagePartInput[] | null;
 
@@ -67,19 +67,19 @@ export class MessageInput {
   toolCallId?: string | null;
 }
 
-@InputType({ description: "A tool that the model may ask for. Tollgate passes it on and never runs it." })
+@InputType({ description: "A tool that the model may request. Tollgate passes it on and never runs it." })
 export class ToolInput {
-  @Field(() => String, { description: "1 to 64 letters, digits, `_` and `-`; unique in the call." })
+  @Field(() => String, { description: "The name: 1 to 64 letters, digits, `_` and `-`; unique in the call." })
   name!: string;
 
-  @Field(() => String, { nullable: true, description: "For the model: the purpose of the tool." })
+  @Field(() => String, { nullable: true, description: "The purpose of the tool, for the model." })
   description?: string | null;
 
-  @Field(() => GraphQLAnyJson, { description: "The JSON Schema of its arguments, an object." })
+  @Field(() => GraphQLAnyJson, { description: "The JSON Schema of the arguments: an object." })
   parameters!: unknown;
 }
 
-@ObjectType("ToolCall", { description: "A call of a tool that the model requests.", simpleResolvers: true })
+@ObjectType("ToolCall", { description: "A tool call that the model requests.", simpleResolvers: true })
 export class RequestedTool {
   @Field(() => String, { description: "The id of the call, for `toolCallId` of the message with the tool's result." })
   id!: string;

@@ -16,7 +16,7 @@ export class QuoteResolver {
   @Directive("@rateLimit(limit: 600, duration: 60)")
   @Query(() => Quote, {
     description:
-      "The price of `generate` with this input. No model is called, and nothing is reserved. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND or MODEL_UNPRICED.",
+      "Quotes the price of `generate` with this input, and keeps it for five minutes. No model is called, and nothing is reserved. Requires an API key with the scope `generate`. Fails with BAD_USER_INPUT, INPUT_TOO_LARGE, NOT_FOUND or MODEL_UNPRICED.",
   })
   quote(
     @Arg("input", () => GenerateInput, { description: "The call that `generate` would be given." })

@@ -14,11 +14,13 @@ export class Quote {
   })
   maxCredits!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Credits of the wallet that no running call holds." })
+  @Field(() => GraphQLDecimal, {
+    description: "Available credits of the wallet: its balance less the credits reserved by running calls.",
+  })
   balance!: string;
 
   @Field(() => Boolean, {
-    description: "Whether the wallet pays for the call, if need be with fewer output tokens than requested.",
+    description: "Whether the wallet can pay for the call, possibly with fewer output tokens than requested.",
   })
   affordable!: boolean;
 
@@ -29,10 +31,12 @@ export class Quote {
   blockedBy!: string[];
 
   @Field(() => ID, {
-    description: "`quo_…`, for `GenerateInput.quoteId`: until `expiresAt` the call keeps the quoted price.",
+    description: "The quote's id, `quo_…`, for `GenerateInput.quoteId`.",
   })
   quoteId!: string;
 
-  @Field(() => Date, { description: "Five minutes from now, by the database's clock." })
+  @Field(() => Date, {
+    description: "When the quote expires: five minutes after it was made, by the database's clock.",
+  })
   expiresAt!: Date;
 }

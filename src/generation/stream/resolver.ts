@@ -19,7 +19,7 @@ export class GenerationStreamResolver {
   @Extensions(toldAsTheyCome)
   @Subscription(() => GenerationEvent, {
     description:
-      "Calls a model and streams its answer: TextDelta events, then GenerationFinished. Fails as `generate` does. A stream that its provider cuts is charged for the input and the delivered text; one that its client leaves, or whose key is ended, for the input and all that the model wrote until then.",
+      "Calls a model and streams its answer: TextDelta events, then GenerationFinished. When the provider breaks off, the input and the delivered text are charged. When the client leaves, or the key is disabled, revoked or expired, the input and all text that the model wrote until then are charged. Requires an API key with the scope `generate`. Fails as `generate` does.",
     subscribe: ({ context: { paidCall } }: Start) => paidCall.start(),
   })
   generateStream(

@@ -1,18 +1,19 @@
 import { createUnionType, Field, Int, ObjectType } from "type-graphql";
 import { Generation } from "../types.ts";
 
-@ObjectType({ description: "The next piece of an answer that is being written.", simpleResolvers: true })
+@ObjectType({ description: "The next piece of a streamed answer.", simpleResolvers: true })
 export class TextDelta {
-  @Field(() => Int, { description: "The number of the piece: 0 for the first, then one more each time." })
+  @Field(() => Int, { description: "The number of the piece: 0 for the first, increased by one for each later piece." })
   seq!: number;
 
   @Field(() => String, {
-    description: "All pieces joined are the answer. For a client that reads slowly, several arrive as one.",
+    description:
+      "The text of the piece. All pieces joined are the answer. A client that reads slowly gets several pieces as one.",
   })
   text!: string;
 }
 
-@ObjectType({ description: "The last event: how the call ended and what it cost.", simpleResolvers: true })
+@ObjectType({ description: "The last event of a stream, with the settled call.", simpleResolvers: true })
 export class GenerationFinished {
   @Field(() => Generation, {
     description:

@@ -14,20 +14,20 @@ const locations = [DirectiveLocation.FIELD_DEFINITION];
 export const accessDirectives = [
   new GraphQLDirective({
     name: "scope",
-    description: "Callable with an API key that has this scope, or by a person with the role.",
+    description: "Requires an API key with this scope. A user may call fields of `usage:read` as well.",
     args: { requires: requires("The scope that an API key must have.") },
     locations,
   }),
   new GraphQLDirective({
     name: "role",
     description:
-      "Callable by a person whose role is at least this one, from least to most: MEMBER, ANALYST, OPERATOR, ADMIN, OWNER.",
+      "Requires a user with at least this role. From least to most: MEMBER, ANALYST, OPERATOR, ADMIN, OWNER.",
     args: { requires: requires("The lowest role that a user must have.") },
     locations,
   }),
   new GraphQLDirective({
     name: "authenticated",
-    description: "Callable by any known caller: an API key or a person.",
+    description: "Requires any credentials: an API key or a user.",
     locations,
   }),
 ];

@@ -13,17 +13,17 @@ import { GraphQLDecimal } from "../scalars.ts";
 export const costDirective = new GraphQLDirective({
   name: "cost",
   description:
-    "What the field costs. `base` in credits; a metered field adds the price of its tokens. Reserved before, settled after.",
+    "The price of the field: `base` in credits, and for a metered field the price of its tokens. Credits are reserved before the call and settled after it.",
   args: {
     base: {
       type: new GraphQLNonNull(GraphQLDecimal),
       defaultValue: "1",
-      description: "The credits of a call before its tokens.",
+      description: "The credits of a call without its tokens.",
     },
     metered: {
       type: new GraphQLNonNull(GraphQLBoolean),
       defaultValue: false,
-      description: "Whether tokens are charged, too.",
+      description: "Whether tokens are charged as well.",
     },
   },
   locations: [DirectiveLocation.FIELD_DEFINITION],

@@ -17,7 +17,7 @@ const amount = { type: new GraphQLNonNull(GraphQLInt) };
 export const rateLimitDirectiveDefinition = new GraphQLDirective({
   name: "rateLimit",
   description:
-    "At most `limit` calls per `duration` seconds for one caller (key, else user, else address); a key's own limit overrides it.",
+    "Rate limit: at most `limit` calls per `duration` seconds for one caller (API key, else user, else IP address). A key's own `requestsPerMinute` replaces it, counted over all rate-limited fields together.",
   args: {
     limit: { ...amount, description: "The number of calls, at least 1." },
     duration: { ...amount, description: "The period in seconds, at least 1." },

@@ -15,7 +15,7 @@ export class DenialReportsResolver {
   @Directive('@scope(requires: "usage:read")')
   @Query(() => DenialReport, {
     description:
-      "Report of refused requests by code, key, account and time. A key with the scope `usage:read` sees its own refusals, a MEMBER those of one account, an ANALYST all. Fails with BAD_USER_INPUT.",
+      "Report of refused requests by code, key, account and time. A key with the scope `usage:read` sees its own refusals, a MEMBER those of its account, an ANALYST all. Fails with BAD_USER_INPUT.",
   })
   async denials(
     @Arg("input", () => DenialsInput, { description: "The time range, filters and grouping of the report." })
@@ -29,8 +29,7 @@ export class DenialReportsResolver {
   @FieldResolver(() => DenialReport, {
     name: "denials",
     nullable: true,
-    description:
-      "Report of refused requests of the caller: `denials` for what the caller may see. Fails with BAD_USER_INPUT.",
+    description: "Report of the refused requests that the caller may see, as `denials`. Fails with BAD_USER_INPUT.",
   })
   myDenials(
     @Arg("input", () => DenialsInput, { description: "The time range, filters and grouping of the report." })

@@ -15,7 +15,7 @@ export const DenialDimension = Object.fromEntries(denialGroupNames.map((name) =>
 };
 registerEnumType(DenialDimension, {
   name: "DenialDimension",
-  description: "What a report of refusals is split by.",
+  description: "A dimension by which a report of refusals is split.",
   valuesConfig: Object.fromEntries(
     denialGroupNames.map((name) => [name, { description: denialGroups[name].description }]),
   ),
@@ -75,7 +75,7 @@ export class DenialsInput {
   @Field(() => Int, {
     nullable: true,
     description:
-      "Shows the 1 to 100 groups with the most refusals over the whole span, and all other groups as one row per bucket. Needs `groupBy`.",
+      "Shows the 1 to 100 groups with the most refusals over the whole span, and all other groups as one row per bucket. Requires `groupBy`.",
   })
   top?: number | null;
 

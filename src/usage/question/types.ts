@@ -24,7 +24,7 @@ export enum UsageMeasure {
 }
 registerEnumType(UsageMeasure, {
   name: "UsageMeasure",
-  description: "The figure that rows are ordered by, and that `top` chooses by.",
+  description: "The figure by which rows are sorted, and by which `top` selects.",
   valuesConfig: {
     CREDITS: { description: "Credits charged." },
     COST_USD: { description: "Cost at the providers in USD." },
@@ -83,7 +83,7 @@ export abstract class UsageSelectionInput {
   @Field(() => UsageMeasure, {
     nullable: true,
     defaultValue: UsageMeasure.CREDITS,
-    description: "The figure that rows are ordered by, the largest first.",
+    description: "The figure by which rows are sorted, largest first.",
   })
   orderBy?: `${UsageMeasure}` | null;
 
@@ -114,20 +114,20 @@ export class UsageInput extends UsageSelectionInput {
   })
   groupBy?: Dimension[] | null;
 
-  @Field(() => Boolean, { nullable: true, defaultValue: false, description: "Puts the smallest first." })
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: "Whether to sort the smallest first." })
   ascending?: boolean | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      "Shows the first 1 to 100 groups by `orderBy` over the whole span, and all other groups as one row per bucket. Needs `groupBy`. By TAG, it cannot reach back to dropped months whose calls have several tags.",
+      "Shows the first 1 to 100 groups by `orderBy` over the whole span, and all other groups as one row per bucket. Requires `groupBy`. By TAG, it cannot reach back to dropped months whose calls have several tags.",
   })
   top?: number | null;
 
   @Field(() => Boolean, {
     nullable: true,
     defaultValue: false,
-    description: "Whether to answer the span of the same length before this one, too. Needs the grain NONE.",
+    description: "Whether to compare with the span of the same length before this one. Requires the grain NONE.",
   })
   compare?: boolean | null;
 

@@ -12,10 +12,10 @@ export class ReconcileResolver {
 
   @Directive('@role(requires: "ANALYST")')
   @Query(() => Reconciliation, {
-    description: "Reconciles one UTC day: compares the ledger rows with the rollups and the wallets. Needs ANALYST.",
+    description: "Reconciles one UTC day: compares the ledger rows with the rollups and the wallets. Requires ANALYST.",
   })
   async reconcile(
-    @Arg("day", () => Date, { description: "Any time of the day, which is that of UTC." }) day: Date,
+    @Arg("day", () => Date, { description: "Any timestamp of the day, in UTC." }) day: Date,
   ): Promise<Reconciliation> {
     return toReconciliation(await this.#reconciler.reconcile(day));
   }

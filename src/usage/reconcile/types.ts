@@ -12,7 +12,7 @@ export enum DifferenceKind {
 }
 registerEnumType(DifferenceKind, {
   name: "DifferenceKind",
-  description: "What disagrees with the ledger rows.",
+  description: "The side that disagrees with the ledger rows.",
   valuesConfig: {
     ROLLUP: { description: "The hourly rollup of an account, from which reports are made." },
     WALLET: { description: "The credits that a call took from its wallet." },
@@ -43,7 +43,7 @@ export class ReconciledSums {
   simpleResolvers: true,
 })
 export class ReconciliationDifference {
-  @Field(() => DifferenceKind, { description: "What disagrees with the ledger rows." })
+  @Field(() => DifferenceKind, { description: "The side that disagrees with the ledger rows." })
   kind!: `${DifferenceKind}`;
 
   @Field(() => ID, { description: "Id of the account, `acc_…`." })
@@ -87,7 +87,9 @@ export class Reconciliation {
   @Field(() => GraphQLDecimal, { description: "Credits that the calls of the day took from wallets." })
   walletsCharged!: string;
 
-  @Field(() => GraphQLDecimal, { description: "The same with the adjustments of later restatements." })
+  @Field(() => GraphQLDecimal, {
+    description: "Credits that the calls of the day took from wallets, with the adjustments of later restatements.",
+  })
   walletsCorrected!: string;
 
   @Field(() => [ReconciliationDifference], { description: "The disagreements, at most 1,000." })

@@ -32,7 +32,7 @@ export class UsageTimelineInput extends UsageSelectionInput {
   @Field(() => Int, {
     nullable: true,
     defaultValue: 5,
-    description: "Maximum number of lines, 1 to 20; all other values are one more line. Counts only with `splitBy`.",
+    description: "Maximum number of lines, 1 to 20; all other values are one more line. Ignored without `splitBy`.",
   })
   top?: number | null;
 }
@@ -77,12 +77,12 @@ export class UsageTopInput extends UsageSelectionInput {
   @Field(() => Int, {
     nullable: true,
     defaultValue: 10,
-    description: "Number of rows, 1 to 100; all others are one more row.",
+    description: "Number of rows, 1 to 100. All others are one more row.",
   })
   top?: number | null;
 }
 
-@ObjectType({ description: "What one day added to a wallet and took from it.", simpleResolvers: true })
+@ObjectType({ description: "One day of a wallet: credits added and spent.", simpleResolvers: true })
 export class WalletDay {
   @Field(() => Date, { description: "Start of the day, in UTC." })
   day!: Date;

@@ -15,7 +15,7 @@ export class DirectoryResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => UserConnection, { description: "The people who may or might sign in, newest first." })
+  @Query(() => UserConnection, { description: "Users, newest first. Requires ADMIN." })
   async users(
     @Arg("filter", () => UserFilter, { nullable: true, description: "Which users to list; all when absent." })
     filter: UserFilter | null,
@@ -27,7 +27,7 @@ export class DirectoryResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => User, { nullable: true, description: "One person; null if there is none of this id." })
+  @Query(() => User, { nullable: true, description: "One user by id; null if it does not exist. Requires ADMIN." })
   async user(@Arg("id", () => ID, { description: "The user, `usr_…`." }) id: string): Promise<User | null> {
     const known = readWire("usr", id);
     const row = known === undefined ? undefined : await this.#directory.byId(known);
@@ -35,7 +35,9 @@ export class DirectoryResolver {
   }
 
   @Directive('@role(requires: "ADMIN")')
-  @Query(() => [LockedAddress], { description: "IP addresses that are locked out of sign-in now, at most 1000." })
+  @Query(() => [LockedAddress], {
+    description: "IP addresses that are locked out of sign-in now, at most 1,000. Requires ADMIN.",
+  })
   lockedAddresses(): Promise<LockedAddress[]> {
     return this.#directory.lockedAddresses();
   }
@@ -44,7 +46,7 @@ export class DirectoryResolver {
   @FieldResolver(() => Date, {
     nullable: true,
     description:
-      "When the lock of this email ends, after too many failed sign-ins; null when it is not locked, and for users of an identity provider.",
+      "When the lock of this email ends, after too many failed sign-ins; null when it is not locked, and for users of an identity provider. Requires ADMIN.",
   })
   async lockedUntil(@Root() { email, issuer }: User, @Ctx() { loaders }: Context): Promise<Date | null> {
     return issuer === null ? ((await loaders.load(this.#directory.lockedUntil, email)) ?? null) : null;
@@ -53,7 +55,7 @@ export class DirectoryResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => User, {
     description:
-      "Stops a person from signing in and ends all of that person's sessions. Fails with NOT_FOUND, FORBIDDEN for the caller or a role above the caller's, or CONFLICT for the last OWNER.",
+      "Disables a user and ends all of the user's sessions. Requires ADMIN. Fails with NOT_FOUND, FORBIDDEN for the caller or a role above the caller's, or CONFLICT for the last OWNER.",
   })
   async disableUser(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
@@ -65,7 +67,7 @@ export class DirectoryResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => User, {
     description:
-      "Lets a disabled person sign in again. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+      "Re-enables a disabled user. Requires ADMIN. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
   async enableUser(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
@@ -77,7 +79,7 @@ export class DirectoryResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => User, {
     description:
-      "Forgets a person's failed sign-ins, and so the lock that they have led to. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom another issuer vouches for.",
+      "Unlocks a user's email: clears its failed sign-ins and their lock. Requires ADMIN. Fails with NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for a user of an identity provider.",
   })
   async unlockUser(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
@@ -88,10 +90,12 @@ export class DirectoryResolver {
 
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => Boolean, {
-    description: "Forgets the failed sign-ins from an address. Answers whether there were any.",
+    description:
+      "Unlocks an IP address: clears the failed sign-ins from it. Returns whether there were any. Requires ADMIN.",
   })
   async unlockAddress(
-    @Arg("address", () => String, { description: "As in `lockedAddresses`, or an address within it." }) address: string,
+    @Arg("address", () => String, { description: "An address as in `lockedAddresses`, or any address of its /64." })
+    address: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
     return this.#directory.unlockAddress(originOf(context), address);

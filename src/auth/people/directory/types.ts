@@ -5,23 +5,26 @@ import type { RoleName } from "../../viewer.ts";
 
 export const UserConnection = connectionOf(User, "User");
 
-@InputType({ description: "Which people to list." })
+@InputType({ description: "Filters users: a user must match all of them." })
 export class UserFilter {
-  @Field(() => String, { nullable: true, description: "With this text in the email or name, in any case." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Only users whose email or name contains this text; upper and lower case are the same.",
+  })
   search?: string | null;
 
-  @Field(() => Role, { nullable: true, description: "With this role only." })
+  @Field(() => Role, { nullable: true, description: "Only users with this role." })
   role?: RoleName | null;
 
-  @Field(() => Boolean, { nullable: true, description: "Only those who may not sign in, or only those who may." })
+  @Field(() => Boolean, { nullable: true, description: "True for disabled users only, false for enabled users only." })
   disabled?: boolean | null;
 }
 
-@ObjectType({ description: "An address from which too many sign-ins have failed.", simpleResolvers: true })
+@ObjectType({ description: "An IP address that is locked after too many failed sign-ins.", simpleResolvers: true })
 export class LockedAddress {
   @Field(() => String, { description: "An IPv4 address, or the /64 of an IPv6 address." })
   address!: string;
 
-  @Field(() => Date, { description: "When people may sign in from there again." })
+  @Field(() => Date, { description: "When the lock ends." })
   until!: Date;
 }
