@@ -2,7 +2,7 @@ import { AppError } from "../errors.ts";
 import type { AccessRules } from "../graphql/directives/access.ts";
 import { type Context, hasRole, type RoleName, viewerOf } from "./viewer.ts";
 
-/** What a key may be given, and the least role with which a person may do the same without a key. */
+/** The scopes of keys, and the lowest role with which a user may do the same without a key. */
 export const scopeRoles = {
   generate: null,
   embed: null,
@@ -12,7 +12,7 @@ export const scopeRoles = {
 
 export type Scope = keyof typeof scopeRoles;
 export const scopes = Object.keys(scopeRoles) as Scope[];
-/** Made up by an admin: models that ask for it can be called only with keys that have it. */
+/** A scope that an admin invents: a model that requires it can be called only with keys that have it. */
 export function isModelScope(text: string): boolean {
   return /^model:[a-z0-9][a-z0-9._-]{0,63}$/.test(text);
 }

@@ -3,7 +3,7 @@ import type { Oidc } from "./oidc/tokens.ts";
 import type { Sessions } from "./sessions/service.ts";
 import type { UserViewer } from "./viewer.ts";
 
-/** Who is behind a token: a person whom another issuer vouches for, or one who has signed in here. */
+/** Finds the user of a token: a user of an identity provider, or one with a session here. */
 export class PeopleIdentity {
   readonly #sessions: Sessions;
   readonly #oidc: Oidc;

@@ -3,7 +3,7 @@ import type { Executor } from "../db/client.ts";
 import { accounts, users } from "../db/tables/ledger.ts";
 
 export type UserRow = typeof users.$inferSelect;
-/** Someone who signs in here. */
+/** A user with a password here. */
 export type NewUser = Pick<UserRow, "id" | "email" | "name" | "role" | "accountId" | "passwordHash">;
 
 export async function insertUser(tx: Executor, user: NewUser): Promise<UserRow> {
@@ -11,7 +11,7 @@ export async function insertUser(tx: Executor, user: NewUser): Promise<UserRow> 
   return row as UserRow;
 }
 
-/** Of those who sign in here: what another issuer says of an email proves nothing. */
+/** Only users with a password here: an identity provider's claim of an email proves nothing. */
 export async function userByEmail(tx: Executor, email: string): Promise<UserRow | undefined> {
   const [row] = await tx
     .select()
@@ -29,7 +29,7 @@ export async function setPasswordHash(tx: Executor, id: string, passwordHash: st
   await tx.update(users).set({ passwordHash }).where(eq(users.id, id));
 }
 
-/** Keeps its hands off a password that was changed meanwhile. */
+/** Changes nothing if the password was changed in the meantime. */
 export async function renewPasswordHash(
   tx: Executor,
   id: string,
@@ -41,15 +41,15 @@ export async function renewPasswordHash(
     .where(and(eq(users.id, id), eq(users.passwordHash, from)));
 }
 
-/** The person, kept as it is until the transaction ends. */
+/** The user, locked until the transaction ends. */
 export async function lockUser(tx: Executor, id: string): Promise<UserRow | undefined> {
   const [row] = await tx.select().from(users).where(eq(users.id, id)).for("update");
   return row;
 }
 
 /**
- * Locks every OWNER who may sign in here, so that two of them cannot be demoted at the same moment. One whom another
- * issuer vouches for does not count: that issuer may think better of it.
+ * Locks every OWNER who may sign in here, so that two of them cannot be demoted at the same moment. An OWNER of an
+ * identity provider does not count, because the provider may withdraw the role.
  */
 export async function lockOwners(tx: Executor): Promise<string[]> {
   const rows = await tx
@@ -71,7 +71,7 @@ export async function setRole(
 }
 
 export interface UserSearch {
-  /** Part of the email or name, in any case. */
+  /** Part of the email or name; upper and lower case are the same. */
   text?: string | undefined;
   role?: UserRow["role"] | undefined;
   disabled?: boolean | undefined;
@@ -105,7 +105,7 @@ export async function setDisabled(tx: Executor, id: string, disabled: boolean): 
   return row as UserRow;
 }
 
-/** The MEMBERs of an account, of whom none may come in any more. Answers who could until now. */
+/** Disables the MEMBERs of an account. Returns those who were enabled. */
 export async function disableMembersOf(tx: Executor, accountId: string): Promise<string[]> {
   const rows = await tx
     .update(users)
@@ -115,7 +115,7 @@ export async function disableMembersOf(tx: Executor, accountId: string): Promise
   return rows.map(({ id }) => id);
 }
 
-/** Until the transaction ends it cannot be closed, so that nobody comes to an account as it ends. */
+/** Locks the account until the transaction ends, so that no user joins it while it is being closed. */
 export async function isClosed(tx: Executor, accountId: string): Promise<boolean> {
   const [row] = await tx
     .select({ closedAt: accounts.closedAt })

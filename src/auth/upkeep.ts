@@ -5,9 +5,9 @@ import { deletePastFailures } from "./sign-in/store.ts";
 import type { SigningKeys } from "./signing-keys/service.ts";
 
 /**
- * What has to be done for people from time to time: a new signing key when the newest is old enough, an end to what
- * nobody will ask for again, and a note of where the audit ends, in the log and so outside of the database. Every
- * replica tries it by the hour; doing it twice changes nothing.
+ * Hourly upkeep: creates a signing key when the newest is old enough, deletes expired failures of sign-in and sessions
+ * that ended long ago, and logs the end of the audit chain, so that it is stored outside of the database. Every replica
+ * tries it; doing it twice changes nothing.
  */
 export interface UpkeepOptions {
   db: Database;

@@ -8,16 +8,16 @@ export type RoleName = (typeof roles)[number];
 export interface UserViewer {
   kind: "USER";
   userId: string;
-  /** Null when the token came from another issuer: then there is no session here. */
+  /** Null for a token of an identity provider, which has no session here. */
   sessionId: string | null;
   role: RoleName;
-  /** Whoever has the database itself in hand: no person, and no request came from anywhere. */
+  /** The operator with direct access to the database: no user and no request. */
   isOperator?: true;
   /** Set for a MEMBER, who sees this account only. */
   accountId: string | null;
 }
 
-/** A limit on what a key or its account may cost in a day or month of UTC. */
+/** A limit on the cost of a key or account in a UTC day or month. */
 export interface Budget {
   scope: "KEY" | "ACCOUNT";
   /** The key's id, or the account's. */
@@ -41,38 +41,38 @@ export interface KeyViewer {
   tokensPerMinute: number | null;
   maxConcurrency: number | null;
   limitMode: "ENFORCE" | "SHADOW";
-  /** How old an answer out of the cache may be, in seconds, for calls that do not say; null means that they get none. */
+  /** The default of `cacheSeconds` for the key's calls; null means no cached answers. */
   cacheSeconds: number | null;
-  /** Whether its account or an admin has agreed that what it says is kept for a while. */
+  /** Whether prompt logs are on, by the key's setting or its account's. */
   logsPrompts: boolean;
 }
 
 export type Viewer = UserViewer | KeyViewer;
 
-/** Either who is calling, or why the credential that came was refused; neither when none came. */
+/** Either the caller, or why its credential was refused; neither when the request has no credential. */
 export interface Identity {
   viewer?: Viewer;
   refusal?: AppError;
   /** The key that was refused, when it is known which one. */
   refusedKey?: { accountId: string; apiKeyId: string };
-  /** With what the caller would have been refused, were its limits not only counted. */
+  /** The error with which the caller would have been refused if its limits were enforced. */
   shadowed?: ErrorCode;
 }
 
-/** What every resolver is given. Made anew for each request. */
+/** The context of every resolver. Created for each request. */
 export interface Context {
   identity: Identity;
   loaders: Loaders;
   /** Shown to the caller in every error and written to the log beside its cause. */
   requestId: string;
   ip: string;
-  /** What the client calls itself, where a request says so. */
+  /** The client's `User-Agent`, if the request has one. */
   userAgent?: string | undefined;
-  /** Aborted when the client goes away before its answer; and by whatever else must break the operation off. */
+  /** Aborted when the client leaves before its answer, and by anything else that must end the operation. */
   operation: Cancellation;
   /** What is left of the narrowest window that a field of the operation was counted in. */
   rateLimit?: { limit: number; remaining: number; resetSeconds: number; windowSeconds: number };
-  /** What the paid field of the operation came to, once it is settled. */
+  /** The charge of the operation's paid field, once it is settled. */
   credits?: { reserved: string; charged: string; balance: string };
   /** Whether the paid field was answered out of the cache. */
   cached?: boolean;
@@ -87,7 +87,7 @@ export function hasRole(viewer: Viewer, least: RoleName): viewer is UserViewer {
   return viewer.kind === "USER" && roles.indexOf(viewer.role) >= roles.indexOf(least);
 }
 
-/** The person calling. Only for fields that declare a role, which has been checked by then. */
+/** The user who is calling. Only for fields that declare a role, which is checked before. */
 export function personOf(context: Pick<Context, "identity">): UserViewer {
   const viewer = viewerOf(context);
   if (viewer.kind !== "USER") throw new AppError("FORBIDDEN");
@@ -95,15 +95,15 @@ export function personOf(context: Pick<Context, "identity">): UserViewer {
 }
 
 /**
- * The account to which a caller's view is narrowed, for the WHERE of a statement; undefined for people who see all
- * accounts. What is done with an object or a search of another account is said by `tenancy.ts`.
+ * The account to which a caller's view is narrowed, for the WHERE of a statement; undefined for users who see all
+ * accounts. `tenancy.ts` decides about objects and searches of another account.
  */
 export function boundAccount(viewer: Viewer): string | undefined {
   if (viewer.kind === "API_KEY") return viewer.accountId;
   return viewer.role === "MEMBER" ? (viewer.accountId ?? undefined) : undefined;
 }
 
-/** Who makes a change and from where. Both are null for what the server or its operator does by itself. */
+/** The actor of a change and its request. Both parts of the request are null for the server or its operator. */
 export interface Origin {
   actor: string;
   ip: string | null;
@@ -118,7 +118,7 @@ export function systemOrigin(name: string): Origin {
   return { actor: `system:${name}`, ip: null, requestId: null };
 }
 
-/** For operations that are run on the database directly. */
+/** For operations that the operator runs on the database directly. */
 export function operatorContext(requestId: string): Omit<Context, "loaders"> {
   const viewer: UserViewer = {
     kind: "USER",

@@ -21,16 +21,16 @@ import { SigningKeysResolver } from "./signing-keys/resolver.ts";
 import { SigningKeys } from "./signing-keys/service.ts";
 import { peopleUpkeep } from "./upkeep.ts";
 
-/** People and everything by which they prove who they are, put together. */
+/** Puts users, sign-in, sessions and identity providers together. */
 export interface PeopleParts {
   config: Pick<Config, "signIn" | "passwordHashCost" | "signingKeyDays" | "oidcIssuers">;
   secrets: Secrets;
   db: Database;
   record: RecordChange;
   onError: (error: unknown) => void;
-  /** Told of each sign-in that was not even tried. */
+  /** Called for each sign-in that is refused before its password is checked. */
   onLocked: (address: string) => void;
-  /** Writes down, outside of the database, where the audit ends. */
+  /** Writes the end of the audit chain to the log, outside of the database. */
   noteAnchor: () => Promise<void>;
 }
 

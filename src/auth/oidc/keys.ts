@@ -25,7 +25,7 @@ export class OidcKeys {
     this.#issuer = issuer;
   }
 
-  /** @throws UNAVAILABLE when the issuer is out of reach and its keys are not known */
+  /** @throws UNAVAILABLE when the issuer is unreachable and its keys are not cached */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     const find = await this.#resolve();
     return find(header, token);

@@ -9,9 +9,9 @@ import { insertOidcUser, type SaidOfPerson, updateOidcUser, userBySubject } from
 import type { Oidc, OidcPerson } from "./tokens.ts";
 
 /**
- * People whom another issuer vouches for. The first good token of one makes a user here, so that the audit can name
- * them and an admin can disable them. What the issuer said last is what counts, whichever token is shown; a person is
- * known by issuer and subject and never by an email, which anyone may claim elsewhere.
+ * Users of identity providers. A person's first valid token creates a user here, so that the audit can name them and an
+ * admin can disable them. The claims of the token issued last count, whichever token is presented. A person is
+ * identified by issuer and subject and never by an email, which anyone may claim elsewhere.
  */
 export class OidcPeople {
   readonly #db: Database;
@@ -24,7 +24,7 @@ export class OidcPeople {
     this.#record = record;
   }
 
-  /** @throws UNAUTHENTICATED, FORBIDDEN for who is disabled or has no role or account here, UNAVAILABLE */
+  /** @throws UNAUTHENTICATED, FORBIDDEN for a user who is disabled or has no role or account here, UNAVAILABLE */
   async identify(token: string, ip: string): Promise<UserViewer> {
     const person = await this.#oidc.verify(token);
     const user = await this.#know(person, ip).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import type { Executor } from "../../db/client.ts";
 import { users } from "../../db/tables/ledger.ts";
 import type { UserRow } from "../store.ts";
 
-/** What an issuer says of a person. */
+/** The claims of an issuer about a person. */
 export type SaidOfPerson = Pick<UserRow, "email" | "name" | "role" | "accountId"> & { saidAt: Date };
 
 export async function userBySubject(tx: Executor, issuer: string, subject: string): Promise<UserRow | undefined> {
@@ -14,7 +14,7 @@ export async function userBySubject(tx: Executor, issuer: string, subject: strin
   return row;
 }
 
-/** Undefined when another request was first. */
+/** Undefined when a concurrent request added the user first. */
 export async function insertOidcUser(
   tx: Executor,
   user: SaidOfPerson & { id: string; issuer: string; subject: string },
@@ -23,7 +23,7 @@ export async function insertOidcUser(
   return row;
 }
 
-/** Only what was said later than what is known; undefined when it was not. */
+/** Updates only from a token issued later than the stored claims; undefined otherwise. */
 export async function updateOidcUser(tx: Executor, id: string, said: SaidOfPerson): Promise<UserRow | undefined> {
   const [row] = await tx
     .update(users)

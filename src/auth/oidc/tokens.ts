@@ -6,8 +6,8 @@ import { type RoleName, roles } from "../viewer.ts";
 import { OidcKeys } from "./keys.ts";
 
 /**
- * Tokens of other issuers: which of the configuration's they are of, whether they are good, and what they say of a
- * person in our terms. A claim means only what is mapped for that issuer.
+ * Tokens of identity providers: finds the configured issuer, verifies the token, and maps its claims to our roles and
+ * accounts. A claim means only what the configuration maps for that issuer.
  */
 export interface OidcPerson {
   issuer: string;
@@ -17,7 +17,7 @@ export interface OidcPerson {
   role: RoleName;
   /** As an id of the wire; null for a role that sees all accounts. */
   account: string | null;
-  /** When the issuer said so. */
+  /** When the token was issued. */
   issuedAt: Date;
 }
 
@@ -29,23 +29,23 @@ export class Oidc {
   readonly #now: () => Promise<number>;
   readonly #issuers: ReadonlyMap<string, { issuer: OidcIssuer; keys: OidcKeys }>;
 
-  /** @param now what the database's clock says, in milliseconds */
+  /** @param now the time by the database's clock, in milliseconds */
   constructor(issuers: readonly OidcIssuer[], now: () => Promise<number>) {
     this.#now = now;
     this.#issuers = new Map(issuers.map((issuer) => [issuer.issuer, { issuer, keys: new OidcKeys(issuer) }]));
   }
 
-  /** Whether the token says that it is of one of the issuers; nothing is proven by that. */
+  /** Whether the token claims to be of a configured issuer. The claim proves nothing. */
   claims(token: string): boolean {
     return this.#issuers.size > 0 && this.#issuers.has(String(decode(token).iss));
   }
 
-  /** @throws UNAUTHENTICATED for a token that is not good, FORBIDDEN for a person without a role here */
+  /** @throws UNAUTHENTICATED for an invalid token, FORBIDDEN for a person without a role here */
   async verify(token: string): Promise<OidcPerson> {
     const unproven = decode(token);
     const known = this.#issuers.get(String(unproven.iss));
     const now = await this.#now();
-    // What is over needs no key to be refused, nor does it when the issuer cannot be asked for one.
+    // An expired token is refused before its key is fetched, so also while the issuer is unreachable.
     if (!known || Number(unproven.exp) + clockToleranceSeconds < now / 1000) throw refused();
     const { issuer, audience, algorithms, type } = known.issuer;
     const { payload } = await jwtVerify(token, known.keys.find, {
@@ -79,7 +79,7 @@ function toPerson(of: OidcIssuer, payload: JWTPayload): OidcPerson {
   return { issuer: of.issuer, subject, email, name, role, account, issuedAt: new Date(Number(payload.iat) * 1000) };
 }
 
-/** The highest of the roles that the person's values are mapped to. */
+/** The highest role to which the person's claim values are mapped. */
 function roleOf({ roles: mapping }: OidcIssuer, payload: JWTPayload): RoleName {
   const given = textsAt(payload, mapping.claim).flatMap((value) => own(mapping.values, value) ?? []);
   const role = roles.findLast((one) => given.includes(one));
@@ -90,7 +90,7 @@ function roleOf({ roles: mapping }: OidcIssuer, payload: JWTPayload): RoleName {
 function accountOf({ account }: OidcIssuer, payload: JWTPayload): string {
   if (account && "id" in account) return account.id;
   const given = account && textsAt(payload, account.claim).flatMap((value) => own(account.values, value) ?? []);
-  // Of two accounts nobody can say which was meant.
+  // Two accounts are ambiguous.
   if (given?.length !== 1 || given[0] === undefined) {
     throw new AppError("FORBIDDEN", { message: "This person's issuer gives them no account here." });
   }
@@ -113,7 +113,7 @@ function textsAt(payload: JWTPayload, path: readonly string[]): string[] {
   return [valueAt(payload, path)].flat().filter((value) => typeof value === "string");
 }
 
-/** Never what an object inherits, such as `constructor`. */
+/** Own properties only: an inherited one, such as `constructor`, is no claim. */
 function own<V>(values: Record<string, V>, name: string): V | undefined {
   return Object.hasOwn(values, name) ? values[name] : undefined;
 }

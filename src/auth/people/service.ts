@@ -11,8 +11,8 @@ import { isClosed, lockOwners, lockUser, setPasswordHash, setRole, type UserRow,
 import { hasRole, type Origin, type RoleName, type UserViewer } from "../viewer.ts";
 
 /**
- * What is changed of people once they are there. Nobody changes their own role, nobody touches a person above
- * themselves, and there is always an OWNER. A new password ends every session that the old one opened.
+ * Changes of users: passwords and roles. Users cannot change their own role or manage a user whose role is above
+ * theirs, and there is always an OWNER. A new password ends every session that the old one opened.
  */
 export interface RoleChange {
   userId: string;
@@ -40,11 +40,11 @@ export class People {
     this.#record = record;
   }
 
-  /** @throws UNAUTHENTICATED when the current password is wrong. The session that asks goes on, all others end. */
+  /** @throws UNAUTHENTICATED when the current password is wrong. The current session stays, all others end. */
   async changePassword(origin: Origin, viewer: UserViewer, current: string, next: string): Promise<void> {
     checkPassword(next);
     const user = await userById(this.#db.orm, ownId(viewer));
-    // Whoever has found a screen unlocked must not be able to guess on.
+    // Counted as a failed sign-in, so that an unlocked screen does not allow guesses at the password.
     const verify = () => this.#passwords.verify(current, user?.passwordHash);
     if (!user || !(await this.#lock.guard(user.email, origin.ip ?? "", verify))) {
       throw new AppError("UNAUTHENTICATED", { message: "The current password is wrong." });
@@ -52,7 +52,7 @@ export class People {
     await this.#setPassword(origin, "user.changePassword", user, next, viewer.sessionId ?? undefined);
   }
 
-  /** @throws NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for someone whom an issuer vouches for */
+  /** @throws NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for a user of an identity provider */
   async resetPassword(origin: Origin, viewer: UserViewer, userId: string, password: string): Promise<UserRow> {
     checkPassword(password);
     const user = await userById(this.#db.orm, userId);
@@ -63,7 +63,7 @@ export class People {
     return user;
   }
 
-  /** @throws NOT_FOUND; FORBIDDEN for one's own role; CONFLICT for the last OWNER, or if an issuer vouches for them */
+  /** @throws NOT_FOUND; FORBIDDEN for one's own role; CONFLICT for the last OWNER or a user of an identity provider */
   async setRole(origin: Origin, viewer: UserViewer, { userId, role, accountId }: RoleChange): Promise<UserRow> {
     if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "You must not change your own role." });
     if ((role === "MEMBER") !== (accountId !== null))
@@ -95,14 +95,14 @@ export class People {
     await this.#db.transaction(async (tx) => {
       await setPasswordHash(tx, user.id, hash);
       await endSessionsOf(tx, user.id, keep);
-      // A password that was just set is known to its owner: earlier guesses at the old one are of no account.
+      // Earlier guesses at the old password no longer matter.
       await this.#lock.forget(tx, { email: user.email });
       await this.#record(tx, origin, { action, object: toWire("usr", user.id), accountId: user.accountId });
     });
   }
 }
 
-/** @throws CONFLICT for an account that is closed; one that is not there is the foreign key's to find */
+/** @throws CONFLICT for a closed account. An unknown account is refused by the foreign key. */
 export async function checkOpen(tx: Executor, accountId: string): Promise<void> {
   if (await isClosed(tx, accountId)) throw new AppError("CONFLICT", { message: "This account is closed." });
 }

@@ -16,9 +16,8 @@ import {
 import type { AccessTokens } from "./tokens.ts";
 
 /**
- * The sessions that sign-ins have opened. A session and its person are read at each request, so that whatever ends
- * one counts from the next request on, on every server. Everyone sees and ends their own; an ADMIN those of others,
- * except of people above.
+ * Sessions. A session and its user are read at each request, so that an ended session is refused from the next request
+ * on, on every replica. Users see and end their own sessions; an ADMIN also those of users whose role is not above.
  */
 export interface SessionsOptions {
   db: Database;
@@ -54,7 +53,7 @@ export class Sessions {
     return sessionsOf(this.#options.db.orm, userId, listedMax);
   }
 
-  /** @throws NOT_FOUND for a session that has ended or is somebody's whom the caller may not touch */
+  /** @throws NOT_FOUND for a session that has ended, or of a user whom the caller may not manage */
   end(origin: Origin, viewer: UserViewer, id: string): Promise<SessionRow> {
     return this.#options.db.transaction(async (tx) => {
       const found = await lockSession(tx, id);
@@ -71,7 +70,7 @@ export class Sessions {
     });
   }
 
-  /** All sessions of a person; of one's own all but the one that asks. @throws NOT_FOUND or FORBIDDEN */
+  /** Ends all sessions of a user; of the caller, all but the current one. @throws NOT_FOUND or FORBIDDEN */
   async endAll(origin: Origin, viewer: UserViewer, userId = ownId(viewer)): Promise<number> {
     await this.#checkReach(viewer, userId);
     const keep = userId === viewer.userId ? (viewer.sessionId ?? undefined) : undefined;
@@ -107,7 +106,7 @@ export class Sessions {
   }
 }
 
-/** @throws FORBIDDEN for the operator of the database, who is no person that has signed in */
+/** @throws FORBIDDEN for the operator of the database, who is not a signed-in user */
 export function ownId({ userId, isOperator }: UserViewer): string {
   if (isOperator) throw new AppError("FORBIDDEN", { message: "This is for people who have signed in." });
   return userId;

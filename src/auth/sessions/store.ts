@@ -19,7 +19,7 @@ export async function insertSession(
 
 const alive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, sql`now()`));
 
-/** Whoever is behind a session that goes on, unless that person was disabled. */
+/** The user of an open session, unless disabled. */
 export async function userOfSession(tx: Executor, sessionId: string): Promise<UserRow | undefined> {
   const [row] = await tx
     .select({ user: users })
@@ -49,7 +49,7 @@ export async function endSession(tx: Executor, id: string): Promise<void> {
     .where(and(eq(sessions.id, id), isNull(sessions.endedAt)));
 }
 
-/** Ends a person's sessions, all or all but one. Answers how many there were. */
+/** Ends a user's sessions, all or all but one. Returns their number. */
 export async function endSessionsOf(tx: Executor, userId: string, exceptId?: string): Promise<number> {
   const rows = await tx
     .update(sessions)
@@ -65,7 +65,7 @@ export async function endSessionsOf(tx: Executor, userId: string, exceptId?: str
   return rows.length;
 }
 
-/** The sessions that go on, the newest first. */
+/** The open sessions, newest first. */
 export function sessionsOf(tx: Executor, userId: string, limit: number): Promise<SessionRow[]> {
   return tx
     .select(columns)
@@ -75,7 +75,7 @@ export function sessionsOf(tx: Executor, userId: string, limit: number): Promise
     .limit(limit);
 }
 
-/** The session with whose it is, as long as it goes on. */
+/** An open session with its user. */
 export async function lockSession(
   tx: Executor,
   id: string,
@@ -93,7 +93,7 @@ export async function touchSession(tx: Executor, id: string, from: string): Prom
   await tx.update(sessions).set({ lastUsedAt: sql`now()`, lastUsedFrom: from }).where(eq(sessions.id, id));
 }
 
-/** Those that ended so long ago that nobody will ask for them. */
+/** Deletes sessions that ended long ago. */
 export async function deletePastSessions(tx: Executor, days: number): Promise<void> {
   const before = sql`now() - make_interval(days => ${days})`;
   await tx.delete(sessions).where(or(lt(sessions.endedAt, before), lt(sessions.expiresAt, before)));

@@ -4,16 +4,19 @@ import { AppError } from "../../errors.ts";
 import type { SigningKeys } from "../signing-keys/service.ts";
 
 /**
- * Access tokens: EdDSA, fifteen minutes by the database's clock, naming a session. Refresh tokens: random, kept only as
- * a digest. Every check that jose leaves off by default is on: without them it takes tokens that never end.
+ * Access tokens: EdDSA, fifteen minutes by the database's clock, naming a session. Refresh tokens: random, stored only
+ * as a digest. Every check that jose leaves off by default is on: without them it accepts tokens that never expire.
  */
 export const ownIssuer = "tollgate";
 const audience = "tollgate";
 const type = "at+jwt";
 const lifetimeSeconds = 15 * 60;
-/** By how much two replicas may take the database's clock differently. Tokens begin so much early and end in time. */
+/**
+ * The most by which two replicas may differ about the database's time. Tokens become valid this much early and expire
+ * on time.
+ */
 const skewSeconds = 2;
-/** After which nothing that a key has signed is good any more. */
+/** The time after which no token of a key is valid any more. */
 export const tokenSecondsMax = lifetimeSeconds + skewSeconds;
 
 export interface AccessClaims {
@@ -43,7 +46,7 @@ export class AccessTokens {
     return { token, expiresAt: new Date(expires * 1000) };
   }
 
-  /** @throws UNAUTHENTICATED whatever is wrong with the token */
+  /** @throws UNAUTHENTICATED for any fault of the token */
   async verify(token: string): Promise<AccessClaims> {
     const key = await this.#keys.verifier(kidOf(token));
     if (!key) throw refused();
@@ -77,12 +80,14 @@ function kidOf(token: string): string {
   }
 }
 
-/** One text for whatever is wrong with a token. */
+/** One message for every fault of a token. */
 export function refused(cause?: unknown): AppError {
   return new AppError("UNAUTHENTICATED", { message: "The access token is not valid or has expired.", cause });
 }
 
-/** Tells a token from a key: three base64url parts, the first an object. No key text may look like this. */
+/**
+ * Distinguishes a token from a key: three base64url parts, the first an object. No plaintext key may look like this.
+ */
 export function isAccessToken(text: string): boolean {
   return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 }

@@ -14,16 +14,16 @@ import {
 } from "./store.ts";
 
 /**
- * Stops guessing. Failed sign-ins are counted for the email that was tried and for the address that they came from, in
- * the database, so that all replicas count together by its clock. An email that nobody has is counted and locked like
- * any other, and a locked one is refused before its password is looked at: neither answer nor time tells who exists.
+ * Brute-force protection of sign-in. Failures are counted by email and by IP address, in the database, so that all
+ * replicas count together by its clock. An unknown email is counted and locked like any other, and a locked one is
+ * refused before its password is checked: neither answer nor timing reveals which emails exist.
  */
 export interface SignInLockOptions {
   db: Database;
   policy: LockPolicy;
   /** For the digests of emails. */
   pepper: Buffer;
-  /** Told of each refusal. */
+  /** Called for each refusal. */
   onRefused: (address: string) => void;
 }
 
@@ -37,7 +37,7 @@ export class SignInLock {
   }
 
   /**
-   * Whether the password was right, as `verify` says, which is not asked when there were too many failures.
+   * Whether the password was right, by `verify`, which is not called after too many failures.
    * @throws RATE_LIMITED
    */
   async guard(email: string, ip: string, verify: () => Promise<boolean>): Promise<boolean> {
@@ -54,12 +54,12 @@ export class SignInLock {
     return right;
   }
 
-  /** Answers whether there was anything to forget. */
+  /** Returns whether any failures were stored. */
   forget(tx: Executor, of: { email: string } | { address: string }): Promise<boolean> {
     return forgetFailures(tx, ["email" in of ? this.#emailSubject(of.email) : addressSubject(of.address)]);
   }
 
-  /** Until when these emails are locked; only those that are. */
+  /** The end of each email's lock; only emails that are locked. */
   async lockedUntil(emails: readonly string[]): Promise<ReadonlyMap<string, Date>> {
     const digests = new Map(emails.map((email) => [this.#emailSubject(email).subject, email]));
     const found = await lockedUntil(this.#options.db.orm, [...digests.keys()], this.#options.policy);

@@ -2,16 +2,13 @@ import { compare, getRounds, hash } from "bcrypt";
 import { badInput } from "../../errors.ts";
 import { Gate } from "../../tasks/gate.ts";
 
-/**
- * People's passwords. bcrypt reads at most 72 bytes and stops at a NUL, so anything that it would cut is refused
- * rather than stored as if it had been read whole.
- */
+/** People's passwords. bcrypt reads at most 72 bytes and stops at a NUL, so a password that it would cut is refused. */
 const bytesMin = 8;
 const bytesMax = 72;
 /** Hashing is slow by design: two at a time leave the other threads of the pool to the traffic. */
 const gate = new Gate(2, 20);
 
-/** Salt and hash of nothing in particular. */
+/** Salt and hash of no real password. */
 const nobodys = "C6UzMDM.H6dfI/f/IKcEeO7ZbQ5uqh1sYt8lT1uI5kCyeXEXmyxK6";
 
 /** @throws BAD_USER_INPUT for a password of under 8 or over 72 bytes, with a NUL, or that is not well-formed */
@@ -24,7 +21,7 @@ export function checkPassword(password: string): void {
 
 export class Passwords {
   readonly #cost: number;
-  /** Compared against when there is no user, so that both cases take as long. */
+  /** Compared against when the user does not exist, so that both cases take the same time. */
   readonly #decoy: string;
 
   /** `cost`: the binary logarithm of bcrypt's rounds, for passwords that are hashed from now on. */
@@ -45,7 +42,7 @@ export class Passwords {
     return equal && readable && stored != null;
   }
 
-  /** Whether it was hashed at another cost, so that it takes longer or less long to compare than the decoy. */
+  /** Whether it was hashed at another cost, and so takes another time to compare than the decoy. */
   isOutdated(stored: string): boolean {
     return getRounds(stored) !== this.#cost;
   }

@@ -11,7 +11,7 @@ import { type Context, type Origin, type RoleName, systemOrigin } from "../viewe
 import type { SignInLock } from "./lock.ts";
 import type { Passwords } from "./passwords.ts";
 
-/** People come here: they are created, sign in with a password, and exchange refresh tokens. */
+/** Users with passwords: they are created, sign in, and exchange refresh tokens. */
 export interface IssuedSession {
   accessToken: string;
   refreshToken: string;
@@ -74,14 +74,14 @@ export class AuthService {
     }
   }
 
-  /** For the first start, which may be repeated if it was cut short. */
+  /** For the first start, which may be repeated after an interruption. */
   async ensureOwner(email: string, password: string): Promise<void> {
     const user = await userByEmail(this.#db.orm, email);
     if (user) await setPasswordHash(this.#db.orm, user.id, await this.#passwords.hash(password));
     else await this.createUser(systemOrigin("first-run"), { email, password, role: "OWNER" });
   }
 
-  /** @throws UNAUTHENTICATED, never telling which was wrong; RATE_LIMITED after too many failures */
+  /** @throws UNAUTHENTICATED, without saying which was wrong; RATE_LIMITED after too many failures */
   async login(from: Pick<Context, "ip" | "userAgent">, email: string, password: string): Promise<IssuedSession> {
     const user = await userByEmail(this.#db.orm, email.toLowerCase());
     const known = user?.disabledAt === null ? user : undefined;
@@ -109,7 +109,7 @@ export class AuthService {
     const next = mintRefreshToken(id);
     const rotated = await rotateSession(this.#db.orm, { id, from: digestRefreshToken(token), to: next.digest });
     if (!rotated) {
-      // A token that was exchanged before came again: somebody else holds a copy, so nobody keeps the session.
+      // The token was used before, so somebody else may hold a copy: the session ends.
       await endSession(this.#db.orm, id);
       throw refused;
     }
@@ -122,7 +122,7 @@ export class AuthService {
     return user;
   }
 
-  /** Only here is the password at hand, for a hash whose cost is not that of today. */
+  /** Re-hashes at today's cost: only here is the plaintext password available. */
   async #hashAnew({ id, passwordHash }: UserRow, password: string): Promise<void> {
     if (passwordHash === null || !this.#passwords.isOutdated(passwordHash)) return;
     await renewPasswordHash(this.#db.orm, id, { from: passwordHash, to: await this.#passwords.hash(password) });

@@ -9,7 +9,7 @@ export interface Subject {
   subject: string;
 }
 
-/** How many failures lead to a lock, and for how long. */
+/** The number of failures that cause a lock, and its duration. */
 export interface LockPolicy {
   maxOf: Record<SubjectKind, number>;
   seconds: number;
@@ -17,15 +17,15 @@ export interface LockPolicy {
 
 export interface CountedAttempt {
   kind: SubjectKind;
-  /** With this attempt; above the allowed number for one that is refused. */
+  /** Includes this attempt; above the allowed number if it is refused. */
   failures: number;
   secondsLeft: number;
 }
 
 /**
- * Counts an attempt before its outcome is known, so that many at once cannot all be the last one that is allowed. The
- * failures of an email are forgotten some time after the last one, those of an address after the first: behind one
- * address there may be many people. A lock is not made longer by attempts that it refuses.
+ * Counts an attempt before its outcome is known, so that concurrent attempts cannot all be the last allowed one. The
+ * failures of an email expire some time after the last one; those of an address after the first, because many people
+ * may share an address. Refused attempts do not extend a lock.
  */
 export async function countAttempt(
   tx: Executor,
@@ -47,7 +47,7 @@ export async function countAttempt(
   return rows as unknown as CountedAttempt[];
 }
 
-/** For an attempt that turned out to be no failure. */
+/** Takes back a counted attempt that succeeded. */
 export async function takeBackAttempt(tx: Executor, subjects: readonly Subject[]): Promise<void> {
   await tx
     .update(signInFailures)
@@ -55,13 +55,13 @@ export async function takeBackAttempt(tx: Executor, subjects: readonly Subject[]
     .where(anyOf(subjects));
 }
 
-/** Answers whether there was anything to forget. */
+/** Returns whether any failures were stored. */
 export async function forgetFailures(tx: Executor, subjects: readonly Subject[]): Promise<boolean> {
   const rows = await tx.delete(signInFailures).where(anyOf(subjects)).returning({ kind: signInFailures.kind });
   return rows.length > 0;
 }
 
-/** Until when the given emails are locked, by their digests; only those that are. */
+/** The end of each email's lock, by the email's digest; only emails that are locked. */
 export async function lockedUntil(
   tx: Executor,
   digests: readonly string[],

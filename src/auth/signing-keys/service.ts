@@ -19,17 +19,17 @@ import {
 } from "./store.ts";
 
 /**
- * The keys that sign access tokens, kept in the database so that all replicas agree, their private halves encrypted.
- * A new key is published before it signs, and an old one is good until the last token that it signed is over; a key
- * that is removed is refused at once. What was read is trusted for 30 seconds and forgotten when a change is heard.
+ * The keys that sign access tokens: stored in the database so that all replicas agree, with encrypted private keys. A
+ * new key is published before it signs, and an old one stays valid until its last token expires. A removed key is
+ * refused at once. Keys are cached for 30 seconds, and dropped from the cache on a notification of a change.
  */
 export interface SigningKeysOptions {
   db: Database;
   sealer: Sealer;
   record: RecordChange;
-  /** A key of the operator's own, which signs from the first start with it on. */
+  /** The operator's own key, which signs from the first start that is given it. */
   given: KeyObject | undefined;
-  /** How long a token lasts, with the tolerance for clocks. */
+  /** The lifetime of a token, with the tolerance for clocks. */
   tokenSeconds: number;
 }
 
@@ -50,7 +50,7 @@ export class SigningKeys {
   readonly #options: SigningKeysOptions;
   #set: KeySet | undefined;
   #reading: Promise<KeySet> | undefined;
-  /** When the keys were last read anew for an unknown id. */
+  /** When the keys were last re-read because of an unknown id. */
   #soughtAtMs = Number.NEGATIVE_INFINITY;
   readonly #opened = new Map<string, KeyObject>();
 
@@ -58,13 +58,13 @@ export class SigningKeys {
     this.#options = options;
   }
 
-  /** For when the keys have changed, or may have. */
+  /** Call it when the keys have changed, or may have. */
   forget(): void {
     this.#set = undefined;
     this.#reading = undefined;
   }
 
-  /** Makes sure that there is a key to sign with, and that the operator's own has had its turn. */
+  /** Makes sure that a signing key exists, and that the operator's own key was adopted. */
   async prepare(): Promise<void> {
     const { db, given } = this.#options;
     const own = given && (await this.#seal(given));
@@ -78,7 +78,7 @@ export class SigningKeys {
     this.forget();
   }
 
-  /** What the database's clock says, in milliseconds; without asking it, as long as the keys are known. */
+  /** The time by the database's clock, in milliseconds; without a query while the keys are cached. */
   async now(): Promise<number> {
     return clockOf(await this.#current());
   }
@@ -98,7 +98,7 @@ export class SigningKeys {
     return { kid: row.kid, privateKey: this.#open(row) };
   }
 
-  /** The public half of a key whose tokens are good; undefined for any other. */
+  /** The public key of a key whose tokens are valid; undefined for any other. */
   async verifier(kid: string): Promise<KeyObject | undefined> {
     let set = await this.#current();
     if (!set.public.has(kid)) {
@@ -107,7 +107,7 @@ export class SigningKeys {
         this.#soughtAtMs = now;
         this.forget();
       }
-      // Whoever comes while it is being read anew waits for that.
+      // Requests that arrive during a re-read wait for it.
       set = await this.#current();
     }
     const row = set.rows.find((one) => one.kid === kid);
@@ -115,19 +115,19 @@ export class SigningKeys {
     return over ? undefined : set.public.get(kid);
   }
 
-  /** Those whose tokens are good, the one that signs last first. */
+  /** The keys whose tokens are valid; the one that starts to sign last comes first. */
   async list(): Promise<{ rows: readonly SigningKeyRow[]; databaseNow: number }> {
     const set = await this.#current();
     return { rows: set.rows, databaseNow: clockOf(set) };
   }
 
-  /** Makes a new key: it is published now and signs in a minute, or at once for a leak. */
+  /** Creates a key, which is published now and signs after a minute, or at once after a leak. */
   async rotate(origin: Origin, immediately: boolean): Promise<SigningKeyRow> {
     const made = await this.#newKey();
     return this.#change((tx) => this.#add(tx, origin, made, immediately ? 0 : publishedSeconds));
   }
 
-  /** @throws NOT_FOUND for a key whose tokens are not good any more */
+  /** @throws NOT_FOUND for a key whose tokens are no longer valid */
   async remove(origin: Origin, kid: string): Promise<SigningKeyRow> {
     const made = await this.#newKey();
     return this.#change(async (tx) => {
@@ -140,14 +140,14 @@ export class SigningKeys {
     });
   }
 
-  /** Makes a new key when the newest one is older than that. Answers whether it did. */
+  /** Creates a key when the newest one is older than that. Returns whether it did. */
   async rotateAfter(days: number): Promise<boolean> {
     const { db } = this.#options;
     await wipeEndedKeys(db.orm);
     if (days === 0 || (await hasKeySince(db.orm, days))) return false;
     const made = await this.#newKey();
     return this.#change(async (tx) => {
-      // Another replica may have done it while this one waited.
+      // Another replica may have created one while this one waited.
       if (await hasKeySince(tx, days)) return false;
       await this.#add(tx, systemOrigin("signing-key-policy"), made, publishedSeconds);
       return true;
@@ -165,7 +165,7 @@ export class SigningKeys {
 
   async #add(tx: Executor, origin: Origin, key: NewSigningKey, signsInSeconds: number): Promise<SigningKeyRow> {
     const { record } = this.#options;
-    // A replica that has not heard of the new key signs with the old one a little longer.
+    // A replica that missed the notification signs with the old key a little longer.
     const tokenSeconds = this.#options.tokenSeconds + trustedMs / 1000;
     const row = await addSigningKey(tx, key, { signsInSeconds, tokenSeconds });
     const after = { kid: key.kid, signsFrom: row.signsFrom };
@@ -180,7 +180,7 @@ export class SigningKeys {
     this.#reading = reading;
     try {
       const set = await reading;
-      // Unless a change was heard meanwhile: then this may be what was before it.
+      // After a notification in the meantime, these keys may be those from before the change.
       if (this.#reading === reading) this.#set = set;
       return set;
     } finally {
@@ -208,7 +208,7 @@ export class SigningKeys {
     return { kid: await calculateJwkThumbprint(publicJwk), publicJwk, sealedPrivate: this.#options.sealer.seal(pem) };
   }
 
-  /** Not when it was sealed under another SERVER_SECRET; its tokens are good all the same. */
+  /** Undefined if it was encrypted with another SERVER_SECRET. Its tokens are still valid. */
   #canOpen(row: SigningKeyRow): boolean {
     try {
       this.#open(row);
@@ -228,7 +228,7 @@ export class SigningKeys {
   }
 }
 
-/** What the database's clock says now: what was read, plus the time since on a clock that nobody can set. */
+/** The time by the database's clock: the value read, plus the time since then by the monotonic clock. */
 function clockOf({ databaseNow, readAtMs }: KeySet): number {
   return databaseNow + (performance.now() - readAtMs);
 }

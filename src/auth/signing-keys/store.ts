@@ -5,14 +5,14 @@ import { signingKeys } from "../../db/tables/people.ts";
 
 export type SigningKeyRow = typeof signingKeys.$inferSelect;
 
-/** One change of the set at a time, on all replicas together. Held until the transaction ends. */
+/** Allows one change of the keys at a time over all replicas. Held until the transaction ends. */
 export function lockSigningKeys(tx: Executor): Promise<void> {
   return takeLock(tx, "signingKeys");
 }
 
 const alive = and(isNull(signingKeys.removedAt), or(isNull(signingKeys.endsAt), gt(signingKeys.endsAt, sql`now()`)));
 
-/** The keys whose tokens are good, the one that signs last first, with the time of the database. */
+/** The keys whose tokens are valid, with the database's time; the one that starts to sign last comes first. */
 export async function liveSigningKeys(tx: Executor): Promise<(SigningKeyRow & { databaseNow: Date })[]> {
   const rows = await tx
     .select({ key: signingKeys, databaseNow: sql<string>`to_json(now()) #>> '{}'` })
@@ -26,7 +26,7 @@ export async function isKnownKey(tx: Executor, kid: string): Promise<boolean> {
   return (await tx.select({ kid: signingKeys.kid }).from(signingKeys).where(eq(signingKeys.kid, kid))).length > 0;
 }
 
-/** Whether a key that is to go on signing was made within that many days. */
+/** Whether a key without an end was created within that many days. */
 export async function hasKeySince(tx: Executor, days: number): Promise<boolean> {
   const recent = sql`now() - make_interval(days => ${days})`;
   const rows = await tx
@@ -42,7 +42,7 @@ export interface NewSigningKey {
   sealedPrivate: Buffer;
 }
 
-/** Adds the key that signs from then on; all others end when the last of their tokens does. */
+/** Adds the key that signs from `signsFrom` on. All others end when their last token expires. */
 export async function addSigningKey(
   tx: Executor,
   key: NewSigningKey,
@@ -60,7 +60,7 @@ export async function addSigningKey(
   return row as SigningKeyRow;
 }
 
-/** Takes a key out at once. Answers what it was; undefined if its tokens were not good any more. */
+/** Removes a key at once and returns it; undefined if its tokens were no longer valid. */
 export async function removeSigningKey(tx: Executor, kid: string): Promise<SigningKeyRow | undefined> {
   const [row] = await tx
     .update(signingKeys)
@@ -70,7 +70,7 @@ export async function removeSigningKey(tx: Executor, kid: string): Promise<Signi
   return row;
 }
 
-/** Lets the key that was to sign soon sign now. Answers whether there is one that is to go on signing. */
+/** Lets the published key sign now. Returns whether a key without an end exists. */
 export async function hastenNextKey(tx: Executor): Promise<boolean> {
   const rows = await tx
     .update(signingKeys)
@@ -80,7 +80,7 @@ export async function hastenNextKey(tx: Executor): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** A private key that signs nothing any more is only a risk. */
+/** A private key that no longer signs is only a risk. */
 export async function wipeEndedKeys(tx: Executor): Promise<void> {
   await tx
     .update(signingKeys)

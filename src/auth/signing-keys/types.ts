@@ -37,7 +37,7 @@ export class SigningKey {
   endsAt!: Date | null;
 }
 
-/** `rows` are the keys whose tokens are good, the one that signs last first. */
+/** `rows` are the keys whose tokens are valid; the one that starts to sign last comes first. */
 export function toSigningKeys(rows: readonly SigningKeyRow[], now: number): SigningKey[] {
   const current = rows.findIndex(({ signsFrom }) => signsFrom.getTime() <= now);
   return rows.map(({ kid, createdAt, signsFrom, endsAt }, i) => {

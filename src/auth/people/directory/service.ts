@@ -21,9 +21,9 @@ import { hasRole, type Origin, type UserViewer } from "../../viewer.ts";
 import { elsewhere, lastOwner } from "../service.ts";
 
 /**
- * Who there is, and who may sign in: people are disabled and enabled, never deleted, because the audit names them; and
- * locks that failed sign-ins have led to are taken away. Nobody touches a person above themselves, nobody disables
- * themselves, and there is always an OWNER who may sign in.
+ * The list of users, and who of them may sign in. Users are disabled and re-enabled, never deleted, because the audit
+ * names them. An ADMIN can also unlock emails and addresses. Users cannot manage a user whose role is above theirs or
+ * disable themselves, and there is always an OWNER who may sign in.
  */
 export class Directory {
   readonly #db: Database;
@@ -51,7 +51,7 @@ export class Directory {
     return this.#lock.lockedAddresses();
   }
 
-  /** @throws NOT_FOUND; FORBIDDEN for oneself or a person above; CONFLICT for the last OWNER */
+  /** @throws NOT_FOUND; FORBIDDEN for the caller or a role above the caller's; CONFLICT for the last OWNER */
   async disable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
     if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "You must not disable yourself." });
     return this.#change(origin, viewer, { userId, action: "user.disable" }, async (tx, owners) => {
@@ -61,29 +61,29 @@ export class Directory {
     });
   }
 
-  /** @throws NOT_FOUND, or FORBIDDEN for a person above */
+  /** @throws NOT_FOUND, or FORBIDDEN for a role above the caller's */
   enable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
     return this.#change(origin, viewer, { userId, action: "user.enable" }, (tx) => setDisabled(tx, userId, false));
   }
 
-  /** @throws NOT_FOUND, FORBIDDEN for a person above, or CONFLICT for one who does not sign in here */
+  /** @throws NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for a user of an identity provider */
   unlock(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
     return this.#change(origin, viewer, { userId, action: "user.unlock" }, async (tx, _owners, user) => {
-      // Somebody else may have the same email here.
+      // Another user may have the same email with a password here.
       if (user.issuer !== null) throw elsewhere("sign-in");
       await this.#lock.forget(tx, { email: user.email });
       return user;
     });
   }
 
-  /** With the account that they are bound to, whose closing writes it down. Answers who it was, as ids of the wire. */
+  /** Disables the MEMBERs of an account that is being closed; the closing records it. Returns their ids. */
   async disableMembers(tx: Executor, accountId: string): Promise<string[]> {
     const ids = await disableMembersOf(tx, accountId);
     for (const id of ids) await endSessionsOf(tx, id);
     return ids.map((id) => toWire("usr", id));
   }
 
-  /** Answers whether any failures of the address were known. */
+  /** Returns whether the address had any failures. */
   unlockAddress(origin: Origin, address: string): Promise<boolean> {
     return this.#db.transaction(async (tx) => {
       const known = await this.#lock.forget(tx, { address });
