@@ -4,8 +4,8 @@ import { Interval } from "../tasks/interval.ts";
 import type { LimitersOptions } from "./limiters.ts";
 
 /**
- * How many calls of a key run at once. With Redis each running call is a lease of 10 seconds that its process renews,
- * so that a process that dies gives its places back by doing nothing. Times are those of Redis' clock.
+ * Counts the concurrent calls of a key. With Redis, each running call is a lease of 10 seconds that its process renews,
+ * so that the places of a process that died become free. Times are by the clock of Redis.
  */
 export interface CallSlot {
   granted: boolean;
@@ -25,7 +25,7 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return {1, used + 1}`;
 const countScript = `${clock} return redis.call('ZCOUNT', KEYS[1], now, '+inf')`;
-// It also puts back what a restart of Redis lost.
+// It also restores leases that a restart of Redis lost.
 const renewScript = `${clock}
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])`;
@@ -47,7 +47,7 @@ export class Concurrency {
 
   async acquire(key: string, limit: number): Promise<CallSlot> {
     const { redis } = this.#options;
-    // Only Redis knows the leases of others.
+    // Only Redis knows the leases of other processes.
     const lease = redis ? newId() : String(++this.#leaseCount);
     const decided = (redis && (await this.#ask(redis, key, lease, limit))) ?? this.#decide(key, limit);
     const { granted, used } = decided;
@@ -56,7 +56,7 @@ export class Concurrency {
     return { granted, used, release: () => this.#release(key, lease) };
   }
 
-  /** How many calls of a key run now. */
+  /** The number of a key's calls that run now. */
   async used(key: string): Promise<number> {
     const { redis } = this.#options;
     const local = this.#leases.get(key)?.size ?? 0;
@@ -102,7 +102,7 @@ export class Concurrency {
     if (!leases?.delete(lease)) return;
     if (leases.size === 0) this.#leases.delete(key);
     const { redis } = this.#options;
-    // A release that is lost is made up for by the end of the lease.
+    // If a release is lost, the lease expires.
     if (redis?.status === "ready") redis.zrem(name(key), lease).catch(() => {});
     if (this.#leases.size === 0) this.stop();
   }

@@ -2,9 +2,8 @@ import type { Database } from "../db/client.ts";
 import { addDenials, type WaitingDenials } from "./store.ts";
 
 /**
- * Counts what was refused, by key and code. Counting touches memory only: the database is written in the background, in
- * the minute that it is by its clock, and a process that dies loses the last seconds of these counts and nothing that
- * money hangs on.
+ * Counts refusals by key and code. Counting touches memory only: the database is written in the background, by its own
+ * clock. A process that dies loses the last seconds of these counts, which no charge depends on.
  */
 const flushEveryMs = 2_000;
 const waitingMax = 10_000;

@@ -3,15 +3,15 @@ import { AppError } from "../errors.ts";
 import type { Limiters } from "./limiters.ts";
 
 /**
- * Who tries out keys: so many unknown ones a minute from one address, and their bearer is told to wait. A good key from
- * the same address goes on working, because nobody chooses whom they share an address with.
+ * Brute-force protection of keys: after too many unknown keys a minute from one address, further unknown keys get
+ * RATE_LIMITED. A valid key from the same address keeps working, because strangers may share an address.
  */
 const window = { points: 20, durationSeconds: 60 };
 const suspectsMax = 50_000;
 
 export class KeyGuesses {
   readonly #limiters: Limiters;
-  /** By address: until when it is one, in milliseconds of the monotonic clock. */
+  /** By address: until when it is a suspect, in milliseconds of the monotonic clock. */
   readonly #suspectUntilMs = new Map<string, number>();
 
   constructor(limiters: Limiters) {

@@ -2,14 +2,14 @@ import type { Redis } from "ioredis";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 
 /**
- * Counters of points in a window: shared by all replicas when there is a Redis, of this process alone when not. With
- * Redis gone each replica takes its share of the limit, so that all together still keep it.
+ * Counters of points in a window: shared by all replicas with Redis, of this process alone without. While Redis is
+ * unreachable, each replica grants its share of the limit, so that all together still keep it.
  */
 export interface LimitersOptions {
   redis?: Redis | undefined;
-  /** How many replicas share a limit while Redis is gone. */
+  /** The number of replicas that share a limit while Redis is unreachable. */
   replicas: number;
-  /** Called for each decision that had to be made locally although there should be a Redis. */
+  /** Called for each decision that was made locally because Redis was unreachable. */
   onLocal?: (() => void) | undefined;
 }
 
@@ -18,13 +18,13 @@ export interface RateWindow {
   durationSeconds: number;
 }
 
-/** What a call took from a window, or what is missing for it. */
+/** The points that a call took from a window, or those that are missing for it. */
 export interface Taken {
   granted: boolean;
-  /** What the window holds with this call; without it when refused. */
+  /** The window's count with this call; without it when refused. */
   used: number;
   msBeforeReset: number;
-  /** Puts the call's points right by that many, above or below 0, if its window is still running. */
+  /** Corrects the call's points by this amount, above or below 0, while its window is still running. */
   correct(points: number): void;
 }
 
@@ -36,13 +36,13 @@ export class Limiters {
     this.options = options;
   }
 
-  /** A limiter that never fails for want of Redis: it is insured by the local one. */
+  /** A limiter that falls back to the local one when Redis fails. */
   insured(name: string, window: RateWindow): RateLimiterAbstract {
     const { shared, local } = this.#make(name, window);
     return shared ?? local;
   }
 
-  /** Takes points, all or none: what was refused leaves nothing behind. */
+  /** Takes all points or none: a refused call leaves nothing behind. */
   async take(name: string, key: string, points: number, window: RateWindow): Promise<Taken> {
     const limiter = this.insured(name, window);
     let granted = true;
@@ -53,7 +53,7 @@ export class Limiters {
     });
     const endsAtMs = performance.now() + result.msBeforeNext;
     const correct = (by: number) => {
-      // A window that has ended took its points with it; a new one must not be given them.
+      // Points of an ended window must not be returned to the next one.
       if (by === 0 || performance.now() >= endsAtMs) return;
       const put = by > 0 ? limiter.penalty(key, by) : limiter.reward(key, -by);
       put.catch(() => {});
@@ -63,10 +63,10 @@ export class Limiters {
     return { granted, used, msBeforeReset: result.msBeforeNext, correct };
   }
 
-  /** What a window holds, without taking anything. */
+  /** The window's count, without taking points. */
   async look(name: string, key: string, window: RateWindow): Promise<{ used: number; msBeforeReset: number }> {
     const found = await this.insured(name, window).get(key);
-    // A limiter counts on past what it grants, and forgets nothing before its window has ended.
+    // A limiter counts beyond what it grants, and until its window ends.
     const used = Math.min(found?.consumedPoints ?? 0, window.points);
     return { used, msBeforeReset: found && found.msBeforeNext > 0 ? found.msBeforeNext : 0 };
   }
@@ -93,7 +93,7 @@ export class Limiters {
 }
 
 class LocalLimiter extends RateLimiterMemory {
-  /** Set for one that stands in for Redis. */
+  /** Set for the fallback of Redis. */
   readonly #onLocal: (() => void) | undefined;
 
   constructor(options: ConstructorParameters<typeof RateLimiterMemory>[0], onLocal: (() => void) | undefined) {
@@ -101,13 +101,13 @@ class LocalLimiter extends RateLimiterMemory {
     this.#onLocal = onLocal;
   }
 
-  /** A call that would fit the whole limit must not be refused for ever because this replica has a share of it. */
+  /** A call within the whole limit must not be refused for ever because this replica has only a share of it. */
   override consume(key: string | number, points = 1): Promise<RateLimiterRes> {
     this.#onLocal?.();
     return super.consume(key, Math.min(points, this.points));
   }
 
-  /** Gives back no more than was taken here: the rest was taken from Redis. */
+  /** Returns no more than was taken locally: the rest was taken from Redis. */
   override async reward(key: string | number, points = 1): Promise<RateLimiterRes> {
     if (!this.#onLocal) return super.reward(key, points);
     const taken = (await super.get(key))?.consumedPoints ?? 0;

@@ -4,7 +4,7 @@ import type { RateLimiting, WindowState } from "../graphql/directives/rate-limit
 import type { Denials } from "./denials.ts";
 import type { Limiters } from "./limiters.ts";
 
-/** What stands behind `@rateLimit`: whom a call counts for, where it is counted, and what becomes of the figures. */
+/** The rules of `@rateLimit`: for whom a call counts, where it is counted, and where its figures go. */
 export function requestLimits(limiters: Limiters, denials: Denials): RateLimiting<Context> {
   return {
     count: counted,
@@ -26,8 +26,8 @@ function narrower(state: WindowState, other: NonNullable<Context["rateLimit"]>):
 }
 
 /**
- * Its key, else its user, else its address. What anyone may call, such as `login`, counts for the address in any
- * case: whoever has a key must not get more guesses by sending it along.
+ * The API key, else the user, else the IP address. A public field, such as `login`, always counts for the address, so
+ * that sending a key along does not allow more guesses.
  */
 function counted({ identity: { viewer }, ip }: Context, anyone: boolean) {
   if (anyone || viewer === undefined) return { caller: `ip:${addressBlockOf(ip)}`, perMinute: null };

@@ -1,11 +1,11 @@
 import { Redis } from "ioredis";
 
 /**
- * The shared counters of all replicas. Redis is a help and never a need: with the first command that is not answered in
- * time the connection is given up, and until there is a new one that answers, callers count locally at once.
+ * The connection to Redis, for counters shared by all replicas. Redis is optional at any time: after the first command
+ * that is not answered in time the connection is dropped, and callers count locally until a new connection answers.
  */
 const patienceMs = 100;
-/** For what is asked while a connection is being made. */
+/** For commands that are sent while the connection is being made. */
 const commandTimeoutMs = 1000;
 const reconnectMsMax = 1000;
 
@@ -13,7 +13,7 @@ export function connectRedis(url: string, onChange: (connected: boolean) => void
   const redis = new ImpatientRedis(url, {
     commandTimeout: commandTimeoutMs,
     connectTimeout: 2000,
-    // Nothing waits for a connection: what is asked without one fails at once.
+    // Commands do not wait for a connection: without one they fail at once.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), reconnectMsMax),
@@ -25,7 +25,7 @@ export function connectRedis(url: string, onChange: (connected: boolean) => void
   return redis;
 }
 
-/** A Redis that hangs would hold up every call for as long as each of its commands is waited for. */
+/** A Redis that hangs would delay every call by the timeout of each of its commands. */
 class ImpatientRedis extends Redis {
   override sendCommand(...[command, stream]: Parameters<Redis["sendCommand"]>): unknown {
     if (this.status === "ready") this.#watch(command.promise as Promise<unknown>);
@@ -39,8 +39,8 @@ class ImpatientRedis extends Redis {
       clearTimeout(timer);
     };
     const timer = setTimeout(() => {
-      // The answer may have come while this process was busy: it is read before the second turn.
-      // Destroyed, because who hangs says no goodbye either; what was asked on it then fails, and it is made anew.
+      // The answer may have come while this process was busy: it is read before the second turn. Destroyed, because a
+      // Redis that hangs does not answer a close either. Pending commands fail, and a new connection is made.
       setImmediate(() => setImmediate(() => !answered && this.stream.destroy()));
     }, patienceMs);
     answer.then(done, done);

@@ -8,12 +8,11 @@ import type { Limiters } from "./limiters.ts";
 import { type DenialCount, denialsOf } from "./store.ts";
 
 /**
- * May this key call now: how many of its calls run at once, and how many tokens a minute they use. Tokens are taken
- * before the call by the most that it can use and put right after it. A key in shadow mode is never refused: what
- * would have been is counted.
+ * Limits of a key: concurrent calls and tokens per minute. The most tokens that a call can use are taken before it and
+ * corrected after it. A key in shadow mode is never refused: refusals are only counted.
  */
 export interface Admission {
-  /** The call is over: its tokens are put right and its place is free. Only the first of `settle` and `release` acts. */
+  /** The call has ended: corrects its tokens and frees its place. Only the first of `settle` and `release` acts. */
   settle(tokens: number): void;
   /** The call used nothing. */
   release(): void;
@@ -24,7 +23,7 @@ export interface LimitsOptions {
   limiters: Limiters;
   concurrency: Concurrency;
   denials: Denials;
-  /** What the field `generate` allows to a key that has no limit of its own. */
+  /** The rate limit of the field `generate`, for a key without a limit of its own. */
   generateLimit: () => FieldLimit;
 }
 
@@ -45,7 +44,7 @@ export class LimitsService {
     this.#options = options;
   }
 
-  /** @throws RATE_LIMITED with what is limited, used, and when it resets */
+  /** @throws RATE_LIMITED with the limit, its use, and when it resets */
   async admit(key: LimitedKey, tokensMax: number): Promise<Admission> {
     const place = await this.#place(key);
     try {
@@ -103,7 +102,7 @@ export class LimitsService {
   async #requests({ apiKeyId, requestsPerMinute }: RequestLimitedKey): Promise<LimitUsage> {
     const { limiters, generateLimit } = this.#options;
     const declared = generateLimit();
-    // A limit of the key's own spans all fields; else each field counts for itself.
+    // A key's own limit spans all fields; without one, each field is counted separately.
     const { caller, points, durationSeconds } =
       requestsPerMinute === null
         ? { ...declared, caller: `${declared.field}:key:${apiKeyId}`, points: declared.limit }
@@ -116,7 +115,7 @@ export class LimitsService {
     return denialsOf(this.#options.db.orm, key, { hours, limit: denialsMax });
   }
 
-  /** A call that went through and would not have, were the key's limits in force. */
+  /** A call that went through only because the key's limits are not enforced. */
   countShadow(key: Pick<KeyViewer, "apiKeyId" | "accountId">, code: ErrorCode): void {
     this.#options.denials.count(key, code, true);
   }
@@ -125,7 +124,7 @@ export class LimitsService {
     const { maxConcurrency: limit, apiKeyId } = key;
     if (limit === null) return undefined;
     const place = await this.#options.concurrency.acquire(apiKeyId, limit);
-    // A place is free again when a running call ends, which nobody can foretell.
+    // A place is free again when a running call ends, which cannot be predicted.
     if (!place.granted)
       this.#refuse(key, { limited: "maxConcurrency", limit, used: place.used, msBeforeReset: undefined });
     return place;
@@ -163,7 +162,7 @@ export interface LimitUsage {
   limited: "requests" | "tokensPerMinute" | "maxConcurrency";
   limit: number;
   used: number;
-  /** 0 when nothing is used, and for calls that run, whose end nobody can foretell. */
+  /** 0 when nothing is used, and for concurrent calls, whose end cannot be predicted. */
   msBeforeReset: number;
 }
 

@@ -4,7 +4,7 @@ import { denialsMinutely } from "../db/tables/ledger.ts";
 
 export type DenialCount = typeof denialsMinutely.$inferSelect;
 
-/** Of the last seconds; dated when they are written. */
+/** Counts of the last seconds; dated when they are written. */
 export type WaitingDenials = Omit<DenialCount, "minute">;
 
 export async function addDenials(tx: Executor, counts: WaitingDenials[]): Promise<void> {

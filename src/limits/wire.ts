@@ -10,12 +10,12 @@ import { DenialsResolver } from "./resolver.ts";
 import { type LimitsOptions, LimitsService } from "./service.ts";
 import { StrangerBudget } from "./stranger-budget.ts";
 
-/** What counts calls, put together: in this process, or in Redis for all replicas. */
+/** Puts the limits together: counters in this process, or in Redis for all replicas. */
 export interface LimitParts {
   config: Pick<Config, "redisUrl" | "replicas" | "strangerOperationsPerMinute">;
   db: Database;
   log: Logger;
-  /** Told of each limit that had to be decided here although there should be a Redis. */
+  /** Called for each limit that was decided locally because Redis was unreachable. */
   onLocal: () => void;
   generateLimit: LimitsOptions["generateLimit"];
 }
