@@ -11,8 +11,8 @@ const nothing: AsyncIterable<never> = {
 };
 
 /**
- * Makes the schema of resolver instances. The directives are declared here and take effect where they are applied:
- * the caller wraps the schema with what stands behind each.
+ * Makes the schema of resolver instances. The directives are declared here and take effect where they are applied: the
+ * caller wraps the schema with the rule of each.
  */
 export function buildApiSchema(resolvers: object[]): GraphQLSchema {
   const byClass = new Map(resolvers.map((resolver) => [resolver.constructor, resolver]));
@@ -21,9 +21,9 @@ export function buildApiSchema(resolvers: object[]): GraphQLSchema {
     container: { get: (cls) => byClass.get(cls) },
     scalarsMap: [{ type: Date, scalar: GraphQLTime }],
     directives: [...specifiedDirectives, ...accessDirectives, costDirective, rateLimitDirectiveDefinition],
-    // Inputs are judged by the services, which other doors call as well.
+    // Services validate the inputs, because the REST and file interfaces call them as well.
     validate: false,
-    // type-graphql asks for one as soon as there is a subscription; ours bring an iterator of their own.
+    // type-graphql requires a PubSub for any subscription; ours return their own iterators.
     pubSub: { publish: () => {}, subscribe: () => nothing },
   });
   return lexicographicSortSchema(schema);

@@ -71,8 +71,8 @@ export class OperationExecutor {
   }
 
   /**
-   * What is wrong first with variables that are large. Compiled code goes on to find and word every fault, and each
-   * wording quotes the whole value: a body of a megabyte that is wrong in every place would take seconds.
+   * The first fault of large variables. Compiled code would find and word every fault, and each message quotes the
+   * whole value: for a megabyte that is wrong everywhere, that would take seconds.
    */
   #firstMisfit({ document, operationName, variableValues }: ExecutionArgs): ExecutionResult | undefined {
     if (!variableValues || isSmall(variableValues, { values: smallValues, length: smallLength })) return undefined;
@@ -89,7 +89,7 @@ export class OperationExecutor {
     if (!compiled) return execute({ ...args, rootValue });
     const result = compiled.query(rootValue, args.contextValue, args.variableValues);
     if ("then" in result) return result.then(withCauses);
-    // Without data nothing has run: the variables do not fit.
+    // Without data nothing was executed: the variables are invalid.
     return "data" in result ? withCauses(result) : execute({ ...args, rootValue });
   }
 
@@ -135,7 +135,7 @@ function isSmall(value: unknown, left: { values: number; length: number }): bool
   return true;
 }
 
-/** An error of the schema's own, such as a null where none may be, has no cause here; graphql-js gives it itself. */
+/** An error of the schema itself, such as null in a non-null field, has no cause here; graphql-js words it. */
 function withCauses(result: ExecutionResult): ExecutionResult {
   if (!result.errors) return result;
   const errors = result.errors.map((error) => {

@@ -25,7 +25,7 @@ export const limits = {
   directivesMax: 50,
   rootFieldsMax: 20,
   valueDepthMax: 32,
-  /** Lists, objects and what is in them, in the variables of one request. */
+  /** The number of values in the variables of one request: lists, objects and their items. */
   valuesMax: 20_000,
 } as const;
 
@@ -64,7 +64,7 @@ function fragmentsOf(document: DocumentNode): Fragments {
   );
 }
 
-/** Each fragment once: what is spread twice is the same field of the answer, which is resolved once. */
+/** Counts each fragment once: a fragment spread twice gives the same fields, which are resolved once. */
 function rootFields({ selectionSet }: OperationDefinitionNode, fragments: Fragments): FieldNode[] {
   const found: FieldNode[] = [];
   const seen = new Set<string>();

@@ -3,7 +3,7 @@ import DataLoader from "dataloader";
 /** Reads many objects at once; the result holds what was found, by id, in any order. */
 export type LoadMany<V> = (ids: readonly string[]) => Promise<ReadonlyMap<string, V>>;
 
-/** One set a request: every edge that is followed in one tick becomes one read, and nothing outlives the request. */
+/** One set per request: all edges of one tick become one read, and nothing is cached beyond the request. */
 export class Loaders {
   // biome-ignore lint/suspicious/noExplicitAny: each loader's type is given by the function that it is kept under.
   #byRead: Map<LoadMany<any>, DataLoader<string, any>> | undefined;

@@ -29,7 +29,7 @@ export interface PageRequest {
 export interface Page<T> {
   rows: T[];
   hasNextPage: boolean;
-  /** Where the next page begins, when that is not behind the last row: a search may end before it has found enough. */
+  /** Where the next page starts, unless after the last row: a search may end before it has found enough rows. */
   endId?: string;
 }
 
@@ -39,7 +39,7 @@ export function readPage({ first, after }: { first?: number | null; after?: stri
   return { limit, beforeId: after == null ? undefined : readCursor(after) };
 }
 
-/** Stores read one row more than asked for; whether it came tells if there is a next page. */
+/** Stores read one row more than requested: if it exists, there is a next page. */
 export function cutPage<T>(rows: T[], limit: number): Page<T> {
   return { rows: rows.slice(0, limit), hasNextPage: rows.length > limit };
 }

@@ -7,7 +7,10 @@ export interface FailedMutation {
   error: unknown;
 }
 
-/** Tells of each mutation of people that failed, before they are told. Those of keys are calls, which are counted. */
+/**
+ * Reports each failed mutation of a user, before the user gets the answer. Failed mutations of keys are calls, which
+ * are counted.
+ */
 export function tellingFailures<C>(
   schema: GraphQLSchema,
   onFailed: (context: C, failed: FailedMutation) => Promise<void>,

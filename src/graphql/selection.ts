@@ -1,6 +1,8 @@
 import { type GraphQLResolveInfo, Kind, type SelectionSetNode } from "graphql";
 
-/** Whether the caller selects a field of one of these names anywhere below; for figures that cost extra to find. */
+/**
+ * Whether the caller selects a field of one of these names anywhere below; for figures that are expensive to compute.
+ */
 export function selects(info: GraphQLResolveInfo, ...names: string[]): boolean {
   const seen = new Set<string>();
   const look = (set: SelectionSetNode | undefined): boolean =>

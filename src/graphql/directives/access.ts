@@ -41,7 +41,7 @@ export interface AccessRules<C> {
   authenticated: AccessRule<C>;
 }
 
-/** Puts the declared check of each field in front of its resolver. */
+/** Runs each field's declared check before its resolver. */
 export function withAccess<C>(schema: GraphQLSchema, checks: AccessRules<C>): GraphQLSchema {
   return mapSchema(schema, {
     [MapperKind.OBJECT_FIELD]: (field) => {

@@ -35,18 +35,18 @@ export interface Cost {
   metered: boolean;
 }
 
-/** A call that is paid for: exactly one of `settle` and `fail` follows. */
+/** A paid call: exactly one of `settle` and `fail` follows. */
 export interface PaidCall {
   /**
-   * Is given what the resolver returned, and gives what the caller gets. For a subscription that is the events: they
-   * are passed on, and the call is settled when they end, in whatever way.
+   * Takes the resolver's result and returns the caller's. For a subscription, the result is the events: they are passed
+   * on, and the call is settled when they end for any reason.
    */
   settle(result: unknown): Promise<unknown>;
-  /** Throws what the caller is told. */
+  /** Throws the error that the caller gets. */
   fail(error: unknown): Promise<never>;
 }
 
-/** The answer of an earlier call, or the events that bring it: no resolver runs for it. */
+/** The answer of an earlier call, or its events; then no resolver runs. */
 export interface Answered {
   answer: unknown;
 }
@@ -64,13 +64,13 @@ export type PaidContext<C, P extends PaidCall> = C & { paidCall: P };
 
 type Resolver<C> = GraphQLFieldResolver<unknown, C>;
 
-/** The meter has read the input before the resolver runs: converting it for the resolver would be to do it twice. */
+/** The meter reads the input before the resolver runs, so converting it for the resolver would do it twice. */
 const readByMeter = {};
 
 /**
  * Wraps each field that has a `@cost`: the meter opens before the resolver, or before a subscription starts, and
- * settles or fails after it. The resolver is given the paid call and none of the arguments. A field without the
- * directive never touches credits.
+ * settles or fails after it. The resolver gets the paid call and none of the arguments. A field without the directive
+ * never touches credits.
  */
 export function withCost<C extends object>(schema: GraphQLSchema, meters: Meters<C>): GraphQLSchema {
   return mapSchema(schema, {
@@ -99,7 +99,9 @@ function pay<C extends object>(meter: Meter<C>, cost: Cost, resolve: Resolver<C>
   };
 }
 
-/** A copy: were the request's own context its prototype, V8 would learn the shape of both anew with each request. */
+/**
+ * A copy: with the request's own context as its prototype, V8 would have to learn both shapes again for each request.
+ */
 function paidContext<C extends object, P extends PaidCall>(context: C, paidCall: P): PaidContext<C, P> {
   return { paidCall, ...context };
 }

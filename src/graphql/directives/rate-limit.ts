@@ -45,7 +45,7 @@ export function fieldLimit(
   return { field: counterOf(type, name), limit: declared["limit"], durationSeconds: declared["duration"] };
 }
 
-/** Whom a call is counted for, and the calls a minute that were agreed with that caller, if any. */
+/** The caller for whom a call counts, and the caller's own limit on calls per minute, if any. */
 export interface RateLimitCaller {
   caller: string;
   perMinute: number | null;
@@ -53,7 +53,7 @@ export interface RateLimitCaller {
 
 export interface WindowState {
   limit: number;
-  /** With this call; above `limit` when it was let through all the same. */
+  /** Includes this call; above `limit` when the call went through in shadow mode. */
   used: number;
   remaining: number;
   resetSeconds: number;
@@ -61,13 +61,13 @@ export interface WindowState {
 }
 
 export interface RateLimiting<C> {
-  /** `anyone` for a field that needs no credential: then none may change for whom a call is counted. */
+  /** `anyone` for a public field: then no credential may change for whom a call counts. */
   count: (context: C, anyone: boolean) => RateLimitCaller;
-  /** A counter of that many points in that many seconds, the same one for the same arguments. */
+  /** A counter of this many points in this many seconds; the same counter for the same arguments. */
   limiter: (window: { points: number; durationSeconds: number }) => RateLimiterAbstract;
-  /** Told what is left after each call that was let through. */
+  /** Called with the rest of the limit after each call that went through. */
   onAllowed: (context: C, state: WindowState) => void;
-  /** Whether a call past its limit is refused; false lets it through. */
+  /** Whether a call beyond its limit is refused; false lets it through. */
   refuses: (context: C, anyone: boolean) => boolean;
 }
 
@@ -90,7 +90,7 @@ export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C
     keyGenerator: (_declared, _source, _args, context, info) => {
       const anyone = isPublic(info);
       const { caller, perMinute } = count(context, anyone);
-      // A limit of the caller's own spans all fields: two paid fields must not double what was agreed.
+      // The caller's own limit spans all fields: two paid fields must not double it.
       const key = perMinute === null ? `${counterOf(info.parentType.name, info.fieldName)}:${caller}` : caller;
       return [key, perMinute ?? "", refuses(context, anyone) ? "" : "counted only"].join(ownLimitMark);
     },
@@ -124,7 +124,7 @@ export function withRateLimit<C>(schema: GraphQLSchema, limiting: RateLimiting<C
   return rateLimitDirectiveTransformer(schema);
 }
 
-/** Fields that declare nobody who may call them: everyone may. */
+/** Whether the field is public: it declares no access directive. */
 function publicFieldsOf(schema: GraphQLSchema): (info: GraphQLResolveInfo) => boolean {
   const guards = ["role", "scope", "authenticated"];
   const known = new Map<string, boolean>();
@@ -140,8 +140,8 @@ function publicFieldsOf(schema: GraphQLSchema): (info: GraphQLResolveInfo) => bo
 }
 
 /**
- * The package fixes the points of a limiter when the schema is built. A caller with a limit of its own is therefore
- * sent, by the mark in its key, to a limiter of that many points.
+ * The package fixes the points of a limiter when the schema is built. A caller with its own limit is therefore routed,
+ * by a mark in its key, to a limiter of that many points.
  */
 function routedTo(limiter: RateLimiting<never>["limiter"]): typeof RateLimiterAbstract {
   return class extends RateLimiterMemory {

@@ -2,22 +2,22 @@ import { MapperKind, mapSchema } from "@graphql-tools/utils";
 import type { GraphQLSchema } from "graphql";
 
 /**
- * Guards stand in front of a field's resolver. What a subscription resolves is each of its events, but what must be
- * guarded is its start: so for as long as the guards are put up, the two change places.
+ * Guards wrap a field's resolver. The resolver of a subscription runs for each event, but the guards must run at its
+ * start: while the guards are installed, `subscribe` and `resolve` therefore change places.
  */
 export function guardingStarts(schema: GraphQLSchema, guard: (schema: GraphQLSchema) => GraphQLSchema): GraphQLSchema {
   return tellingEvents(swap(guard(swap(schema))));
 }
 
-/** Among the extensions of a subscription whose events are what it resolves to. */
+/** Extension of a subscription whose events are its resolved values. */
 export const toldAsTheyCome = { toldAsTheyCome: true };
 const noArguments = {};
 
-/** What a subscription was asked with is for its start: reading it anew for each event would cost as much as the rest. */
+/** Arguments are for the start of a subscription: reading them again for each event would cost as much as the rest. */
 function tellingEvents(schema: GraphQLSchema): GraphQLSchema {
   return mapSchema(schema, {
     [MapperKind.SUBSCRIPTION_ROOT_FIELD]: ({ resolve, ...field }) => {
-      // Without arguments to wait for, an event is told in the turn in which it comes.
+      // Without arguments to wait for, an event is delivered in the turn of the event loop in which it arrives.
       if (field.extensions?.["toldAsTheyCome"]) return { ...field, resolve: (event) => event };
       return {
         ...field,
