@@ -11,9 +11,9 @@ import { keyByDigest, type SecretMatch, touchSecret } from "./store.ts";
 import { effectiveWithinMs } from "./types.ts";
 
 /**
- * Finds the key behind a key text. A read of the database is trusted for four seconds and only reads fill the cache, so
- * a request in flight cannot bring a revoked key back. What depends on time is decided at each use, by the database's
- * clock: the time that was read, plus what has passed since on the monotonic clock.
+ * Finds the key of a plaintext key. A read of the database is cached for four seconds and only reads fill the cache, so
+ * a request in flight cannot bring a revoked key back. Whatever depends on time is decided at each use, by the
+ * database's clock: the time that was read, plus the time since then by the monotonic clock.
  */
 export interface IdentityOptions {
   db: Database;
@@ -22,7 +22,7 @@ export interface IdentityOptions {
   onError: (error: unknown) => void;
 }
 
-/** Brute-force protection against guessing keys. Lent by limits/. */
+/** Brute-force protection against guessing keys. Provided by limits/. */
 export interface GuessGuard {
   /** Whether this address has shown too many unknown keys in the last minute. */
   isSuspect(ip: string): boolean;
@@ -31,8 +31,7 @@ export interface GuessGuard {
 }
 
 /**
- * For how long what was read of a key is used without asking the database again. The rest of the bound is left for the
- * call that asks, on a busy machine.
+ * How long a read of a key is cached. The rest of the five-second bound is for the request itself, on a busy machine.
  */
 const trustedMs = effectiveWithinMs - 1_000;
 const touchEveryMs = 60_000;
@@ -52,7 +51,7 @@ export class KeyIdentity {
   /** Ids of secrets whose bcrypt hash was compared in this process; from then on the digest is proof enough. */
   readonly #verified = new Set<string>();
   readonly #touchedAtMs = new Map<string, number>();
-  /** A suspect address may still hold a good key, but its reads must not delay those of others. */
+  /** A suspect address may still have a valid key, but its reads must not delay those of others. */
   readonly #suspects = new Gate(2, 200);
 
   constructor(options: IdentityOptions) {
@@ -65,7 +64,7 @@ export class KeyIdentity {
     if (!known) return { refusal: await this.#options.keyGuesses.refuse(ip) };
     const { viewer, databaseNow, readAtMs } = known;
     const verdict = verdictOf(known, { nowMs: databaseNow.getTime() + (performance.now() - readAtMs), ip });
-    // Hours are a limit and can be tried out before they bite; where a key may be used from is none.
+    // Hours are a limit, so SHADOW applies to them. `allowedIps` is no limit and is always enforced.
     if (verdict?.code === "OUTSIDE_HOURS" && viewer.limitMode === "SHADOW") return { viewer, shadowed: verdict.code };
     if (verdict) {
       const { accountId, apiKeyId } = viewer;
@@ -75,17 +74,17 @@ export class KeyIdentity {
     return { viewer };
   }
 
-  /** Forgets what was read of a key before it came to this version, so that the next call sees the change. */
+  /** Drops cached reads of a key older than this version, so that the next call sees the change. */
   forget(apiKeyId: string, version: number): void {
     for (const digest of this.#digests.get(apiKeyId) ?? []) {
       const known = this.#known.get(digest);
       if (known && known.key.version < version) this.#known.delete(digest);
     }
-    // A read under way may have started before the change; its result must not be kept.
+    // A pending read may have started before the change; its result must not be cached.
     this.#reading.clear();
   }
 
-  /** Forgets the keys of a plan or an account that has changed. */
+  /** Drops the cached keys of a plan or an account that has changed. */
   forgetOf(kind: "plan" | "account", id: string): void {
     for (const [digest, { key, plan }] of this.#known) {
       if ((kind === "plan" ? plan?.id : key.accountId) === id) this.#known.delete(digest);

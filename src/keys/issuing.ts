@@ -13,8 +13,8 @@ import { checkBroughtKey, type KeyEnvironment, mintKey, type Peppers, storedForm
 import { insertKey, insertSecret, type KeyRow } from "./store.ts";
 
 /**
- * How a new key comes to be, one by one or out of a file: its order is read, its text made into what is stored, and
- * key, secret, wallet, first credits and audit event are written in one transaction. The text itself is never stored.
+ * Creates keys, one by one or from a file: validates the input, hashes the plaintext, and writes key, secret, wallet,
+ * first credits and audit event in one transaction. The plaintext is never stored.
  */
 export interface KeyOrder extends KeyInput {
   name: string;
@@ -24,13 +24,13 @@ export interface KeyOrder extends KeyInput {
   key?: string | null | undefined;
 }
 
-/** An order in which nothing is wrong by itself. */
+/** A validated order. */
 export interface ReadOrder {
   terms: KeySettings;
   /** In micro-credits. */
   amount: bigint;
   sharedWallet: boolean;
-  /** A key text of the customer's own. */
+  /** A plaintext key of the customer's own. */
   brought: string | undefined;
 }
 
@@ -64,7 +64,7 @@ export class Issuing {
     this.#options = options;
   }
 
-  /** Takes long enough, by design, that many of them must wait for each other. */
+  /** Slow by design, so only a few hashes run at once. */
   async prepare(order: ReadOrder, accountId: string): Promise<PreparedKey> {
     const { environment, peppers } = this.#options;
     const secret = order.brought ?? mintKey(environment);
@@ -76,7 +76,7 @@ export class Issuing {
     const { accounts, wallets, record } = this.#options;
     const { terms, amount, accountId, secret, stored, sharedWallet } = prepared;
     const { actor } = origin;
-    // Until the end, so that it cannot be closed meanwhile and keep a key that works.
+    // Locked until the end, so that the account cannot be closed in between and keep a working key.
     await accounts.holdOpen(tx, accountId);
     const id = newId();
     const walletId = await wallets.forKey(tx, accountId, sharedWallet);
@@ -91,7 +91,7 @@ export class Issuing {
   }
 }
 
-/** What the constraints of the tables found out, in words. */
+/** Maps violated constraints of the tables to errors. */
 export function asRefusal(error: unknown): unknown {
   if (isForeignKeyViolation(error)) return new AppError("NOT_FOUND", { message: "No such plan.", cause: error });
   if (!isUniqueViolation(error)) return error;

@@ -5,8 +5,8 @@ import { Roster } from "../tasks/roster.ts";
 import { keysById } from "./store.ts";
 
 /**
- * Calls that are running, by the key that pays for them. A call whose key is revoked, disabled or expires is ended
- * within two seconds: at once when the change is heard, and by a look at the database every second in any case.
+ * Running calls, by the key that pays for them. A call whose key is revoked, disabled or expired is ended within two
+ * seconds: at once on the notification, and by a check of the database every second in any case.
  */
 export type EndCall = (reason: AppError) => void;
 
@@ -25,7 +25,7 @@ export class RunningCalls {
     this.#looks = new Interval(() => this.look(), lookEveryMs, onError, { runsFirst: false });
   }
 
-  /** `end` is called at most once. The function that is returned takes the call off the list when it is over. */
+  /** `end` is called at most once. Call the returned function when the call has ended. */
   add(apiKeyId: string, end: EndCall): () => void {
     const known = this.#byKey.get(apiKeyId);
     const calls = known ?? new Roster<EndCall>();

@@ -7,7 +7,7 @@ import { Gate } from "../tasks/gate.ts";
 
 /**
  * The text of a key: `tg_`, the environment, `_`, 43 base62 characters that carry 256 random bits, and 6 of their
- * CRC-32, so that a mistyped or made-up key is known as such without a look-up and scanners can find a leak.
+ * CRC-32, so that a mistyped or invented key is recognised without a look-up, and scanners can find a leak.
  */
 export type KeyEnvironment = "live" | "test";
 
@@ -35,12 +35,12 @@ export function isKeyText(text: string): boolean {
   return text.length >= broughtLengthMin && text.length <= broughtLengthMax && brought.test(text);
 }
 
-/** The minted keys that stand in a text. Of a text without any, no more than a search for three letters is asked. */
+/** The generated keys within a text. A text without any costs only a search for three letters. */
 export function mintedKeysIn(text: string): string[] {
   return text.includes(mark) ? (text.match(mintedAnywhere) ?? []).filter(isKeyText) : [];
 }
 
-/** @throws BAD_USER_INPUT for a key text that a customer may not bring */
+/** @throws BAD_USER_INPUT for a plaintext key that a customer may not supply */
 export function checkBroughtKey(text: string): void {
   if (text.startsWith(mark)) throw badInput("A key of your own cannot start with tg_.");
   if (isAccessToken(text)) throw badInput("A key of your own cannot have the form of an access token.");
@@ -51,7 +51,7 @@ export function checkBroughtKey(text: string): void {
   }
 }
 
-/** What people see of a key afterwards. A brought key shows no prefix: its form is not ours to know. */
+/** The visible parts of a key. A supplied key shows no prefix, because its form is unknown. */
 export function visibleParts(text: string): { prefix: string; last4: string } {
   return { prefix: minted.exec(text)?.[1] ?? "", last4: text.slice(-4) };
 }
@@ -66,7 +66,7 @@ export function digestKey(text: string, { digestPepper }: Peppers): Buffer {
   return createHmac("sha256", digestPepper).update(text).digest();
 }
 
-/** A minted key has 256 bits, to which a high cost adds nothing; a brought one may be guessable. */
+/** A generated key has 256 random bits, to which a high cost adds nothing; a supplied one may be guessable. */
 const mintedCost = 6;
 const broughtCost = 10;
 const gate = new Gate(2, 1000);
@@ -80,7 +80,7 @@ export function verifyKey(text: string, stored: string, { hashPepper }: Peppers)
   return gate.run(() => compare(hashInput(text, hashPepper), stored));
 }
 
-/** What is kept of a key text. */
+/** The stored form of a plaintext key. */
 export async function storedForm(text: string, peppers: Peppers) {
   return { digest: digestKey(text, peppers), hash: await hashKey(text, peppers), last4: visibleParts(text).last4 };
 }

@@ -34,7 +34,7 @@ import {
 
 /**
  * The life of API keys. A key keeps its id, wallet and history for life; its secret is shown once, at issue, and only
- * digests of it are stored. Every change is recorded in its own transaction and told to every replica.
+ * digests of it are stored. Every change is recorded in its own transaction, and every replica is notified.
  */
 export interface IssuedKey {
   key: KeyRow;
@@ -47,7 +47,7 @@ export interface KeysOptions {
   issuing: Issuing;
   identity: KeyIdentity;
   record: RecordChange;
-  /** What the field `generate` allows to a key that has no limit of its own. */
+  /** The rate limit of the field `generate`, for a key without a limit of its own. */
   generateLimit: () => FieldLimit;
 }
 
@@ -64,7 +64,7 @@ export class KeysService {
     this.secretsByKey = (ids) => secretsByKey(options.db.orm, ids);
   }
 
-  /** `viewer` is the person who asks; absent for what the server makes by itself. */
+  /** `viewer` is the user who creates the key; absent for keys that the server creates. */
   async create(origin: Origin, order: KeyOrder, viewer?: UserViewer): Promise<IssuedKey> {
     const { db, accounts, issuing } = this.#options;
     const read = readKeyOrder(order);
@@ -114,7 +114,7 @@ export class KeysService {
   }
 
   async #allowMember(tx: Executor, { actor }: Origin, { accountId, terms }: PreparedKey): Promise<void> {
-    // Alone, so that keys made at the same time count each other.
+    // Under a lock, so that keys created at the same time count each other.
     const { memberKeysMax } = await this.#options.accounts.holdOpen(tx, accountId, { alone: true });
     checkKeyCount(await countKeysBy(tx, accountId, actor), memberKeysMax);
     checkWithinPlan(terms, await planOf(tx, { accountId, planId: null }), this.#options.generateLimit());

@@ -34,7 +34,7 @@ export interface SecretMatch {
 
 const byDigest = new WeakMap<Executor, ReturnType<typeof prepareByDigest>>();
 
-/** Made once: to build a statement of this width takes longer than to run it, and whoever guesses keys makes it run. */
+/** Built once: building a statement of this width takes longer than running it, and guesses at keys run it. */
 function prepareByDigest(tx: Executor) {
   return tx
     .select({ secret: keySecrets, key: keyColumns, account: accounts, plan: plans, databaseNow: sql<string>`now()` })
@@ -53,7 +53,7 @@ export async function keyByDigest(tx: Executor, digest: Buffer): Promise<SecretM
   return row && { ...row, databaseNow: new Date(row.databaseNow) };
 }
 
-/** As `keyByDigest` reads it, for whoever asks about a key without being one. */
+/** As `keyByDigest` reads it, for questions about a key by its id. */
 export async function keyWithPlan(tx: Executor, id: string): Promise<Omit<SecretMatch, "secret"> | undefined> {
   const [row] = await tx
     .select({ key: keyColumns, account: accounts, plan: plans, databaseNow: sql<string>`now()` })
@@ -74,7 +74,7 @@ export async function keyIdByLiveDigest(tx: Executor, digest: Buffer): Promise<s
   return row?.apiKeyId;
 }
 
-/** Which of these texts some key has or had, by the digits of their digests. */
+/** Which of these plaintext keys any key has or had, by their digests in hexadecimal digits. */
 export async function digestsInUse(tx: Executor, digests: Buffer[]): Promise<Set<string>> {
   const rows = await tx
     .select({ digest: keySecrets.digest })
@@ -83,7 +83,7 @@ export async function digestsInUse(tx: Executor, digests: Buffer[]): Promise<Set
   return new Set(rows.map(({ digest }) => digest.toString("hex")));
 }
 
-/** Writes a row at most once a minute, whichever of its secrets and how many replicas a key is used with. */
+/** Writes a row at most once a minute per key, over all its secrets and all replicas. */
 export async function touchSecret(tx: Executor, { id, accountId, apiKeyId }: SecretRow): Promise<void> {
   const isDue = sql`coalesce(last_used_at < now() - interval '1 minute', true)`;
   await tx.execute(sql`
@@ -110,7 +110,7 @@ export async function secretsByKey(tx: Executor, keyIds: readonly string[]): Pro
   return byKey;
 }
 
-/** The key, kept as it is until the transaction ends, so that what is decided about it stays true. */
+/** The key, locked until the transaction ends, so that decisions about it stay true. */
 export async function lockKey(
   tx: Executor,
   { id, accountId }: { id: string; accountId?: string | undefined },
@@ -123,7 +123,7 @@ export async function lockKey(
   return row;
 }
 
-/** The new version also tells every replica (a trigger of the change feed). */
+/** The new version also notifies every replica (by a trigger of the change feed). */
 export async function updateKey(
   tx: Executor,
   { accountId, id }: { accountId: string; id: string },
@@ -145,7 +145,7 @@ export function revokeKeysOf(tx: Executor, accountId: string): Promise<{ id: str
     .returning({ id: apiKeys.id });
 }
 
-/** How many keys that work, or could be made to, somebody has made in an account. */
+/** The number of keys that an actor created in an account and that are not revoked or expired. */
 export async function countKeysBy(tx: Executor, accountId: string, createdBy: string): Promise<number> {
   const [row] = await tx
     .select({ keys: count() })
@@ -184,7 +184,7 @@ export function liveSecrets(tx: Executor, key: { id: string }): Promise<SecretRo
     .orderBy(desc(id));
 }
 
-/** Brings the end of a key's secrets, or of one of them, forward; never back. Answers those that there are. */
+/** Moves the end of a key's secrets, or of one secret, to an earlier time; never later. Returns all its secrets. */
 export function endSecrets(
   tx: Executor,
   key: { id: string },

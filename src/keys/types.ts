@@ -6,7 +6,7 @@ import { budgetsToText } from "../ledger/budgets.ts";
 import { HoursOfUse } from "./rules/types.ts";
 import type { KeyRow, SecretRow } from "./store.ts";
 
-/** By when every replica enforces a change, also one that no notification reached. */
+/** The time within which every replica enforces a change, also one that missed the notification. */
 export const effectiveWithinMs = 5_000;
 
 export enum ApiKeyStatus {
@@ -154,7 +154,7 @@ export class ApiKey {
   })
   effectiveBy!: Date;
 
-  /** For the edges: the key as the database has it. */
+  /** For field resolvers: the key's row. */
   row!: KeyRow;
 }
 

@@ -22,7 +22,7 @@ import { RunningCalls } from "./running-calls.ts";
 import type { KeyEnvironment, Peppers } from "./secret.ts";
 import { type KeysOptions, KeysService } from "./service.ts";
 
-/** Customers and their keys, put together. */
+/** Puts accounts and their keys together. */
 export interface KeyParts {
   db: Database;
   wallets: Wallets;

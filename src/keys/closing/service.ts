@@ -6,15 +6,12 @@ import { toWire } from "../../ids.ts";
 import type { KeyIdentity } from "../identity.ts";
 import { revokeKeysOf } from "../store.ts";
 
-/**
- * The end of a customer: the account is closed, all its keys are revoked and its MEMBERs disabled, in one transaction.
- * Its history stays.
- */
+/** Closes an account: all its keys are revoked and its MEMBERs disabled, in one transaction. Its history stays. */
 export interface AccountClosingOptions {
   db: Database;
   accounts: AccountsService;
   identity: KeyIdentity;
-  /** Answers who it was. Lent by auth/. */
+  /** Returns the ids of the disabled users. Provided by auth/. */
   disableMembers: (tx: Executor, accountId: string) => Promise<string[]>;
 }
 
@@ -25,7 +22,7 @@ export class AccountClosing {
     this.#options = options;
   }
 
-  /** @throws NOT_FOUND, or CONFLICT if it is closed or the default account */
+  /** @throws NOT_FOUND, or CONFLICT if it is already closed or is the default account */
   async close(origin: Origin, accountId: string): Promise<AccountRow> {
     const { db, accounts, identity, disableMembers } = this.#options;
     const account = await db.transaction(async (tx) => {

@@ -10,8 +10,8 @@ import { digestKey, type Peppers } from "../secret.ts";
 import { markExposed, workingSecrets } from "./store.ts";
 
 /**
- * Keys whose text came where others may read it: in a URL, or among what an operation says. Such a secret is marked
- * once, with an alert and an audit event, and works on: to stop a customer is for its owner to decide.
+ * Exposed keys: their plaintext came in a URL or in a GraphQL operation, where others may read it. Such a secret is
+ * marked once, with an alert and an audit event, and keeps working: its owner decides whether to stop the customer.
  */
 export interface ExposuresOptions {
   db: Database;
@@ -27,25 +27,25 @@ export interface Exposed {
   requestId: string;
 }
 
-/** Of one request: nobody has more by mistake. */
+/** For one request: more are not sent by mistake. */
 const textsMax = 10;
 
 export class Exposures {
   readonly #options: ExposuresOptions;
-  /** Anyone may ask for these reads, so they wait in a narrow line of their own. */
+  /** Anyone can cause these reads, so they have a small queue of their own. */
   readonly #gate = new Gate(2, 200);
 
   constructor(options: ExposuresOptions) {
     this.#options = options;
   }
 
-  /** Whether one of the texts is a secret that works. @throws RATE_LIMITED when too many are asked about at once */
+  /** Whether one of the texts is a working secret. @throws RATE_LIMITED for too many at once */
   async mark(exposed: Exposed): Promise<boolean> {
     const { db, peppers, keyGuesses } = this.#options;
     if (exposed.texts.length === 0) return false;
     const digests = exposed.texts.slice(0, textsMax).map((text) => digestKey(text, peppers));
     const found = await this.#gate.run(() => workingSecrets(db.orm, digests));
-    // Who asks about texts that are no keys is trying them out, in whatever place.
+    // Texts that are no keys count as guesses, wherever they were sent.
     if (found.length === 0) await keyGuesses.refuse(exposed.ip);
     for (const { id, exposedAt } of found) {
       if (!exposedAt) await this.#mark(id, exposed);

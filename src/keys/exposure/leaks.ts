@@ -9,8 +9,8 @@ import { digestKey, isKeyText, type Peppers } from "../secret.ts";
 import { keyIdByLiveDigest, lockKey, updateKey } from "../store.ts";
 
 /**
- * Keys that were found where they should not be. Whoever has the text of a key can stop it: it is of no use to anyone
- * honest from then on. Nothing tells the reporter whether it was a key.
+ * Reports of leaked keys. Anyone who has the plaintext of a key can revoke it, because a key that strangers have is no
+ * longer safe. The answer does not reveal whether it was a key.
  */
 export interface LeaksOptions {
   db: Database;
@@ -26,7 +26,7 @@ export class Leaks {
     this.#options = options;
   }
 
-  /** Revokes the key that this text proves. A secret that has ended opens nothing, so that its key may live. */
+  /** Revokes the key of this plaintext. A secret that has ended opens nothing, so its key is not revoked. */
   async report(origin: Origin, text: string): Promise<void> {
     if (!isKeyText(text)) return;
     const { db, identity, peppers, record } = this.#options;

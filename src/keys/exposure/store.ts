@@ -3,7 +3,7 @@ import type { Executor } from "../../db/client.ts";
 import { apiKeys, keySecrets } from "../../db/tables/ledger.ts";
 import type { SecretRow } from "../store.ts";
 
-/** Secrets that open something now, or will when their key is let on again. */
+/** Secrets that work now, or will work when their key is re-enabled. */
 export function workingSecrets(tx: Executor, digests: Buffer[]): Promise<Pick<SecretRow, "id" | "exposedAt">[]> {
   const { id, exposedAt, digest, validTo } = keySecrets;
   return tx
@@ -13,7 +13,7 @@ export function workingSecrets(tx: Executor, digests: Buffer[]): Promise<Pick<Se
     .where(and(inArray(digest, digests), sql`coalesce(${validTo} > now(), true)`, ne(apiKeys.status, "REVOKED")));
 }
 
-/** Undefined when it was exposed before. */
+/** Undefined when it was already marked as exposed. */
 export async function markExposed(
   tx: Executor,
   id: string,

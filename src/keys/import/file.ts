@@ -4,14 +4,14 @@ import { importFields } from "./schema.ts";
 
 /**
  * Import files: CSV with the names of fields in its first line, or a JSON array of objects. Only the form is read here;
- * what the values mean is for others to judge. Pure.
+ * the service validates the values. Pure.
  */
 export type ImportFormat = "CSV" | "JSON";
 
 export interface ImportFault {
-  /** Of the file, from 1; of a JSON array, the number of the item. */
+  /** The line of the file, from 1; for a JSON array, the number of the item. */
   line: number;
-  /** Null when it is not about one field. */
+  /** Null for a fault of the whole line. */
   field: string | null;
   message: string;
 }
@@ -76,7 +76,7 @@ function broken(line: number, message: string): ImportFile {
 
 type CellReader = (text: string) => unknown;
 
-/** How a cell gives a field of each kind; as its text when absent. */
+/** How the text of a cell is read for each kind of field; unchanged when absent. */
 const byKind: { [K in FieldKind]?: CellReader } = {
   texts: splitList,
   integer: readInt,
@@ -88,7 +88,7 @@ const readers: Record<string, CellReader | undefined> = {
   sharedWallet: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() === "true" : text),
 };
 
-/** An empty cell says nothing. What cannot be read stays text, so that it is found to be of the wrong type. */
+/** An empty cell means an absent field. A cell that cannot be read stays text, so that its type is refused later. */
 function toValues(names: string[], cells: string[]): Record<string, unknown> {
   const given = names.flatMap((name, i) => {
     const text = cells[i] ?? "";

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { weekdays } from "../rules/hours.ts";
 import { type FieldKind, type KeyFieldName, type KindValues, keyFieldNames, keyFields } from "../rules/key-fields.ts";
 
-/** How a file gives a field of each kind. */
+/** The schema of each kind of field in a file. */
 const byKind: { [K in FieldKind]: z.ZodType<KindValues[K]> } = {
   text: z.string(),
   texts: z.array(z.string()),

@@ -11,22 +11,22 @@ import { type ImportFault, type ImportFormat, type RawEntry, readImportFile } fr
 import { importEntry } from "./schema.ts";
 
 /**
- * Many keys out of a file, all of them or none: the file is judged as a whole and every fault is told with its line
- * before anything is written, and then all keys are written in one transaction.
+ * Imports all keys of a file or none: the whole file is validated, and every fault reported with its line, before all
+ * keys are written in one transaction.
  */
 export interface KeyImportOrder {
   format: ImportFormat;
   content: string;
   /** For entries that name no account; the default account when absent. */
   accountId: string | undefined;
-  /** Judge the file and write nothing. */
+  /** Validate the file and write nothing. */
   dryRun: boolean;
 }
 
 export interface ImportedKey {
   line: number;
   key: KeyRow;
-  /** Null for a key text that was brought. */
+  /** Null for a plaintext key that the file supplied. */
   secret: string | null;
 }
 
@@ -37,7 +37,7 @@ export interface ImportOptions {
   peppers: Peppers;
 }
 
-/** Each brought key takes a slow hash, and all of them one transaction. */
+/** Each supplied key needs a slow hash, and all keys are in one transaction. */
 export const importLinesMax = 500;
 const faultsToldMax = 100;
 
@@ -55,7 +55,7 @@ export class KeyImport {
     this.#options = options;
   }
 
-  /** @throws BAD_USER_INPUT with `lines`: what is wrong, line by line */
+  /** @throws BAD_USER_INPUT with `lines`: the faults, line by line */
   async run(origin: Origin, order: KeyImportOrder): Promise<{ lines: number; keys: ImportedKey[] }> {
     const { entries, faults } = readImportFile(order.format, order.content);
     if (entries.length > importLinesMax) throw badInput(`A file has at most ${importLinesMax} keys.`);
@@ -91,7 +91,7 @@ export class KeyImport {
     }
   }
 
-  /** What is wrong with an entry only beside the others, or beside what is there already. */
+  /** Faults of an entry that depend on other entries or on stored keys. */
   async #clashes(entries: Read[]): Promise<ImportFault[]> {
     const { db, accounts } = this.#options;
     const known = await accounts.byId([...new Set(entries.map(({ accountId }) => accountId))]);
@@ -121,7 +121,7 @@ export class KeyImport {
   async #write(origin: Origin, entries: Read[]): Promise<ImportedKey[]> {
     const { db, issuing } = this.#options;
     const prepared: (PreparedKey & { line: number })[] = [];
-    // One after the other, so that a call with a key that is new to this process waits for one of them at the most.
+    // One after the other, so that a call whose key this process must hash waits for at most one of them.
     for (const { line, order, accountId } of entries) {
       prepared.push({ ...(await issuing.prepare(order, accountId)), line });
     }
@@ -142,7 +142,7 @@ export class KeyImport {
   }
 }
 
-/** An id of the wrong form names nothing, as one of the right form that is not there. */
+/** A malformed id is treated as an unknown one. */
 const nothing = "00000000-0000-0000-0000-000000000000";
 
 function refuse(faults: ImportFault[]): void {

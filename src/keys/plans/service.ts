@@ -13,8 +13,8 @@ import type { KeyRow, PlanRow } from "../store.ts";
 import { deletePlan, insertPlan, listPlans, lockPlan, type NewPlan, plansById, updatePlan } from "./store.ts";
 
 /**
- * Plans: defaults for many keys. A key refers to its plan and copies nothing, so that a change of the plan is a change
- * for all of its keys at once; what a key says for itself comes before its plan.
+ * Plans: default limits for many keys. A key refers to its plan and copies nothing, so that a change of the plan
+ * applies to all of its keys at once. A key's own limits take precedence.
  */
 export interface PlanInput
   extends Pick<KeyInput, "models" | "requestsPerMinute" | "tokensPerMinute" | "maxConcurrency">,
@@ -91,7 +91,7 @@ export class Plans {
     return plan;
   }
 
-  /** @throws CONFLICT while a key or an account has it: taking it away would lift their limits unseen */
+  /** @throws CONFLICT while a key or an account has it: deleting it would silently lift their limits */
   async delete(origin: Origin, id: string): Promise<void> {
     try {
       await this.#db.transaction(async (tx) => {

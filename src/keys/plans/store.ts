@@ -15,7 +15,7 @@ export async function lockPlan(tx: Executor, id: string): Promise<PlanRow | unde
   return row;
 }
 
-/** The new version also tells every replica (a trigger of the change feed). */
+/** The new version also notifies every replica (by a trigger of the change feed). */
 export async function updatePlan(tx: Executor, id: string, change: Partial<NewPlan>): Promise<PlanRow> {
   const [row] = await tx
     .update(plans)

@@ -3,11 +3,11 @@ import { Interval } from "../../tasks/interval.ts";
 import { remindOfRotation } from "./store.ts";
 
 /**
- * Reminds of keys whose newest secret is older than their account's policy wants: one alert for each secret, whichever
- * replica finds it first.
+ * Raises alerts for keys whose newest secret is older than their account's policy allows: one alert for each secret, by
+ * the replica that finds it first.
  */
 const everyMs = 3_600_000;
-/** How many alerts one statement raises. */
+/** The most alerts that one statement raises. */
 const batchSize = 500;
 
 export class RotationReminders {
@@ -24,13 +24,13 @@ export class RotationReminders {
     this.#interval.start();
   }
 
-  /** Waits for the batch that is under way. */
+  /** Waits for the running batch. */
   stop(): Promise<void> {
     this.#stopped = true;
     return this.#interval.stop();
   }
 
-  /** Answers how many alerts were raised. */
+  /** Returns the number of alerts raised. */
   async remind(): Promise<number> {
     let raised = 0;
     while (!this.#stopped) {

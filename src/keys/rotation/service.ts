@@ -11,8 +11,8 @@ import type { IssuedKey } from "../service.ts";
 import { endSecrets, insertSecret, type KeyRow, liveSecrets, lockKey, updateKey } from "../store.ts";
 
 /**
- * One key, many secrets. Rotating gives a key a new secret and leaves everything else as it is: id, credits, limits
- * and history. The old secrets work on for the overlap, so that no client has to change at the same moment.
+ * One key, many secrets. Rotating gives a key a new secret and leaves everything else as it is: id, credits, limits and
+ * history. The old secrets keep working for the overlap, so that clients need not change at the same moment.
  */
 export interface RotationOptions {
   db: Database;
@@ -23,9 +23,9 @@ export interface RotationOptions {
 }
 
 export interface RotationOrder {
-  /** How long the secrets before the new one still work; 0 ends them at once. */
+  /** How long the earlier secrets keep working; 0 ends them at once. */
   overlapSeconds: number;
-  /** A key text of the customer's own; minted when absent. */
+  /** A plaintext key of the customer's own; generated when absent. */
   key?: string | null | undefined;
 }
 
@@ -33,7 +33,7 @@ const overlapSecondsMax = 30 * 24 * 3600;
 const liveSecretsMax = 10;
 const dayMs = 86_400_000;
 
-/** When a secret is as old as its account's policy lets it become. */
+/** When a secret reaches the age that its account's policy allows. */
 export function dueAt(newest: { validFrom: Date } | undefined, afterDays: number | null | undefined): Date | null {
   return newest && afterDays ? new Date(newest.validFrom.getTime() + afterDays * dayMs) : null;
 }
@@ -82,7 +82,10 @@ export class Rotation {
     }
   }
 
-  /** @throws NOT_FOUND; CONFLICT for a secret that has ended, or for the last one: a key without any is a revoked key */
+  /**
+   * @throws NOT_FOUND; CONFLICT for a secret that has ended, or for the last one, because a key without a secret must
+   * be revoked
+   */
   async endSecret(origin: Origin, viewer: UserViewer, id: string, secretId: string): Promise<KeyRow> {
     const { db, identity, record } = this.#options;
     const key = await db.transaction(async (tx) => {
@@ -96,7 +99,7 @@ export class Rotation {
       if (!ended) throw new AppError("NOT_FOUND");
       if (!ending) throw new AppError("CONFLICT", { message: "This secret has ended already." });
       const rest = live.filter((secret) => secret !== ending);
-      // What people see of a key is its newest secret that works.
+      // A key shows its newest working secret.
       const after = await updateKey(tx, before, { last4: rest[0]?.last4 ?? before.last4 });
       const { accountId } = after;
       const sides = { before: { secret: toWire("sec", secretId), last4: ending.last4 }, after: null };

@@ -3,8 +3,8 @@ import { alertKinds } from "../../alerts/kinds.ts";
 import type { Executor } from "../../db/client.ts";
 
 /**
- * Marks secrets that are due and raises an alert for each that was marked here: of two replicas that find the same one,
- * the second sees the mark of the first. Answers how many.
+ * Marks secrets that are due and raises an alert for each one that it marked: of two replicas that find the same
+ * secret, the second sees the mark of the first. Returns their number.
  */
 export async function remindOfRotation(tx: Executor, limit: number): Promise<number> {
   const rows = await tx.execute(sql`

@@ -2,8 +2,8 @@ import type { StoredHours } from "../../db/tables/ledger.ts";
 import { badInput } from "../../errors.ts";
 
 /**
- * Hours and days of use, in the time zone that they were agreed in: nine o'clock stays nine o'clock when the clocks
- * change. Whoever asks brings the time, so that it is the database's.
+ * Hours of use, in the time zone of the setting: nine o'clock stays nine o'clock when the clocks change. The caller
+ * passes the time, which must be the database's.
  */
 export const weekdays = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"] as const;
 export type WeekdayName = (typeof weekdays)[number];
@@ -13,7 +13,7 @@ export interface HoursOrder {
   windows: { days?: readonly WeekdayName[] | null | undefined; from: string; to: string }[];
 }
 
-/** Ready to be judged: spans of minutes from Monday, 0:00, each at most a day long. */
+/** Compiled hours: spans of minutes from Monday, 0:00, each at most a day long. */
 export interface OpenHours {
   clock: Intl.DateTimeFormat;
   spans: { start: number; end: number }[];
@@ -57,7 +57,7 @@ export function openHours({ timeZone, windows }: StoredHours): OpenHours {
 
 export function isOpen({ clock, spans }: OpenHours, nowMs: number): boolean {
   const minute = minuteOfWeek(clock, nowMs);
-  // A span that runs past Sunday's midnight goes on at the start of the week.
+  // A span past Sunday's midnight continues at the start of the week.
   return spans.some(({ start, end }) => isIn(minute, start, end) || isIn(minute + minutesOfWeek, start, end));
 }
 
@@ -87,7 +87,9 @@ function minuteOfWeek(clock: Intl.DateTimeFormat, nowMs: number): number {
 
 const clocks = new Map<string, Intl.DateTimeFormat>();
 
-/** Making one takes a hundred times as long as asking it. There are only so many time zones. */
+/**
+ * Cached, because creating one takes a hundred times as long as using it. The number of time zones bounds the cache.
+ */
 function clockOf(timeZone: string): Intl.DateTimeFormat {
   const known = clocks.get(timeZone);
   if (known) return known;

@@ -1,15 +1,15 @@
 /**
  * Which models a list of names and patterns allows. In a pattern `*` stands for any characters, so `gpt-*` allows every
- * model whose name starts like that. What is compared is the name of the catalogue, never what a caller wrote.
+ * model whose name starts like that. Names of the catalogue are compared, never the text that a caller sent.
  */
 export function allowsModel(list: readonly string[] | null, model: string): boolean {
   if (list === null || list.includes(model)) return true;
-  // Ollama means `:latest` where no tag is given, and so does whoever names one of its models in a list.
+  // Without a tag, Ollama means `:latest`. So do names of its models in a list.
   const short = model.endsWith(latest) ? model.slice(0, -latest.length) : model;
   return list.some((pattern) => matches(pattern, model) || pattern === short);
 }
 
-/** Whether whatever `inner` allows is allowed by `outer`: `gpt-4*` lies within `gpt-*`. */
+/** Whether `outer` allows every model that `inner` allows: `gpt-4*` is within `gpt-*`. */
 export function isWithin(inner: readonly string[], outer: readonly string[] | null): boolean {
   // An asterisk can only be matched by one of the other pattern, which covers whatever it may stand for.
   return inner.every((pattern) => allowsModel(outer, pattern));
@@ -21,7 +21,7 @@ export function isModelPattern(text: string): boolean {
 
 const latest = ":latest";
 
-/** Without a regular expression: many asterisks must not make it slow. */
+/** No regular expression, because many asterisks would make one slow. */
 function matches(pattern: string, text: string): boolean {
   const [head = "", ...middle] = pattern.split("*");
   const tail = middle.pop();

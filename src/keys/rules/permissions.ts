@@ -19,7 +19,7 @@ export function isMember({ role }: UserViewer): boolean {
   return role === "MEMBER";
 }
 
-/** A revoked key is changed by nobody. @throws NOT_FOUND, FORBIDDEN, or CONFLICT: revoked is a final state */
+/** A revoked key cannot be changed. @throws NOT_FOUND, FORBIDDEN, or CONFLICT: revoked is a final state */
 export function checkMayChange(viewer: UserViewer, key: KeyRow | undefined): KeyRow {
   checkMayManageKeys(viewer);
   if (!key) throw new AppError("NOT_FOUND");
@@ -30,7 +30,7 @@ export function checkMayChange(viewer: UserViewer, key: KeyRow | undefined): Key
   return key;
 }
 
-/** What only whoever answers for the account may give. */
+/** Refuses settings that only an OPERATOR may set. */
 export function checkMemberInput(order: KeyInput & Pick<Partial<KeyOrder>, "credits">, amount: bigint): void {
   if (amount > 0n) throw forbidden("A MEMBER cannot grant credits: share the account's wallet.");
   if (order.planId !== undefined) throw forbidden("A MEMBER cannot choose the plan of a key.");

@@ -4,7 +4,7 @@ import type { KeyRow, SecretRow } from "../store.ts";
 import { allowsAddress } from "./addresses.ts";
 import { isOpen, type OpenHours, opensAt } from "./hours.ts";
 
-/** May this key be used now and from here, whatever it is used for. Pure: whoever asks brings the time. */
+/** Whether this key may be used now and from this address, for any call. Pure: the caller passes the time. */
 export interface Credential {
   key: Pick<KeyRow, "status" | "expiresAt">;
   secret: Pick<SecretRow, "validFrom" | "validTo">;
@@ -19,7 +19,7 @@ export interface Verdict {
   details?: Record<string, unknown>;
 }
 
-/** With what it is refused; undefined if it is not. */
+/** The error with which it is refused; undefined if it may be used. */
 export function verdictOf(credential: Credential, { nowMs, ip }: { nowMs: number; ip: string }): Verdict | undefined {
   const code = stateVerdict(credential, nowMs);
   if (code) return { code };

@@ -5,18 +5,18 @@ import { expired, type KeyRow, keyColumns } from "../store.ts";
 
 export interface KeyFilter {
   accountId?: string | undefined;
-  /** Part of the name, in any case. */
+  /** Part of the name; upper and lower case are the same. */
   name?: string | undefined;
-  /** How a secret starts, as far as that may be shown. */
+  /** The visible start of a secret. */
   prefix?: string | undefined;
-  /** Of any of its secrets. */
+  /** The last four characters of any of its secrets. */
   last4?: string | undefined;
   status?: "ACTIVE" | "DISABLED" | "REVOKED" | "EXPIRED" | undefined;
   tag?: string | undefined;
   /** The key's own plan. */
   planId?: string | undefined;
   dueForRotation?: boolean | undefined;
-  /** Whether the text of a secret that works came where others may read it. */
+  /** Whether a working secret was exposed. */
   exposed?: boolean | undefined;
 }
 
@@ -25,10 +25,10 @@ interface SearchPage {
   beforeId: string | undefined;
 }
 
-/** How many keys one page looks at, at most: what no index can answer must not become a walk over all of them. */
+/** The most keys that one page examines: a filter without an index must not scan all keys. */
 export const lookedAtMax = 10_000;
 
-/** A page of keys, newest first, out of the newest `lookedAtMax` that an index finds. */
+/** A page of keys, newest first, from the newest `lookedAtMax` keys that an index finds. */
 export function searchKeys(tx: Executor, filter: KeyFilter, page: SearchPage): Promise<KeyRow[]> {
   const candidates = tx
     .select()
@@ -36,7 +36,7 @@ export function searchKeys(tx: Executor, filter: KeyFilter, page: SearchPage): P
     .where(indexed(filter, page))
     .orderBy(desc(apiKeys.id))
     .limit(lookedAtMax)
-    // Under the name of the table, so that its columns mean the same in and around it.
+    // Aliased with the table's name, so that its columns mean the same inside and outside.
     .as("api_keys");
   return tx
     .select(keyColumns)
@@ -46,7 +46,7 @@ export function searchKeys(tx: Executor, filter: KeyFilter, page: SearchPage): P
     .limit(page.limit + 1);
 }
 
-/** The last key that such a page looked at; undefined when there are no more behind it. */
+/** The last key that such a page examined; undefined when no more keys follow. */
 export async function lastLookedAt(tx: Executor, filter: KeyFilter, page: SearchPage): Promise<string | undefined> {
   if (looked(filter).length === 0) return undefined;
   const [row] = await tx
@@ -73,7 +73,7 @@ function indexed({ accountId, last4, tag, planId }: KeyFilter, { beforeId }: Sea
 
 function looked({ name, prefix, status, dueForRotation, exposed }: KeyFilter): SQL[] {
   return [
-    // Not LIKE: to `strpos` a percent sign is a percent sign.
+    // Not LIKE, in which a percent sign would be a wildcard.
     name === undefined ? undefined : sql`strpos(lower(${apiKeys.name}), lower(${name})) > 0`,
     prefix === undefined ? undefined : sql`starts_with(${apiKeys.prefix}, ${prefix})`,
     hasStatus(status),
@@ -82,7 +82,7 @@ function looked({ name, prefix, status, dueForRotation, exposed }: KeyFilter): S
   ].filter((condition) => condition !== undefined);
 }
 
-/** Whether the newest secret of a key that can be used is older than its account's policy wants. */
+/** Whether the newest secret of a usable key is older than its account's policy allows. */
 const isDue = sql`(${apiKeys.status} <> 'REVOKED' and not ${expired} and coalesce((
   select max(s.valid_from) < now() - make_interval(days => a.rotate_keys_after_days)
   from ${accounts} a join ${keySecrets} s on s.account_id = a.id
