@@ -12,23 +12,23 @@ import {
 import type { AnswerContent } from "./types.ts";
 
 /**
- * Answers that were asked for in a format. One that does not have it is asked for once more where the model's entry
- * says so, within the same hold, and both attempts are charged as one call. If it still does not fit it is told with
- * what is wrong: it was paid for, and its reader may know how to use it.
+ * Checks answers against the requested format. Where the model has `repairFormat`, a wrong answer is repaired by a
+ * second attempt within the same hold, and both attempts are charged as one call. An answer that is still wrong is
+ * returned with its fault: it was paid for, and the caller may be able to use it.
  */
 export interface Bounds {
   tariff: Tariff;
   price: Price;
-  /** What the hold reserved: micro-credits, and nano-USD for the budgets. */
+  /** The amounts of the hold: micro-credits, and nano-USD for the budgets. */
   amount: bigint;
   costMax: bigint;
-  /** Whether the model's entry asks for a repair. */
+  /** Whether the model has `repairFormat`. */
   repairs: boolean;
 }
 
 export type CheckedAnswer = ProviderAnswer & { formatFault?: string | undefined };
 
-/** What is wrong with the form of an answer; undefined for one in which no text was to be expected. */
+/** The fault of an answer's format; undefined for an answer that need not have text. */
 export function faultOf(
   { responseFormat }: Pick<ProviderCall, "responseFormat">,
   { text, toolCalls, finishReason }: Pick<ProviderAnswer, "text" | "finishReason"> & Pick<AnswerContent, "toolCalls">,
@@ -50,7 +50,7 @@ export async function askInFormat(
   const isCut = first.finishReason === "LENGTH";
   if (isCut || !bounds.repairs || !isPaidFor(first.usage, call, bounds)) return { ...first, formatFault: fault };
   try {
-    // Both attempts are one call, and have the time of one.
+    // Both attempts share the timeout of one call.
     const again = corrected(call, first.text, fault);
     const answer = await ask(call.limits ? endingBy(again, endsAtMs) : again);
     const usage = together(first.usage, answer.usage);
@@ -58,7 +58,7 @@ export async function askInFormat(
     const timed = timeToFirstTokenMs !== undefined && { timeToFirstTokenMs };
     return { ...answer, ...timed, usage, formatFault: faultOf(call, answer) };
   } catch {
-    // The first answer is there and is charged for, whatever became of the second.
+    // The first answer exists and is charged, even if the second attempt failed.
     return { ...first, formatFault: fault };
   }
 }
@@ -68,7 +68,7 @@ const correction = (fault: string) =>
 const correctionBytesMax = 2_200;
 const turnTokens = 16;
 
-/** The most that a repair reads: all that the first attempt read, its answer, and what is wrong with it. */
+/** The most input of a repair: the first attempt's input, its answer and the fault. */
 export function repairInputMax(firstInputMax: number, answerTokens: number): number {
   return firstInputMax + answerTokens + correctionBytesMax + 2 * turnTokens;
 }

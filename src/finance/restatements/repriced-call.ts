@@ -5,13 +5,13 @@ import { costOf, creditsOf, type Price, type Tariff } from "../../models/prices/
 
 /**
  * The charge and cost of a settled call at another price, by the rules of its settlement. Differences are against the
- * present charge, earlier corrections included, so that a second correction changes nothing. Pure.
+ * present charge, earlier corrections included, so repeating a correction changes nothing. Pure.
  */
 export interface PricedCall extends TokenCounts, Omit<CallChange, "owed" | "status"> {
   status: RequestStatus;
   priceId: string;
   reserved: bigint;
-  /** Answered from the cache: no provider was asked, and the ledger has no tokens to price. */
+  /** Answered from the cache: no provider was called, and the ledger has no tokens to price. */
   cached: boolean;
   charged: bigint;
   /** Of earlier restatements. */
@@ -24,7 +24,7 @@ export interface PricedCall extends TokenCounts, Omit<CallChange, "owed" | "stat
 /** What every paid field of the schema declares. */
 export const callTariff: Tariff = { baseMicro: 1_000_000n, metered: true };
 
-/** `paidPrice` is the version that the call was settled with, if it is known. */
+/** `paidPrice` is the price version of the settlement, if known. */
 export function repriced(call: PricedCall, price: Price, paidPrice: Price | undefined): CallChange {
   const { accountId, walletId, requestId, createdAt, apiKeyId, model, provider, status, tags, endUser, refunded } =
     call;

@@ -29,9 +29,9 @@ import {
 } from "./store.ts";
 
 /**
- * Corrections of a model's price for calls of the past. Nothing is edited: what a call was charged too much or too
- * little is an adjustment of its own. The calls are corrected in batches, each of which commits with the place that was
- * reached, so an interrupted restatement continues on any replica, and no call is corrected twice.
+ * Corrections of a model's price for past calls. Nothing is edited: the difference of each call is an adjustment of its
+ * own. The calls are corrected in batches, each of which commits together with its position, so an interrupted
+ * restatement continues on any replica, and no call is corrected twice.
  */
 export interface RestatementOrder {
   model: string;
@@ -45,7 +45,7 @@ export interface RestatementOrder {
 
 const batchSize = 250;
 const everyMs = 5_000;
-/** How long the one who asks waits for a restatement that is small enough to be done by then. */
+/** How long the request waits for a restatement that is small enough to be done by then. */
 const patienceMs = 3_000;
 
 export interface RestatementsOptions {
@@ -94,13 +94,13 @@ export class Restatements {
     this.#background.start();
   }
 
-  /** Waits for the batch that is under way. */
+  /** Waits for the running batch. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#background.stop();
   }
 
-  /** Until nothing is left that could be done now, the time is up, or the one that is named is done. */
+  /** Works until nothing can be done now, the time is up, or the named restatement is done. */
   async #advance(until = Number.POSITIVE_INFINITY, id?: string): Promise<void> {
     const { db } = this.#options;
     while (!this.#stopped && performance.now() < until && (await db.transaction((tx) => this.#batch(tx)))) {
@@ -121,7 +121,7 @@ export class Restatements {
     const { dryRun, ...after } = order;
     try {
       await db.transaction(async (tx) => {
-        // Under this lock no month is dropped, and what is then unfinished keeps its months.
+        // Under this lock no month is dropped, and afterwards the unfinished restatement keeps its months.
         await keepCalls(tx);
         refuseDropped(order.from, await earliestKept(tx), startLater);
         await insertRestatement(tx, { ...order, id, priceId: price.id, actor: origin.actor });
@@ -163,7 +163,7 @@ export class Restatements {
     const moved = job.dryRun
       ? previewOf(changes)
       : await this.#options.adjustments.apply(tx, wallets, changes, correcting);
-    // A second look has counted most of its calls before.
+    // A second pass has already counted most of its calls.
     const counted = job.state === "SETTLING" ? calls.filter(isIn(changes)) : calls;
     return {
       calls: BigInt(counted.length),
@@ -193,7 +193,7 @@ function isIn(changes: { requestId: string }[]): (call: PricedCall) => boolean {
   return ({ requestId }) => ids.has(requestId);
 }
 
-/** As if every wallet could pay: what is in it on the day of the restatement, a preview cannot know. */
+/** As if every wallet could pay: a preview cannot know the balances on the day of the restatement. */
 function previewOf(changes: { owed: bigint }[]) {
   return {
     givenBack: sumOf(changes, ({ owed }) => (owed < 0n ? -owed : 0n)),

@@ -77,8 +77,9 @@ export interface NewRestatement {
 }
 
 /**
- * Calls that are not in the ledger yet cannot be older than `late_from`: what was open, or just opening, at this moment.
- * Of any model, because who answers in the end, and at whose price, is only known when a call is settled.
+ * Calls that are not in the ledger yet cannot be older than `late_from`: the oldest hold that was open, or just
+ * opening, at this moment. Of any model, because the answering model and its price are only known when a call is
+ * settled.
  */
 export async function insertRestatement(tx: Executor, row: NewRestatement): Promise<void> {
   const { id, model, priceId, from, to, dryRun, reason, actor, idempotencyKey } = row;
@@ -90,9 +91,9 @@ export async function insertRestatement(tx: Executor, row: NewRestatement): Prom
 }
 
 /**
- * The oldest that there is work for, unless another replica has it. Calls that were running while the others were
- * looked at have their turn once no open hold of the period is left, and none can still be opening. A later restatement
- * of the same calls waits until then: else the earlier one would take back what the later one had made of them.
+ * The oldest restatement with work, unless another replica has it. Calls that were running during the first pass are
+ * corrected once no hold of the period is open, and none can still be opening. A later restatement of the same calls
+ * waits until then: else the earlier one would undo its corrections.
  */
 export async function claimRestatement(tx: Executor): Promise<RestatementRow | undefined> {
   const [row] = await restatementsWhere(
@@ -116,8 +117,8 @@ interface CallKey {
 }
 
 /**
- * The next calls that were priced by the model, in the order of time: also those of presets on it, and those that it
- * answered in the place of another. A second look leaves out those that this restatement has changed.
+ * The next calls that were priced by the model, in order of time: also those of presets on it, and those that it
+ * answered as a fallback. A second pass leaves out calls that this restatement has corrected.
  */
 export async function callsAfterCursor(tx: Executor, job: RestatementRow, limit: number): Promise<CallKey[]> {
   const { id, priceId, from, to, cursorAt, cursorId, state } = job;
@@ -137,7 +138,7 @@ export async function callsAfterCursor(tx: Executor, job: RestatementRow, limit:
 
 const nobody = "00000000-0000-0000-0000-000000000000";
 
-/** With what has been corrected and given back since; read under the locks of their wallets. */
+/** With later corrections and refunds; read under the locks of their wallets. */
 export async function pricedCalls(tx: Executor, keys: CallKey[]): Promise<PricedCall[]> {
   const rows = await tx.execute(sql`
     select r.account_id as "accountId", r.wallet_id as "walletId", r.id as "requestId", r.created_at::text as "createdAt",
@@ -176,7 +177,7 @@ export async function addProgress(tx: Executor, id: string, last: CallKey, made:
     where id = ${id}`);
 }
 
-/** After the last call: done, unless a call of the period can still come, or has come meanwhile. */
+/** After the last call: done, unless a call of the period can still arrive, or has arrived in the meantime. */
 export async function endPass(tx: Executor, id: string): Promise<void> {
   await tx.execute(sql`
     update restatements set

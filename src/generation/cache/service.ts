@@ -9,9 +9,9 @@ import { type CacheKey, deleteExpiredCached, findCached, keepCached } from "./st
 import { readAnswer, writeAnswer } from "./stored-answer.ts";
 
 /**
- * Answers that an account may be given again for exactly the same call, for as long as caller and key agree on. They
- * are encrypted, found by a digest of all that could change them, and never shared between accounts. Only a whole
- * answer in the requested format is kept, as the model gave it; the call that takes it out passes it through its exit.
+ * The cache of answers, for identical calls of the same account, up to the age that caller or key set. Answers are
+ * encrypted, found by a digest of everything that could change them, and never shared between accounts. Only a complete
+ * answer in the requested format is cached, as the model gave it; the call that reads it passes it through its exit.
  */
 const answerLengthMax = 262_144;
 
@@ -22,7 +22,7 @@ export interface CachedAnswer {
   tokens: ChargedTokens;
 }
 
-/** Where a call that may use the cache finds and keeps its answer, and how old an answer may be. */
+/** The place in the cache for a call that may use it, and the maximum age of an answer. */
 export interface CacheUse {
   key: CacheKey;
   seconds: number;
@@ -37,7 +37,7 @@ export class AnswerCache {
     this.#sealer = sealer;
   }
 
-  /** Undefined for a call that has not asked for it. */
+  /** Undefined for a call that does not use the cache. */
   useOf(accountId: string, seconds: number, candidate: ModelCandidate): CacheUse | undefined {
     return seconds > 0 ? { key: { accountId, digest: digestOf(candidate) }, seconds } : undefined;
   }
@@ -52,7 +52,7 @@ export class AnswerCache {
     return { answer, finishReason, tokens: row };
   }
 
-  /** Undefined for an answer sealed with an earlier server secret: the model is then asked. */
+  /** Undefined for an answer encrypted with an earlier server secret: the model is then called. */
   #open(sealed: Buffer): string | undefined {
     try {
       return this.#sealer.open(sealed);
@@ -75,7 +75,9 @@ export class AnswerCache {
   }
 }
 
-/** A digest of the model and of all that its provider is sent. Prices, tags and end users change no answer. */
+/**
+ * A digest of the model and of everything that is sent to its provider. Prices, tags and end users change no answer.
+ */
 function digestOf({ model: { id, provider }, call: { limits: _limits, ...call }, most }: ModelCandidate): Buffer {
   const asked = { id, provider, maxOutputTokens: most.answerTokens, call };
   return createHash("sha256").update(JSON.stringify(asked)).digest();

@@ -6,7 +6,7 @@ export type CachedRow = typeof cachedAnswers.$inferSelect;
 export type CacheKey = Pick<CachedRow, "accountId" | "digest">;
 export type NewCached = Omit<CachedRow, "createdAt" | "expiresAt"> & { seconds: number };
 
-/** No older than `seconds`, whatever was agreed on when it was kept. */
+/** No older than `seconds`, whatever age was allowed when it was cached. */
 export async function findCached(
   tx: Executor,
   { accountId, digest }: CacheKey,

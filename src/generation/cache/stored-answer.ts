@@ -5,7 +5,7 @@ interface Stored {
   text: string;
   toolCalls?: AnswerContent["toolCalls"];
   formatFault?: string;
-  /** Each of 64-bit floats in base64: a third of their size as decimals, and exactly the given values. */
+  /** 64-bit floats in base64: a third of their size as decimals, and exact. */
   vectors?: string[];
 }
 
@@ -29,6 +29,6 @@ function toBase64(vector: number[]): string {
 }
 
 function fromBase64(text: string): number[] {
-  // Copied, because what Buffer gives need not begin where a float may.
+  // Copied, because a Buffer need not be aligned for floats.
   return [...new Float64Array(new Uint8Array(Buffer.from(text, "base64")).buffer)];
 }

@@ -17,8 +17,9 @@ import { type GenerationRequest, readGenerationRequest } from "../request.ts";
 import { type Funds, fundsOf } from "../store.ts";
 
 /**
- * What `generate` would say to a key, check by check, with the figures that each of them looks at. Nothing is called,
- * reserved or counted: the same functions judge, on what the database and the limiters have now.
+ * Explains how `generate` would treat a call of a key, check by check, with each check's figures. No model is called
+ * and nothing is reserved or counted: the functions of `generate` decide, on the present state of database and
+ * limiters.
  */
 export const accessCheckNames = [
   ...(["STATUS", "EXPIRY", "SCOPE", "ADDRESS", "HOURS", "MODEL", "GUARD"] as const),
@@ -193,7 +194,7 @@ function ofBudget(
   return { ...limitVerdict("BUDGET", taken + required > limit && "BUDGET_EXCEEDED", mode), ...figures };
 }
 
-/** A wallet may pay for fewer output tokens than were asked for. */
+/** A wallet may pay for fewer output tokens than requested. */
 function ofCredits({ available }: Funds, candidates: ModelCandidates | undefined, tariff: Tariff): Check {
   const figures = { limit: formatCredits(available), detail: "limit is what the wallet has free" };
   if (!candidates) return { ...skipped("CREDITS"), ...figures };

@@ -1,7 +1,7 @@
 import type { AppError } from "../../errors.ts";
 import type { GenerationRow } from "../store.ts";
 
-/** One reader of the feed: what it wants, and what waits for it. A reader that lags too far is let go, and told. */
+/** One reader of the feed: its filter and its queue. A reader that lags too far is disconnected with an error. */
 const waitingMax = 1_000;
 
 export class FeedReader implements AsyncIterableIterator<GenerationRow> {
@@ -20,7 +20,7 @@ export class FeedReader implements AsyncIterableIterator<GenerationRow> {
     this.#onLeave = onLeave;
   }
 
-  /** False when there is no room for them any more. */
+  /** False when the queue is full. */
   push(rows: GenerationRow[]): boolean {
     const wanted = rows.filter(this.#wants);
     if (this.#waiting.length + wanted.length > waitingMax) return false;
@@ -29,7 +29,7 @@ export class FeedReader implements AsyncIterableIterator<GenerationRow> {
     return true;
   }
 
-  /** What waits is still read, then the error if there is one. */
+  /** The queue is still delivered, then the error if there is one. */
   end(error?: AppError): void {
     this.#ended = true;
     this.#error = error;

@@ -10,7 +10,7 @@ interface Start {
   args: { filter?: GenerationFeedFilter | null };
 }
 
-/** A class made for its feed: what starts a subscription is handed the operation, and no instance. */
+/** A class for each feed, because type-graphql passes no instance to the start of a subscription. */
 export function feedResolver(feed: GenerationFeed): object {
   @Resolver()
   class GenerationFeedResolver {
@@ -31,7 +31,7 @@ export function feedResolver(feed: GenerationFeed): object {
       _filter: GenerationFeedFilter | null,
       @Ctx() context: Context,
     ): Generation {
-      // What is read for one event is not kept for the next: a subscription may last for days.
+      // Nothing that was read for one event is cached for the next: a subscription may last for days.
       context.loaders = new Loaders();
       return toGeneration(row);
     }

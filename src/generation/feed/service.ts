@@ -10,9 +10,9 @@ import { FeedReader } from "./reader.ts";
 import { closeListener, openListener, renewListener, settledSince } from "./store.ts";
 
 /**
- * Calls as they are settled, by whichever replica. One reader of the database serves all subscriptions of a process
- * and runs only while there are any. Within a subscription no call is missed and none is told twice: where that can
- * no longer be said, because the database or the reader fell behind, the subscription ends with UNAVAILABLE.
+ * The feed of settled calls of all replicas. One reader of the database serves all subscriptions of a process and runs
+ * only while there are any. Within a subscription no call is missed or sent twice. When that can no longer be
+ * guaranteed, because the database or the client fell behind, the subscription ends with UNAVAILABLE.
  */
 export type FedGeneration = GenerationRow;
 export type FeedFilter = Pick<GenerationSearch, "accountId" | "apiKeyId" | "model" | "status" | "tag" | "endUser">;
@@ -27,7 +27,7 @@ export class GenerationFeed {
   readonly #db: Database;
   readonly #onError: (error: unknown) => void;
   readonly #readers = new Set<FeedReader>();
-  /** Resolves when the run of now has begun to listen. */
+  /** Resolves when the current run has started to listen. */
   #listening: Promise<void> | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = new AbortController();
@@ -63,7 +63,7 @@ export class GenerationFeed {
     return reader;
   }
 
-  /** Lets all readers go, without an error. */
+  /** Ends all subscriptions, without an error. */
   async close(): Promise<void> {
     this.#closed.abort();
     for (const reader of this.#readers) reader.end();
@@ -88,7 +88,7 @@ export class GenerationFeed {
     let renewAtMs = performance.now() + renewEveryMs;
     for (;;) {
       await delay(lookEveryMs, undefined, { signal: this.#closed.signal }).catch(() => {});
-      // Nothing is awaited between this check and its consequence, so no reader can join a run that has ended.
+      // No await between this check and its effect, so no reader can join a run that has ended.
       if (this.#readers.size === 0) break;
       try {
         if (performance.now() >= renewAtMs) {
@@ -103,7 +103,7 @@ export class GenerationFeed {
         snapshot = settled.snapshot;
         this.#deliver(settled.rows);
       } catch (error) {
-        // Nothing is lost by a look that failed: the next one starts where this one did, while the lease holds.
+        // A failed read loses nothing: the next one starts from the same snapshot, while the lease lasts.
         this.#onError(error);
       }
     }

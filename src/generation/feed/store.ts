@@ -4,16 +4,16 @@ import { requests } from "../../db/tables/partitioned/requests.ts";
 import type { GenerationRow } from "../store.ts";
 
 /**
- * Settled calls in the order of their commits. A statement that settles names its transaction beside each call, so
- * that a reader can ask for what is visible now and was not visible to its last look: whatever the order in which
- * transactions end, nothing is seen twice and nothing is missed.
+ * Settled calls in the order of their commits. A statement that settles names its transaction beside each call, so that
+ * a reader can ask for what is visible now and was not visible to its last read. Whatever the order of commits, no call
+ * is missed or read twice.
  */
 const leaseSeconds = 30;
-/** A lease is renewed while this much of it is left, so that none can lapse unseen while a renewal is under way. */
+/** A lease is renewed while this much of it is left, so that it cannot lapse unnoticed during a renewal. */
 const marginSeconds = 10;
 const keptSeconds = 60;
 
-/** Lets settlements be named for this listener from now on. Answers the instant from which it reads, as a snapshot. */
+/** Starts to record settlements for this listener. Returns the snapshot from which it reads. */
 export async function openListener(tx: Executor, id: string): Promise<string> {
   await tx.execute(sql`
     with gone as (delete from feed_listeners where expires_at <= now())
@@ -22,7 +22,7 @@ export async function openListener(tx: Executor, id: string): Promise<string> {
   return String(row?.snapshot);
 }
 
-/** Also takes away what no listener needs any more. */
+/** Also deletes what no listener needs any more. */
 export async function renewListener(tx: Executor, id: string): Promise<void> {
   await tx.execute(sql`
     with read as (delete from settled_feed where settled_at < now() - make_interval(secs => ${keptSeconds}))
@@ -35,9 +35,9 @@ export async function closeListener(tx: Executor, id: string): Promise<void> {
 }
 
 export interface Settled {
-  /** What the next look starts from. */
+  /** The snapshot from which the next read starts. */
   snapshot: string;
-  /** False when settlements may have gone unnamed meanwhile. */
+  /** False when settlements may have gone unrecorded in the meantime. */
   unbroken: boolean;
   rows: GenerationRow[];
 }
@@ -50,7 +50,7 @@ interface Named {
   last: string | null;
 }
 
-/** At most `limit` calls that were settled since the snapshot; as many as that means that there may be more. */
+/** At most `limit` calls that were settled since the snapshot; exactly `limit` means that there may be more. */
 export async function settledSince(
   tx: Executor,
   { listener, snapshot, limit }: { listener: string; snapshot: string; limit: number },

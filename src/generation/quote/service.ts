@@ -12,8 +12,8 @@ import { type Funds, fundsOf } from "../store.ts";
 import type { Quote } from "./types.ts";
 
 /**
- * What a call would cost, and the promise of that price for five minutes. The promise is the quote's id itself: it is
- * sealed by this server's secret, names key, model and price version, and so needs no table and holds on every replica.
+ * Quotes: the price of a call, guaranteed for five minutes. The guarantee is the quote's id itself, which is encrypted
+ * with the server's secret and names key, model and price version. So it needs no table and is valid on every replica.
  */
 const validMs = 5 * 60_000;
 const prefix = "quo_";
@@ -40,7 +40,7 @@ export class Quotes {
     const priceIds = Object.fromEntries(candidates.map(({ model }) => [model.pricedId, model.price.id]));
     const promised: Sealed = { quote: { apiKeyId: key.apiKeyId, modelId: route.id, priceIds, expiresAtMs } };
     const funds = await fundsOf(this.#db.orm, key);
-    // The shortest answer, a prompt of one token and nothing said, out of the cache if that may answer.
+    // The least price: one token of input and none of output, from the cache if the call may use it.
     const shortest = { inputTokens: 1, outputTokens: 0 };
     const [first] = candidates;
     const cached = (request.cacheSeconds ?? key.cacheSeconds ?? 0) > 0;
@@ -63,8 +63,8 @@ export class Quotes {
   }
 
   /**
-   * The model and the versions of prices that were promised to this key.
-   * @throws NOT_FOUND for a quote that was never given to this key, or has run out
+   * The model and price versions that the quote guarantees to this key.
+   * @throws NOT_FOUND for a quote of another key, or an expired one
    */
   async promiseOf(quoteId: string, key: KeyViewer): Promise<Promised> {
     const quote = this.#open(quoteId);
@@ -94,7 +94,7 @@ function smallest(amounts: bigint[]): bigint {
 interface Asked {
   affordable: boolean;
   funds: Funds;
-  /** What it would reserve at the least. */
+  /** The least amount that the call would reserve. */
   most: { credits: bigint; costNanoUsd: bigint };
 }
 
@@ -104,7 +104,7 @@ function blocksOf(key: KeyViewer, route: Route, { affordable, funds, most }: Ask
   if (!affordable) blocks.push("OUT_OF_CREDITS");
   const amounts = { USD: most.costNanoUsd, CREDITS: most.credits };
   const exceeded = key.budgets.some(({ scope, scopeId, unit, period, limit }) => {
-    // It only counts.
+    // SHADOW only counts.
     if (scope === "KEY" && key.limitMode === "SHADOW") return false;
     const window = funds.windows.find(
       (each) => [each.scopeId, each.unit, each.period].join() === [scopeId, unit, period].join(),
