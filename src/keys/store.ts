@@ -184,7 +184,7 @@ export function liveSecrets(tx: Executor, key: { id: string }): Promise<SecretRo
     .orderBy(desc(id));
 }
 
-/** Moves the end of a key's secrets, or of one secret, to an earlier time; never later. Returns all its secrets. */
+/** Moves the end of a key's secrets, or of one secret, to an earlier time; never later. Returns those that exist. */
 export function endSecrets(
   tx: Executor,
   key: { id: string },

@@ -16,11 +16,11 @@ export interface LedgerParts {
   sealer: Sealer;
   log: Logger;
   onError: (error: unknown) => void;
-  /** Deletes what other features keep for a time. */
+  /** Deletes expired rows of other features. */
   deleteExpired: () => Promise<void>;
 }
 
-/** Puts the ledger together: what moves credits, and the workers that keep it in order. */
+/** Puts the ledger together: the writers of credits, and the workers that maintain it. */
 export function openLedger({ db, journalDb, sealer, log, onError, deleteExpired }: LedgerParts) {
   const wallets = new Wallets(db);
   const journal = new Journal({ db: journalDb, bringUpToDate: (wallet) => wallets.bringUpToDate(wallet) });

@@ -1,7 +1,7 @@
 import type { Settlement } from "../journal/journal.ts";
 import { noTokens } from "../token-counts.ts";
 
-/** How the ledger writes down a call whose process died, or whose answer came after its hold had expired. */
+/** The settlement of a call whose process died, or whose answer came after its hold had expired. */
 export const abandoned = {
   status: "ABANDONED",
   finishReason: "ERROR",

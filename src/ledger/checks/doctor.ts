@@ -15,7 +15,7 @@ export interface Finding extends Invariant {
 }
 
 const hourMs = 3_600_000;
-/** Of the time of one connection, this part at most goes into examining, however large the ledger becomes. */
+/** The largest share of one connection's time that checks may use, however large the ledger becomes. */
 const timeShare = 1 / 20;
 
 export class Doctor {
@@ -46,7 +46,7 @@ export class Doctor {
     this.#checks.start();
   }
 
-  /** Does not wait for a check that is under way, which may take minutes. */
+  /** Does not wait for a running check, which may take minutes. */
   stop(): void {
     void this.#checks.stop();
   }
@@ -66,7 +66,7 @@ export class Doctor {
   }
 }
 
-/** How long after a check of some length the next one begins. */
+/** The pause after a check of this duration. */
 export function pauseAfter(tookMs: number): number {
   return Math.max(hourMs, tookMs / timeShare);
 }

@@ -13,9 +13,9 @@ import {
 } from "./reference-state.ts";
 
 /**
- * The ledger as a pure function: a state and a command go in, the next state and the entries that explain it come
- * out, or why the command was refused. It knows no database and no batches, so it says in one place what the SQL of
- * this folder has to do; tests run both beside each other.
+ * The ledger as a pure function: takes a state and a command, returns the next state with its entries, or why the
+ * command was refused. It knows no database and no batches, so it specifies in one place what the SQL of this folder
+ * must do; tests compare the two.
  */
 export type Command =
   | { type: "grant"; walletId: string; amount: bigint; priority: number; expiresAt: Date | null }
@@ -23,7 +23,7 @@ export type Command =
   | { type: "reserve"; order: HoldOrder }
   /** A charge of zero releases the hold. */
   | { type: "settle"; holdId: string; charge: bigint; costNanoUsd: bigint }
-  /** The amount is all that is left of it when absent. */
+  /** The whole rest when the amount is absent. */
   | { type: "refund"; holdId: string; amount: bigint | undefined }
   | { type: "takeBack"; entryId: string; amount: bigint | undefined }
   | { type: "sweep" }
@@ -41,13 +41,13 @@ export interface Outcome {
   rejection: Rejection | undefined;
 }
 
-/** What refills and refunds get, and grants that do not say. */
+/** The priority of refills and refunds, and of grants without one. */
 const defaultPriority = 100;
 
 export function apply(state: Ledger, command: Command): Outcome {
   const next = copy(state);
   const rejection = execute(next, command);
-  // A refused reservation has still brought its wallet up to date; any other refusal is rolled back as a whole.
+  // A refused reservation still brings its wallet up to date; any other refusal is rolled back as a whole.
   if (rejection && command.type !== "reserve") return { state, entries: [], rejection };
   return { state: next, entries: next.entries.slice(state.entries.length), rejection };
 }
@@ -138,7 +138,7 @@ function takeBack(ledger: Ledger, entryId: string, wanted: bigint | undefined): 
   if (!entry || entry.amount <= 0n) return badInput;
   const wallet = walletOf(ledger, entry.walletId);
   updateWallet(ledger, entry.walletId);
-  // What expired of it is gone as well.
+  // Its expired credits are gone as well.
   const left = entry.amount + sum(ledger.entries.filter(({ correctsId }) => correctsId === entryId));
   const amount = wanted ?? left;
   if (left <= 0n || amount > left || amount > wallet.balance - wallet.held) return badInput;
@@ -146,7 +146,7 @@ function takeBack(ledger: Ledger, entryId: string, wanted: bigint | undefined): 
   const lot = wallet.lots.find(({ id }) => id === entryId);
   const taken = lot && lot.remaining < amount ? lot.remaining : amount;
   if (lot) lot.remaining -= taken;
-  // What its own lot no longer has is taken from the others, in the order of spending.
+  // Credits missing in its own lot are taken from the others, in the order of spending.
   wallet.unburnt += amount - taken;
   return undefined;
 }

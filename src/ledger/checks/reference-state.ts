@@ -2,7 +2,7 @@ import { AppError } from "../../errors.ts";
 import type { BudgetDraw } from "../journal/journal.ts";
 import type { Lot, RefillRule } from "../wallets/lots.ts";
 
-/** The state of the model of the ledger, and how it is written to: a balance moves only with its entry. */
+/** The state of the reference model, and its writers: a balance changes only with its entry. */
 export interface Ledger {
   now: Date;
   wallets: ReadonlyMap<string, ReferenceWallet>;
@@ -36,14 +36,14 @@ export interface Hold extends HoldOrder {
   leaseExpiresAt: Date;
 }
 
-/** What one budget has left in its day or month is its limit less both of these. */
+/** The rest of a budget in its day or month is its limit less both of these. */
 export interface BudgetWindow {
   used: bigint;
   held: bigint;
 }
 
 export interface Entry {
-  /** In the order of writing; a lot has the id of the entry that put it in. */
+  /** In the order of writing; a lot has the id of its entry. */
   id: string;
   walletId: string;
   kind: "GRANT" | "CHARGE" | "REFUND" | "ADJUSTMENT" | "EXPIRY";
@@ -61,7 +61,7 @@ export function emptyLedger(now: Date, walletIds: readonly string[]): Ledger {
 
 export type EntryToWrite = Omit<Entry, "id" | "balanceAfter">;
 
-/** Credits that come in are an entry, and a lot of the same id. */
+/** Added credits are an entry, and a lot of the same id. */
 export function putIn(
   ledger: Ledger,
   entry: EntryToWrite,

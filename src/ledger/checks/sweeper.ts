@@ -18,9 +18,9 @@ import { type ExpiredHold, findExpiredHolds } from "./sql/find-expired-holds.ts"
 const everyMs = 5_000;
 
 export interface SweeperOptions {
-  /** Deletes what else has expired. */
+  /** Deletes expired rows of other features. */
   deleteExpired?: () => Promise<void>;
-  /** How many holds are released by one statement. */
+  /** The most holds that one statement releases. */
   batchSize?: number;
 }
 
@@ -63,7 +63,7 @@ export class Sweeper {
     await this.#running;
   }
 
-  /** A part that fails does not stop the others. Throws the first failure at the end. */
+  /** A failing part does not stop the others. Throws the first failure at the end. */
   async sweep(): Promise<void> {
     const parts = [
       () => this.#releaseExpired(),
@@ -79,11 +79,11 @@ export class Sweeper {
   async #releaseExpired(): Promise<void> {
     let released = 0;
     const stuck: Stuck[] = [];
-    // Page after page, and none twice, so that a hold that cannot be closed does not block the others.
+    // Page by page, each hold once, so that a hold that cannot be closed does not block the others.
     for (let page: ExpiredHold[] | undefined; page === undefined || page.length === this.#batchSize; ) {
       page = await findExpiredHolds(this.#db.sql, { after: page?.at(-1), limit: this.#batchSize });
-      // Not in the transaction that found them: closing locks wallets before holds, and the other way round two could
-      // wait for each other. So each is closed only if its lease has still ended by then.
+      // Not in the transaction that found them: closing locks wallets before holds, and in the opposite order two
+      // transactions could deadlock. So a hold is closed only if its lease has still expired then.
       const outcomes = page.length === 0 ? [] : await attempt(page.map(abandonedHold), releasing(this.#db));
       outcomes.forEach((outcome, i) => {
         if (outcome.status === "rejected") stuck.push({ id: page?.[i]?.id, reason: outcome.reason });
@@ -111,13 +111,15 @@ export class Sweeper {
   }
 }
 
-/** A hold or wallet that a sweep could not bring to its end, and why. */
+/** A hold or wallet that a sweep could not process, and why. */
 interface Stuck {
   id: string | undefined;
   reason: unknown;
 }
 
-/** As the journal closes: a hold that cannot be closed fails alone. An unknown outcome is left to the next sweep. */
+/**
+ * Closes as the journal does: a hold that cannot be closed fails alone. An unknown outcome is left to the next sweep.
+ */
 function releasing(db: Database): BatchAttempt<SettlementEntry, SettleResult> {
   return {
     run: async (batch) => (await closeHolds(db.sql, batch)).map(fulfilled),
@@ -135,7 +137,7 @@ function abandonedHold({ accountId, walletId, id }: ExpiredHold): SettlementEntr
     entryId: newId(),
     latencyMs: 0,
     timeToFirstTokenMs: null,
-    // The record stays: the next call with its key sees that this one died, and runs in its place.
+    // The idempotency record stays: the next retry sees that this call died, and runs in its place.
     idempotent: false,
     answer: null,
   };

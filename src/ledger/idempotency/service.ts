@@ -6,10 +6,10 @@ import { type Cancelled, pause } from "../../tasks/cancellation.ts";
 import { type Claim, deleteClaim, findRecord, insertClaim, takeOver } from "./store.ts";
 
 /**
- * One call for one idempotency key, for a day. The first to come claims the key and runs; its twins wait and share
- * its answer, which is written, encrypted, by the statement that charges for it. If the first one dies, one of the
- * others runs in its place once its hold is gone. A key is never charged twice: an answer that broke off and was
- * charged is the answer, and only what cost nothing may be tried again.
+ * One call per idempotency key, for 24 hours. The first call claims the key and runs. Its retries wait and share its
+ * answer, which is stored, encrypted, by the statement that charges for it. If the first call dies, one of the retries
+ * runs in its place once its hold is gone. A key is never charged twice: a partial answer that was charged is the
+ * answer, and only a call that cost nothing is run again.
  */
 export interface IdempotentCall {
   accountId: string;
@@ -21,11 +21,11 @@ export interface IdempotentCall {
   signal: Cancelled;
 }
 
-/** Either this call runs, or the answer of an earlier one stands. */
+/** Either this call runs, or it gets the answer of an earlier one. */
 export type Claimed = { runs: true } | { runs: false; holdId: string; answer: string };
 
 const keyLengthMax = 200;
-/** How long a call waits for the answer of its twin. */
+/** How long a retry waits for the answer of the running call. */
 const defaultPatienceMs = 30_000;
 const pauseMsMin = 25;
 const pauseMsMax = 250;
@@ -60,7 +60,7 @@ export class Idempotency {
     }
   }
 
-  /** Frees the key of a call that was refused before anything was held. */
+  /** Frees the key of a call that was refused before its reservation. */
   async withdraw(claim: { accountId: string; holdId: string }): Promise<void> {
     await deleteClaim(this.#db.orm, claim);
   }

@@ -3,7 +3,7 @@ import type { Executor } from "../../db/client.ts";
 import { idempotencyRecords } from "../../db/tables/ledger.ts";
 
 const retentionHours = 24;
-/** Between the claim and the hold nothing slow happens; past this the process that claimed has died. */
+/** Nothing slow happens between claim and hold: after this time, the claiming process has died. */
 const claimGraceSeconds = 5;
 const isSilent = sql`${idempotencyRecords.claimedAt} < now() - make_interval(secs => ${claimGraceSeconds})`;
 
@@ -16,7 +16,7 @@ export interface Claim {
   holdId: string;
 }
 
-/** True if the key now stands for this call: it was free, or its record has outlived its day. */
+/** True if this call claimed the key: it was free, or its record is older than 24 hours. */
 export async function insertClaim(tx: Executor, claim: Claim): Promise<boolean> {
   const expiresAt = sql`now() + make_interval(hours => ${retentionHours})`;
   const rows = await tx
@@ -35,7 +35,7 @@ export interface ClaimedRecord {
   inputDigest: Buffer;
   holdId: string;
   answer: Buffer | null;
-  /** The call behind it will never answer: its hold is closed or was never opened. */
+  /** Its call will never answer: its hold is closed or was never opened. */
   dead: boolean;
 }
 
@@ -66,8 +66,8 @@ export async function findRecord(
 }
 
 /**
- * Of the calls that wait for a dead one, the first to swap its hold runs instead. Opening a hold stamps its record
- * anew, so one that was only slow either keeps its record or finds it taken, and never do both run.
+ * Of the calls that wait for a dead one, the first to swap its hold runs instead. Opening a hold renews the record's
+ * timestamp, so a call that was only slow either keeps its record or finds it taken, and both never run.
  */
 export async function takeOver(tx: Executor, { accountId, holdId }: Claim, deadHoldId: string): Promise<boolean> {
   const rows = await tx
@@ -78,7 +78,7 @@ export async function takeOver(tx: Executor, { accountId, holdId }: Claim, deadH
   return rows.length === 1;
 }
 
-/** For a call that was refused before it held anything. */
+/** For a call that was refused before its reservation. */
 export async function deleteClaim(tx: Executor, { accountId, holdId }: Pick<Claim, "accountId" | "holdId">) {
   await tx
     .delete(idempotencyRecords)

@@ -1,6 +1,6 @@
 /**
  * A batch as one JSON parameter, numbered in its order. PostgreSQL reads a bigint out of a JSON string without loss.
- * What is null is left out, which reads as null and is cheaper on both sides.
+ * Null fields are left out, which reads as null and is cheaper on both sides.
  */
 export function toJson(batch: object[]): string {
   return JSON.stringify(batch.map((item, ord) => plain(item, { ord })));
@@ -21,15 +21,15 @@ function plainElement(element: unknown): unknown {
 }
 
 /**
- * True of every item of a batch. The planner takes a range for one row in two hundred and so expects a single one,
- * which makes it look tables up by their keys. Its own guess of a table that was empty or small when the statement was
- * prepared would be to read the whole of it, until somebody analyzes the table.
+ * True of every item of a batch. The planner estimates that a range selects one row in two hundred, so it expects a
+ * single row and looks tables up by their keys. Without this, it would scan a whole table that was empty or small when
+ * the statement was prepared, until the table is analyzed.
  */
 export const ofBatch = "ord between 0 and 1000000";
 
 /**
  * `wallet`: the wallets that the items name, locked in the order of their keys, so that two replicas cannot wait for
- * each other. Each is looked up by itself, in that order.
+ * each other. Each is looked up separately, in that order.
  */
 export const lockedWallets = `
     wallet as materialized (

@@ -1,16 +1,18 @@
 import { AppError } from "../../errors.ts";
 
 /**
- * Group commit: what arrives while a batch is under way, or while this process is busy, forms the next one, in order of
- * arrival. A lone item never waits for a timer. The queue is bounded: past it callers are told to come back, and
- * memory stays as it is.
+ * Group commit: items that arrive while a batch is running, or while this process is busy, form the next batch, in
+ * order of arrival. A lone item never waits for a timer. The queue is bounded, and so is memory: when it is full,
+ * callers get UNAVAILABLE.
  */
 export interface BatcherLimits {
   batchMax: number;
   queueMax: number;
-  /** Batches under way at once. More than one helps when they touch different wallets. */
+  /** The most concurrent batches. More than one helps when they touch different wallets. */
   runningMax: number;
-  /** How many must wait for a batch to start beside another: a small one costs the database nearly as much. */
+  /**
+   * The number of waiting items that starts a batch beside another: a small batch costs the database nearly as much.
+   */
   besideMin: number;
 }
 
@@ -26,12 +28,12 @@ export class Batcher<I, O> {
   readonly #run: (items: I[]) => Promise<PromiseSettledResult<O>[]>;
   readonly #limits: BatcherLimits;
   readonly #lane: Lane;
-  /** When its first item came or its last batch left, whichever was later. */
+  /** When its first item arrived or its last batch started, whichever was later. */
   waitingSinceMs = 0;
   #queue: Waiting<I, O>[] = [];
   #running = 0;
 
-  /** `run` answers in the order of its items. */
+  /** `run` returns outcomes in the order of its items. */
   constructor(
     run: (items: I[]) => Promise<PromiseSettledResult<O>[]>,
     limits: Partial<BatcherLimits> = {},
@@ -62,7 +64,7 @@ export class Batcher<I, O> {
     });
   }
 
-  /** Starts a batch if one may start, and gives its end. */
+  /** Starts a batch if one may start, and returns its end. */
   start(isFree: boolean): Promise<void> | undefined {
     if (this.#queue.length < (isFree ? 1 : this.#limits.besideMin)) return undefined;
     if (this.#running >= this.#limits.runningMax) return undefined;
@@ -89,18 +91,20 @@ export class Batcher<I, O> {
   }
 }
 
-/** Until then a batch that runs is worth waiting for, as is a larger one; after it, the batch itself waits for something. */
+/**
+ * Up to this age, it is worth waiting for a running batch or for a larger one; a batch that runs longer is itself
+ * blocked.
+ */
 const slowMs = 20;
 
-/** For how many turns of the event loop a batch waits for more at most. */
+/** The most turns of the event loop for which a batch waits for more items. */
 const turnsMax = 8;
 
 type Rider = Pick<Batcher<never, never>, "waiting" | "waitingSinceMs" | "start">;
 
 /**
- * Lets batchers go one at a time, the one for whom more wait before the other. Two statements on one wallet wait for
- * each other in any case, and PostgreSQL then sets up the one that waited a second time, which takes longer than to run
- * it.
+ * Runs batchers one at a time, the one with more waiting items first. Two statements on one wallet wait for each other
+ * in any case, and PostgreSQL then plans the waiting one a second time, which takes longer than running it.
  */
 export class Lane {
   readonly #riders: Rider[] = [];
@@ -111,11 +115,11 @@ export class Lane {
   #startedAt = 0;
   /** Items since the last batch was started. */
   #added = 0;
-  /** Whether that one was started for more than one. */
+  /** Whether that batch had more than one item. */
   #isBusy = false;
   #willLook = false;
 
-  /** `elsewhere`: how many calls are on their way from one batcher to the next. */
+  /** `elsewhere`: the number of calls that are between one batcher and the next. */
   constructor(elsewhere = () => 0) {
     this.#elsewhere = elsewhere;
   }
@@ -136,7 +140,9 @@ export class Lane {
     this.#inHand -= items;
   }
 
-  /** After the turn of the event loop; in a busy process, whose calls come by one socket after another, after more. */
+  /**
+   * After this turn of the event loop; after more turns in a busy process, whose calls arrive one socket after another.
+   */
   #look(): void {
     if (this.#willLook) return;
     this.#willLook = true;
@@ -144,8 +150,8 @@ export class Lane {
   }
 
   /**
-   * Until a turn has brought nothing: a busy process would be late to hear of a batch's end in any case. Not past half
-   * of all calls: the process works on one half while the database works on the other.
+   * Waits until a turn brings no item: a busy process would notice a batch's end late in any case. Stops at half of all
+   * calls, so that the process works on one half while the database works on the other.
    */
   #lookIfQuiet(turns: number): void {
     const seen = this.#added;
@@ -160,7 +166,7 @@ export class Lane {
     for (const rider of this.#riders) this.#startAll(rider);
   }
 
-  /** The larger first, unless one has waited for so long that it is its turn in any case. */
+  /** The larger first, unless the other has waited too long. */
   #sort(): void {
     const lateMs = performance.now() - slowMs;
     const turnOf = ({ waitingSinceMs }: Rider) => Math.min(waitingSinceMs, lateMs);
@@ -172,7 +178,7 @@ export class Lane {
     for (let batch = rider.start(isFree); batch; batch = rider.start(false)) {
       this.#running += 1;
       this.#startedAt = performance.now();
-      // None since then: both batchers start at this look.
+      // No item since then: both batchers start now.
       if (this.#added > 0) this.#isBusy = this.#added > 1;
       this.#added = 0;
       void batch.finally(() => {

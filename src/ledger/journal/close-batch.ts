@@ -8,9 +8,9 @@ import { attempt, type BatchAttempt, fulfilled, rejected, unavailable } from "./
 import { closedBefore, closeHolds } from "./sql/close-holds.ts";
 
 /**
- * How holds are closed. Closing is a compare-and-set, so it is repeated when nobody knows whether it was committed,
- * and while the database is away for a moment: the provider has been paid, and an answer that is not charged is lost.
- * What the ledger then says of the call is the answer.
+ * Closes holds. Closing is a compare-and-set, so it is repeated when its commit is unknown, and while the database is
+ * briefly unreachable: the provider was paid, and an answer that is not charged is lost. The ledger's state of the call
+ * then decides.
  */
 type Outcomes = PromiseSettledResult<SettleResult>[];
 
@@ -44,7 +44,7 @@ function isAway(outcome: PromiseSettledResult<unknown>): boolean {
   return outcome.status === "rejected" && outcome.reason instanceof AppError && outcome.reason.code === "UNAVAILABLE";
 }
 
-/** A hold that was found closed may have been closed by the statement whose answer got lost. */
+/** A closed hold may have been closed by the statement whose reply was lost. */
 async function withEarlier(db: Database, batch: SettlementEntry[], outcomes: Outcomes): Promise<Outcomes> {
   const isDoubtful = (i: number) => outcomes[i]?.status === "fulfilled" && !outcomes[i].value.closed;
   const doubtful = batch.filter((_, i) => isDoubtful(i));

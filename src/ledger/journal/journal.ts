@@ -9,9 +9,9 @@ import { type BringUpToDate, opening } from "./open-batch.ts";
 import { attempt } from "./resilience.ts";
 
 /**
- * The only writer of holds and of what calls cost. A hold is opened before a provider is called and closed exactly
- * once, by compare-and-set on its state; closing it moves the wallet and writes the credit entry and the request row
- * in the same statement. Calls that arrive while a statement is in flight travel together in the next one.
+ * The only writer of holds and charges. A hold is opened before a provider is called and closed exactly once, by
+ * compare-and-set on its state; closing it moves the wallet and writes the credit entry and the request row in the same
+ * statement. Calls that arrive while a statement is in flight travel together in the next one.
  */
 export interface HoldRequest {
   /** Also the id of the request that the hold pays for. */
@@ -31,13 +31,13 @@ export interface HoldRequest {
   /** The most that it can cost in nano-USD. */
   costMax: bigint;
   budgets: BudgetDraw[];
-  /** Opened only while its idempotency record still names it: a twin may have taken its place meanwhile. */
+  /** Opened only while its idempotency record still names it: a twin may have taken its place in the meantime. */
   idempotent?: boolean;
   /** Set once the wallet was brought up to date for this request. */
   upToDate?: boolean;
 }
 
-/** A budget that the call draws on, and the most that it can take of it, in the budget's unit. */
+/** A budget of the call, and the most that the call can use of it, in the budget's unit. */
 export interface BudgetDraw {
   /** The key, or the account. */
   scopeId: string;
@@ -47,14 +47,14 @@ export interface BudgetDraw {
   amount: bigint;
 }
 
-/** The budget that was too small, with what is used and held of it. */
+/** The budget that was too small, with its used and held amounts. */
 export interface BudgetRefusal extends Omit<BudgetDraw, "amount"> {
   used: bigint;
   /** The day, or the first of the month, in UTC. */
   startsOn: string;
 }
 
-/** `available` is what the wallet has left for others after this decision, in micro-credits. */
+/** `available` is the wallet's available amount after this decision, in micro-credits. */
 export interface HoldDecision {
   granted: boolean;
   available: bigint;
@@ -65,7 +65,7 @@ export interface HoldDecision {
   superseded?: true;
 }
 
-/** What closing needs to know of a hold. */
+/** The facts of a hold that closing needs. */
 export interface ClosableHold {
   accountId: string;
   walletId: string;
@@ -76,11 +76,11 @@ export function closable({ accountId, walletId, id }: HoldRequest): ClosableHold
   return { accountId, walletId, holdId: id };
 }
 
-/** What hangs on a hold beside its wallet. Closing one of which nothing is known sees to all of it. */
+/** What depends on a hold beside its wallet. If unknown, closing it handles everything. */
 interface Attached {
-  /** Whether it holds of any budget. */
+  /** Whether it holds an amount of any budget. */
   budgeted: boolean;
-  /** Whether the call has tags or an end user, by which it is counted as well. */
+  /** Whether the call has tags or an end user, by which it is counted too. */
   labelled: boolean;
 }
 
@@ -98,16 +98,16 @@ export interface Settlement extends ClosableHold, TokenCounts {
   latencyMs: number;
   timeToFirstTokenMs: number | null;
   errorCode: string | null;
-  /** Who answered, where that is not who the hold was opened for, and at which price. */
+  /** The model that answered and its price, where they differ from those of the hold. */
   servedModel?: string;
   servedProvider?: string;
   servedPriceId?: string;
-  /** What went wrong, try by try, before or instead of an answer; left out when nothing did. */
+  /** The failed attempts before or instead of an answer; absent when there are none. */
   failedTries?: RecordedTry[] | undefined;
-  /** Whether the call has an idempotency key, and if it is to be answered with this again, encrypted and in base64. */
+  /** Whether the call has an idempotency key, and the answer for its retries, encrypted and in base64. */
   idempotent: boolean;
   answer: string | null;
-  /** Answered out of the cache; false when absent. */
+  /** Answered from the cache; false when absent. */
   cached?: boolean;
 }
 
@@ -115,7 +115,7 @@ export interface SettleResult {
   /** False when the hold was closed already, in which case nothing was charged. */
   closed: boolean;
   charged: bigint;
-  /** Of the wallet after this call, in micro-credits; what other calls hold is still in it. */
+  /** The wallet's balance after this call, in micro-credits, including amounts held by other calls. */
   balance: bigint;
 }
 
@@ -136,7 +136,7 @@ export interface JournalOptions {
 export class Journal {
   readonly #openings: Batcher<HoldRequest, HoldDecision>;
   readonly #closings: Batcher<SettlementEntry, SettleResult>;
-  /** Of the holds that were opened here and are not closed yet: what most have none of need not be looked for. */
+  /** For open holds of this process: most lack some of this, and then closing need not look for it. */
   readonly #attached = new Map<string, Attached>();
 
   constructor({ db, bringUpToDate, limits }: JournalOptions) {
@@ -147,7 +147,7 @@ export class Journal {
     this.#closings = new Batcher((batch) => attempt(batch, close), limits, lane);
   }
 
-  /** @throws UNAVAILABLE when the database cannot say that the hold stands; then nothing may be called */
+  /** @throws UNAVAILABLE when the database cannot confirm the hold; then no provider may be called */
   async reserve(hold: HoldRequest): Promise<HoldDecision> {
     const decision = await this.#openings.add(hold);
     const { id, budgets, tags, endUser } = hold;

@@ -3,8 +3,8 @@ import { Interval } from "../../tasks/interval.ts";
 import { type HoldKey, renewLeases } from "./sql/renew-leases.ts";
 
 /**
- * Keeps the holds of this process's running calls from expiring, all of them by one statement every few seconds. So a
- * lease can be short, and what a process that died had reserved is soon free again.
+ * Keeps the holds of this process's running calls from expiring, by one statement for all every few seconds. So a lease
+ * can be short, and the reservations of a process that died are soon free again.
  */
 export interface LeasesOptions {
   leaseSeconds: number;
@@ -34,7 +34,7 @@ export class Leases {
     return this.#options.leaseSeconds;
   }
 
-  /** Renews the hold until the returned function is called. `onLost` tells that the hold was closed by others. */
+  /** Renews the hold until the returned function is called. `onLost` is called when another process closed the hold. */
   keep(hold: HoldKey, onLost: () => void): () => void {
     this.#kept.set(hold.id, { hold, onLost });
     this.#renewals.start();
@@ -44,7 +44,7 @@ export class Leases {
     };
   }
 
-  /** Resolves when no call runs any more, and no statement for one that did. */
+  /** Resolves when no call and no renewal is running. */
   async idle(): Promise<void> {
     if (this.#kept.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     await this.#renewals.stop();
@@ -60,7 +60,7 @@ export class Leases {
     const holds = asked.map(({ hold: { accountId, id } }) => ({ accountId, id }));
     const open = new Set(await renewLeases(this.#db.sql, holds, this.#options.leaseSeconds));
     for (const { hold, onLost } of asked) {
-      // A hold that is no longer kept has been settled by its own call.
+      // A hold that is no longer renewed was settled by its own call.
       if (!open.has(hold.id) && this.#kept.has(hold.id)) onLost();
     }
   }

@@ -5,10 +5,10 @@ import { attempt, type BatchAttempt, fulfilled, rejected, retryUndone, unavailab
 import { openedBefore } from "./sql/close-holds.ts";
 import { type OpenedHold, openBudgetWindows, openHolds } from "./sql/open-holds.ts";
 
-/** Brings a wallet up to date: what expired leaves it, what is due comes in. */
+/** Brings a wallet up to date: removes expired credits and adds due refills. */
 export type BringUpToDate = (wallet: { accountId: string; id: string }) => Promise<void>;
 
-/** How holds are opened: in order of arrival, each decided for certain before the batch is answered. */
+/** Opens holds in order of arrival, each with a final decision before the batch is answered. */
 export function opening(db: Database, bringUpToDate: BringUpToDate): BatchAttempt<HoldRequest, HoldDecision> {
   return {
     run: (batch) => openInOrder(db, bringUpToDate, batch),
@@ -16,7 +16,7 @@ export function opening(db: Database, bringUpToDate: BringUpToDate): BatchAttemp
       const opened = await openedBefore(db.sql, batch).catch((error: unknown) => error);
       return batch.map(({ id }) => {
         const decision = opened instanceof Map ? opened.get(id) : undefined;
-        // A commit that is still on its way is no harm: nobody will use the hold, and the sweeper releases it.
+        // A late commit is harmless: no call uses the hold, and the sweeper releases it.
         return decision ? fulfilled(decision) : rejected(unavailable());
       });
     },
@@ -24,8 +24,8 @@ export function opening(db: Database, bringUpToDate: BringUpToDate): BatchAttemp
 }
 
 /**
- * Each round decides at least the first request of every wallet, so the rounds come to an end. Only the first
- * statement may fail for all: what it has granted stands, whatever comes of the others.
+ * Each round decides at least the first request of every wallet, so the rounds end. Only the first statement may fail
+ * as a whole: what it granted stays granted, whatever happens in later rounds.
  */
 async function openInOrder(
   db: Database,
@@ -47,7 +47,7 @@ async function openInOrder(
   return outcomes;
 }
 
-/** Sees to what stood in the way of a decision. Returns why it could not, by the hold's id. */
+/** Removes the obstacles of undecided requests. Returns failures by the hold's id. */
 async function prepare(
   db: Database,
   bringUpToDate: BringUpToDate,

@@ -3,15 +3,15 @@ import { asUnavailable, isAway, isDataFault, isUnconfirmed, wasRolledBack } from
 import { AppError } from "../../errors.ts";
 
 /**
- * How a batch meets a failing database. A statement that was rolled back because of another transaction is retried. An
- * item with bad data fails alone. When a commit was not confirmed, the ledger is read to see whether it happened.
+ * How a batch survives a failing database. A statement that was rolled back because of another transaction is retried.
+ * An item with bad data fails alone. When a commit was not confirmed, the ledger is read to see whether it happened.
  */
 export interface BatchAttempt<I, O> {
-  /** One statement for all, after which each item has its own outcome. Throws what failed for all of them. */
+  /** Runs one statement for all items; each has its own outcome. Throws a failure of the whole statement. */
   run: (batch: I[]) => Promise<PromiseSettledResult<O>[]>;
-  /** Finds out what became of a batch whose commit was not confirmed. */
+  /** Finds the outcome of a batch whose commit was not confirmed. */
   reread: (batch: I[]) => Promise<PromiseSettledResult<O>[]>;
-  /** Running it twice does no harm, so a database that is away is no reason to give up: `reread` waits for it. */
+  /** Running it twice is harmless, so while the database is unreachable `reread` waits instead of failing. */
   repeatable?: boolean;
 }
 
@@ -29,7 +29,7 @@ export async function attempt<I, O>(batch: I[], attempts: BatchAttempt<I, O>): P
   }
 }
 
-/** Of work that another transaction was in the way of, at most three tries. */
+/** At most three attempts of work that another transaction interfered with. */
 export async function retryUndone<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

@@ -24,23 +24,23 @@ export class PartitionMaintenance {
     this.#hourly.start();
   }
 
-  /** Waits for the run that is under way. */
+  /** Waits for the current run. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#hourly.stop();
   }
 
-  /** Answers how many days were rolled up. */
+  /** Returns the number of days that were rolled up. */
   async run(): Promise<number> {
     await createPartitions(this.#db.orm, monthsAhead);
     let days = 0;
-    // A day at a time: none of the transactions is long, and a stop need not wait for all.
+    // One day per transaction, so that transactions are short and a stop need not wait for all days.
     while (!this.#stopped && (await this.#db.transaction(foldNext))) days++;
     return days;
   }
 }
 
-/** Not one snapshot, which would be of before the lock; what is final stays so, and the lock keeps restatements away. */
+/** No snapshot, which would be older than the lock. Final days stay final, and the lock excludes restatements. */
 async function foldNext(tx: Executor): Promise<boolean> {
   if (!(await lockFolds(tx))) return false;
   const day = await nextFinalDay(tx);

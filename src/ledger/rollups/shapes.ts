@@ -17,19 +17,19 @@ export type Figures = "SUMS" | "TIMES";
 export interface RollupShape {
   of: CountedUnit;
   columns: readonly RollupColumn[];
-  /** For which times sums are kept, and for which histograms. */
+  /** The grains for which sums are stored, and those for which histograms are. */
   kept: Record<Figures, readonly FoldGrain[]>;
 }
 
 const days: readonly FoldGrain[] = ["DAY", "DAYS_4", "DAYS_16"];
-/** Hours as well where there are far fewer groups than calls: days of other time zones are made of them. */
+/** Hours too, where groups are far fewer than calls: days of other time zones are made from them. */
 const hoursAndDays: readonly FoldGrain[] = ["HOUR", ...days];
 const daysAndMonths: readonly FoldGrain[] = [...days, "MONTH"];
 const hoursToMonths: readonly FoldGrain[] = ["HOUR", ...daysAndMonths];
 const allTimes: readonly FoldGrain[] = ["QUARTER", ...hoursToMonths];
 const outcome = ["model", "provider", "status"] as const;
 
-/** From the narrowest: a report takes the first with all its columns. */
+/** From the narrowest: a report reads the first with all its columns. */
 const shapes = {
   MODEL: { of: "CALL", columns: ["model", "provider"], kept: { SUMS: allTimes, TIMES: hoursAndDays } },
   OUTCOME: { of: "CALL", columns: outcome, kept: { SUMS: allTimes, TIMES: hoursAndDays } },

@@ -11,9 +11,9 @@ import {
 import { defaultPriority, type Wallets } from "./wallets.ts";
 
 /**
- * Corrections of what calls were charged and cost, long after they were settled. The calls and their entries stay as
- * they are: each correction is an entry of its own that names its call, and the rollups keep corrections beside what
- * was charged, so that both can be reported. A wallet pays what it has free; a balance is never negative.
+ * Corrections of the charges and costs of calls, long after their settlement. The calls and their entries stay
+ * unchanged: each correction is an entry of its own that names its call, and the rollups keep corrections beside the
+ * charges, so that both can be reported. A wallet pays only its available credits; a balance is never negative.
  */
 export interface CallChange
   extends Pick<
@@ -30,7 +30,7 @@ export interface CallChange
     | "endUser"
     | "costNanoUsd"
   > {
-  /** In micro-credits: above 0 is still owed, below 0 comes back. */
+  /** In micro-credits: above 0 is owed, below 0 is given back. */
   owed: bigint;
 }
 
@@ -54,8 +54,8 @@ export class Adjustments {
   }
 
   /**
-   * Locks the wallets of some calls, so that what is then read of the calls can be corrected. Before them, it keeps days
-   * from being summed up meanwhile: whoever waits for that holds no wallet.
+   * Locks the wallets of some calls, so that reads of the calls stay valid until they are corrected. First it blocks
+   * the daily rollup: a transaction that waits for it must not hold a wallet.
    */
   async lock(tx: Executor, calls: Pick<CallChange, "accountId" | "walletId">[]): Promise<AdjustedWallet[]> {
     await lockFoldsForWriting(tx);
@@ -83,7 +83,7 @@ export class Adjustments {
 
 type SharedRow = Omit<AdjustmentRow, keyof Correcting>;
 
-/** What comes back to a wallet comes first, so that it can pay for the rest; the rest is paid in the order of calls. */
+/** Credits given back come first, so that the wallet can pay the rest; the rest is paid in the order of calls. */
 export function share(wallets: AdjustedWallet[], changes: CallChange[]): SharedRow[] {
   const purses = new Map(wallets.map(({ id, balance, held }) => [id, { balance, held }]));
   const inOrder = [...changes.filter(({ owed }) => owed < 0n), ...changes.filter(({ owed }) => owed >= 0n)];

@@ -9,8 +9,8 @@ import { addEntry, entryByIdempotencyKey, type WalletRow } from "./store.ts";
 import { defaultPriority, type Wallets } from "./wallets.ts";
 
 /**
- * Corrections. Nothing in the ledger is ever edited: a refund gives back a charge and an adjustment takes back a
- * grant, each by a new entry that names what it corrects, and never more than was left of it.
+ * Refunds and reversals of grants. The ledger is never edited: a refund gives back a charge and an adjustment takes
+ * back a grant, each by a new entry that names the corrected one, and never more than is left of it.
  */
 export interface Correction {
   /** The generation to refund, or the entry to take back. */
@@ -22,7 +22,7 @@ export interface Correction {
   idempotencyKey: string | null;
 }
 
-/** More to do in the transaction of a correction, which took or gave this many micro-credits. */
+/** Further work in the transaction of a correction of this many micro-credits. */
 export type WithinCorrection = (
   tx: Executor,
   made: { accountId: string; walletId: string; amount: bigint },
@@ -58,7 +58,7 @@ export class Corrections {
     });
   }
 
-  /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the entry or free in the wallet */
+  /** @throws NOT_FOUND, or BAD_USER_INPUT for more than is left of the entry or available in the wallet */
   async takeBack(correction: Correction, within = nothingMore): Promise<WalletRow> {
     const entry = await entryById(this.#db.orm, correction.id);
     if (!entry) throw new AppError("NOT_FOUND", { message: "No such entry." });

@@ -2,13 +2,13 @@ import { AppError } from "../../errors.ts";
 import { amountMax } from "../amount.ts";
 
 /**
- * Which credits are spent first, when they end, and how a wallet is refilled. Pure: a wallet as it was goes in, what
- * must be written comes out. The order of spending is the lowest priority number, then the earliest expiry, then age.
+ * The order of spending, expiry and refills of a wallet. Pure: takes a wallet's state, returns the changes to write.
+ * The order of spending is the lowest priority number, then the earliest expiry, then age.
  *
  * A charge lowers the balance at once but is taken from lots only when a wallet is brought up to date. That changes
  * nothing, because the set of lots is the same in between, and it keeps lots out of the statement that every call pays.
  *
- * What running calls hold of a lot when it ends stays for them, and is spent before anything else.
+ * Credits of an expired lot that running calls hold stay for those calls, and are spent first.
  */
 export interface Lot {
   id: string;
@@ -37,13 +37,16 @@ export interface WalletState {
 }
 
 export interface WalletUpdate {
-  /** The lots that are not as they were. */
+  /** The changed lots. */
   changed: Lot[];
-  /** What ran out, by lot, above zero. */
+  /** The expired amounts by lot, above zero. */
   expired: { lotId: string; amount: bigint }[];
-  /** What the refill rule puts in, zero for nothing. */
+  /** The amount of the refill; zero for none. */
   refill: bigint;
-  /** When that ends. What replaces lasts until it is replaced, and so is spent before what was bought. */
+  /**
+   * When the refilled credits expire. Credits of REPLACE last until the next refill, so they are spent before granted
+   * ones.
+   */
   refillExpiresAt: Date | null;
   nextRefillAt: Date | undefined;
   balance: bigint;
@@ -51,7 +54,7 @@ export interface WalletUpdate {
   dueAt: Date | null;
 }
 
-/** Spent before any other: the least of PostgreSQL's integers. */
+/** Spent before any other: the smallest integer of PostgreSQL. */
 const endedPriority = -2_147_483_648;
 
 export function bringUpToDate({ balance, unburnt, lots: before, holds, rule }: WalletState, now: Date): WalletUpdate {
@@ -102,8 +105,9 @@ interface Holding {
 }
 
 /**
- * Calls that were running when a lot ended may still spend what they hold of it; later ones may not. One that came in
- * just before the wallet was brought up to date may hold of it as well: what is held is never taken out of a wallet.
+ * Calls that were running when a lot expired may still spend what they hold of it; later ones may not. A call that
+ * started just before the wallet was brought up to date may hold some of it as well: held credits are never taken out
+ * of a wallet.
  */
 function heldOf(lot: Lot, { lots, holds, endsAt }: Holding): bigint {
   const sum = (amounts: { amount: bigint }[]) => amounts.reduce((total, { amount }) => total + amount, 0n);
@@ -125,7 +129,7 @@ function hasEnded({ expiresAt }: Lot, now: Date): boolean {
   return expiresAt !== null && expiresAt <= now;
 }
 
-/** What never ends comes last. */
+/** Lots that never expire come last. */
 function byExpiry(a: Lot, b: Lot): number {
   const [first, second] = [a, b].map(({ expiresAt }) => expiresAt?.getTime() ?? Number.MAX_SAFE_INTEGER);
   return (first ?? 0) - (second ?? 0);
@@ -137,7 +141,7 @@ function bySpending(a: Lot, b: Lot): number {
   );
 }
 
-/** Periods that nobody was there for are made up for: each adds up to the cap, or the last one replaces. */
+/** Missed periods are made up for: with ADD each of them up to the cap, with REPLACE only the last one. */
 function refillDue(rule: RefillRule, balance: bigint, now: Date): { refill: bigint; nextRefillAt: Date } {
   let nextRefillAt = rule.nextAt;
   let periods = 0n;
@@ -145,7 +149,7 @@ function refillDue(rule: RefillRule, balance: bigint, now: Date): { refill: bigi
     nextRefillAt = nextPeriod(nextRefillAt, rule.every);
     periods += 1n;
   }
-  // A wallet that can hold no more is as full as it gets: to refuse the refill would be to refuse all of its calls.
+  // A refill beyond the ledger's range is cut: refusing it would refuse all calls of the wallet.
   if (rule.mode === "REPLACE") return { refill: smaller(rule.amount, amountMax - balance), nextRefillAt };
   const room = (rule.cap ?? 0n) - balance;
   const wanted = rule.amount * periods;

@@ -27,11 +27,11 @@ import {
 } from "./store.ts";
 
 /**
- * Wallets and what is put into them. A balance changes only together with the credit entry that explains it, so
- * that it is always the sum of its entries; and it is always what the lots have left, less what is not yet burnt.
+ * Wallets, grants and refills. A balance changes only together with the credit entry that explains it, so it is always
+ * the sum of its entries; and it is always the rest of the lots, less charges that were not yet taken from lots.
  */
 
-/** More to do in the transaction that moves credits, such as recording who asked for it. */
+/** Further work in the transaction that moves credits, such as the audit record. */
 export type Within = (tx: Executor) => Promise<void>;
 const nothingMore: Within = async () => {};
 
@@ -62,7 +62,7 @@ export class Wallets {
     await insertWallet(tx, { accountId, id: newId(), shared: true });
   }
 
-  /** The wallet that a new key draws on: its account's shared one, or a new one of its own. */
+  /** The wallet of a new key: its account's shared wallet, or a new one of its own. */
   async forKey(tx: Executor, accountId: string, shared: boolean): Promise<string> {
     const existing = shared ? (await sharedWalletsByAccount(tx, [accountId])).get(accountId) : undefined;
     if (existing) return existing.id;
@@ -79,7 +79,7 @@ export class Wallets {
     return sharedWalletsByAccount(this.#db.orm, accountIds);
   }
 
-  /** What the database's clock says. */
+  /** The time by the database's clock. */
   now(): Promise<Date> {
     return readClock(this.#db.orm);
   }
@@ -92,11 +92,11 @@ export class Wallets {
     return listEntries(this.#db.orm, wallet, page);
   }
 
-  /** @throws BAD_USER_INPUT when the balance would pass what the ledger can hold */
+  /** @throws BAD_USER_INPUT when the balance would exceed the ledger's range */
   async grant(tx: Executor, grant: Grant): Promise<void> {
     const { accountId, walletId, amount, expiresAt = null, priority = defaultPriority } = grant;
     const wallet = { accountId, id: walletId };
-    // Charges from before this grant are taken from what was there then.
+    // Charges before this grant are taken from the earlier lots.
     await this.bringUpToDateIn(tx, wallet);
     const id = newId();
     const { actor, reason, idempotencyKey = null } = grant;
@@ -119,7 +119,7 @@ export class Wallets {
           await within(tx);
         });
       } catch (error) {
-        // A twin was faster: the unique index let one of them through.
+        // A concurrent retry was faster: the unique index let only one through.
         const twin = isUniqueViolation(error);
         if (!twin || !idempotencyKey || !(await this.#repeated(grant, idempotencyKey))) throw error;
       }
@@ -129,12 +129,12 @@ export class Wallets {
     return wallet;
   }
 
-  /** In a transaction of its own, for a wallet that is due. */
+  /** Brings a due wallet up to date, in a transaction of its own. */
   async bringUpToDate(wallet: { accountId: string; id: string }): Promise<void> {
     await this.#db.transaction((tx) => this.bringUpToDateIn(tx, wallet));
   }
 
-  /** Takes what was charged from the lots, ends what expired, and puts in what the refill rule owes. */
+  /** Takes charges from the lots, ends expired lots, and adds due refills. */
   async bringUpToDateIn(tx: Executor, wallet: { accountId: string; id: string }): Promise<void> {
     const state = await lockWallet(tx, wallet);
     if (!state) return;

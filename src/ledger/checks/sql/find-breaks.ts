@@ -1,16 +1,16 @@
 import type { Sql } from "../../../db/client.ts";
 
-/** One thing that must hold, as a query whose rows are the places where it does not. */
+/** An invariant, as a query whose rows are its violations. */
 export interface Invariant {
   name: string;
-  /** What it means for the money if it is broken. */
+  /** The consequence of a violation for credits or money. */
   says: string;
 }
 
 export interface Break {
-  /** Null where it is the whole ledger's. */
+  /** Null for a violation of the whole ledger. */
   accountId: string | null;
-  /** What is wrong, e.g. a wallet's id. */
+  /** The violating object, e.g. a wallet's id. */
   subject: string;
   found: string;
   expected: string;
@@ -21,8 +21,8 @@ type Query = (sql: Sql) => PromiseLike<Break[]>;
 const graceSeconds = 30;
 
 /**
- * Whether the call of a hold `h` is still a row of the ledger: those before the horizon were archived and dropped. The
- * horizon is a query of its own, so that it is looked up once and not for each row.
+ * Whether the call of a hold `h` is still a row of the ledger: older calls were archived and dropped. The time before
+ * which they were is a subquery, so that it is read once and not for each row.
  */
 const isStored = (sql: Sql) => sql`coalesce(h.created_at >= (select requests_dropped_before()), true)`;
 

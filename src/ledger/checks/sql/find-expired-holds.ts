@@ -13,7 +13,7 @@ export interface ScanPage<T> {
   limit: number;
 }
 
-/** Open holds whose lease has ended, by the database's clock. Those being closed right now are passed over. */
+/** Open holds whose lease has ended, by the database's clock. Those being closed right now are skipped. */
 export async function findExpiredHolds(sql: Sql, { after, limit }: ScanPage<ExpiredHold>): Promise<ExpiredHold[]> {
   const next = after
     ? sql`and (lease_expires_at, account_id, id) > (${after.leaseExpiresAt}::text::timestamptz, ${after.accountId}, ${after.id})`

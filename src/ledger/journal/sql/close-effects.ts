@@ -1,9 +1,9 @@
 /**
- * What closing a hold changes beside its wallet: parts of the one statement of `closeHolds`, written against its
- * `item`, `wallet` and `closed`.
+ * The effects of closing a hold beside its wallet: parts of the statement of `closeHolds`, which refer to its `item`,
+ * `wallet` and `closed`.
  */
 
-/** Moves what was held of budgets to what is used. Windows are locked in the order of their keys, after wallets. */
+/** Moves amounts of budgets from held to used. Windows are locked in the order of their keys, after wallets. */
 export const freedBudgets = `
     freed as (
       delete from hold_budgets b using closed c where b.account_id = c.account_id and b.hold_id = c.id

@@ -7,9 +7,10 @@ import { freedBudgets, keptAnswers } from "./close-effects.ts";
 import { feedCte } from "./feed-calls.ts";
 
 /**
- * Closes holds by compare-and-set and writes all that follows from it. Answers in the order given. What is locked is
- * moved from what was read under its lock, as in `openHolds` and for the same reason; what no item of the batch needs is
- * left out, as there. The statement is a text: the driver would make and join its fragments anew for every batch.
+ * Closes holds by compare-and-set and writes all effects. Returns outcomes in the order given. As in `openHolds`, and
+ * for the same reasons, locked rows are updated from values read under their lock, and parts that no item of the batch
+ * needs are left out. The statement is a string, because the driver would build and join its fragments again for every
+ * batch.
  */
 export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<SettleResult[]> {
   const text = `
@@ -80,7 +81,7 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
   return rows.map(({ closed, charged, balance }) => ({ closed, charged, balance }));
 }
 
-/** What became of holds whose opening was not confirmed. */
+/** The state of holds whose opening was not confirmed. */
 export async function openedBefore(sql: Sql, batch: HoldRequest[]): Promise<Map<string, HoldDecision>> {
   const rows = await sql<{ id: string; created_at: string; available: bigint }[]>`
     select h.id, h.created_at, w.balance - w.held as available
@@ -93,7 +94,7 @@ export async function openedBefore(sql: Sql, batch: HoldRequest[]): Promise<Map<
   );
 }
 
-/** What the ledger says of calls whose closing was not confirmed; those that the sweeper gave up are left out. */
+/** The ledger's rows of calls whose closing was not confirmed, without those that the sweeper abandoned. */
 export async function closedBefore(sql: Sql, batch: SettlementEntry[]): Promise<Map<string, SettleResult>> {
   const rows = await sql<{ id: string; charged: bigint; balance: bigint }[]>`
     select r.id, r.charged, r.balance_after as balance

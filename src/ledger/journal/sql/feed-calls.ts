@@ -1,6 +1,6 @@
 /**
- * Names the calls that were just settled, for live feeds, while some replica has a listener: a CTE that follows one
- * named `request`. When nobody listens, it costs a look into an empty table for each batch.
+ * Records the calls that were just settled, for live feeds, while any replica has a listener: a CTE that follows one
+ * named `request`. Without a listener, it costs one read of an empty table per batch.
  */
 export const feedCte = `, fed as (
       insert into settled_feed (account_id, id, created_at)

@@ -1,17 +1,17 @@
 import { ofBatch } from "../batch-json.ts";
 
 /**
- * What opening a hold asks of budgets: parts of the one statement of `openHolds`, written against its `item`, `wallet`,
- * `ranked` and `granted`. Windows are locked in the order of their keys, after wallets.
+ * The checks of budgets when a hold is opened: parts of the statement of `openHolds`, which refer to its `item`,
+ * `wallet`, `ranked` and `granted`. Windows are locked in the order of their keys, after wallets.
  */
 export interface BudgetParts {
-  /** `wanted`: what each request draws on; `budget`: those windows, locked; `drawn`: both, with a running sum. */
+  /** `wanted`: the budgets of each request; `budget`: their windows, locked; `drawn`: both, with a running sum. */
   wanted: string;
   /** Whether every budget has room for a request after all that came before it. */
   suffice: string;
-  /** Writes down what the granted requests hold of their budgets. */
+  /** Records the amounts that the granted requests hold of their budgets. */
   held: string;
-  /** Whether a window has yet to be made. */
+  /** Whether a window does not exist yet. */
   missing: string;
   /** The first budget that cannot pay for the request even after only what was granted. */
   binding: string;

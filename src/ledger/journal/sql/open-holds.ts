@@ -6,12 +6,13 @@ import { drawnBudgets, noBudgets } from "./open-budgets.ts";
 /**
  * Opens holds in the order given, each only if its wallet and every budget can still pay for it: one statement for a
  * whole batch. Locks are taken on wallets first and budgets second, each in the order of their keys, so that two
- * replicas cannot wait for each other. A wallet is moved from what was read under its lock: PostgreSQL checks the
- * constraints of a new row against the statement's older snapshot first, and what calls that have ended since held
- * would make the row look overdrawn.
+ * replicas cannot wait for each other. A wallet is updated from values read under its lock: PostgreSQL first checks the
+ * constraints of a new row against the statement's older snapshot, in which holds of calls that have since ended would
+ * make the row look overdrawn.
  */
 export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedHold[]> {
-  // What a batch has none of is left out: PostgreSQL prepares every part of a statement for each run, used or not.
+  // Parts that a batch does not need are left out: PostgreSQL prepares every part of a statement for each run, used or
+  // not.
   const budgets = batch.some((hold) => hold.budgets.length > 0) ? drawnBudgets : noBudgets;
   const claims = batch.some(({ idempotent }) => idempotent) ? freshClaims : noClaims;
   const text = `
@@ -55,7 +56,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
   return rows.map(toOpened);
 }
 
-/** What became of one request; `again` says what to do before it is asked once more. */
+/** The outcome of one request; `again` names what to do before it is retried. */
 export interface OpenedHold extends HoldDecision {
   again: "AT_ONCE" | "WALLET_DUE" | "BUDGET_MISSING" | undefined;
 }
@@ -72,8 +73,9 @@ interface OpenRow {
 }
 
 /**
- * The running sums of a batch count refused requests too, so one large request can make a later small one look too
- * dear. One that would fit after what was granted is in doubt and is asked again; the first refused one never is.
+ * The running sums of a batch include refused requests, so one large request can make a later small one look too
+ * expensive. A request that would fit after the granted ones is undecided and retried; the first refused one is always
+ * decided.
  */
 function toOpened({ granted, created_at, due, superseded, available, short, missing, budget }: OpenRow): OpenedHold {
   const again = granted ? undefined : due ? "WALLET_DUE" : missing ? "BUDGET_MISSING" : "AT_ONCE";
@@ -98,8 +100,8 @@ const items = `
     )`;
 
 /**
- * `claimed`: the idempotent requests whose records still name them. They are stamped anew, so that a twin that has
- * found them silent for too long, and waits for this row, sees that they are not dead.
+ * `claimed`: the idempotent requests whose records still name them. Their timestamps are renewed, so that a twin that
+ * took them for dead, and waits for this row, sees that they are alive.
  */
 const freshClaims = {
   taken: `
@@ -113,7 +115,7 @@ const freshClaims = {
 
 const noClaims = { taken: "", superseded: "false" };
 
-/** Makes the rows of this day's and month's budgets, for requests that found none. */
+/** Creates the rows of this day's and month's budgets, for requests that found none. */
 export async function openBudgetWindows(sql: Sql, batch: HoldRequest[]): Promise<void> {
   const text = `
     insert into budget_windows (account_id, scope_id, unit, period, starts_on)

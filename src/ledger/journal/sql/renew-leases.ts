@@ -5,7 +5,7 @@ export interface HoldKey {
   id: string;
 }
 
-/** Puts the end of these holds off, by the database's clock. Answers the ids of those that are still open. */
+/** Extends the leases of these holds, by the database's clock. Returns the ids of those that are still open. */
 export async function renewLeases(sql: Sql, holds: HoldKey[], leaseSeconds: number): Promise<string[]> {
   const accountIds = holds.map(({ accountId }) => accountId);
   const ids = holds.map(({ id }) => id);

@@ -1,6 +1,6 @@
 /**
  * The hourly rollups, as CTEs that follow one named `request` which returns the rows that were just inserted into
- * `requests`: the rollups commit with the rows or not at all, so that no report can ever differ from the ledger.
+ * `requests`: the rollups commit with the rows or not at all, so no report can differ from the ledger.
  *
  * Every rollup row names the key, and a key draws on one wallet, which the statement has locked before. Two statements
  * therefore never wait for each other here that did not already wait there; the order of the keys keeps a deadlock out
@@ -27,7 +27,7 @@ const addSums = ["requests", ...summed].map((name) => `${name} = u.${name} + exc
 
 const measures = `lateral (values ('LATENCY', latency_ms), ('FIRST_TOKEN', time_to_first_token_ms)) as m(measure, ms)`;
 
-/** A whole power of `bucketGrowth` can only be 1, so no tie can round. */
+/** The only integer power of `bucketGrowth` is 1, so rounding cannot move a bound. */
 const bucketOf = `case when ms <= 0 then -1 else ceil(ln(ms::float8) / ln(${bucketGrowth}::float8))::smallint end`;
 
 /** Counts request rows just written. Append it, with its leading comma, to the CTEs of the statement that writes them. */

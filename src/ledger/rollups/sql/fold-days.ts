@@ -17,22 +17,24 @@ const sums = [
   ..."reasoning_tokens charged cost_nano_usd failures charged_correction cost_correction".split(" "),
 ];
 
-/** Far more than a statement that opens a hold may take, so that none is still under way with an older instant. */
+/** Far longer than a statement that opens a hold may take, so that none with an older timestamp is still running. */
 export const openingMargin = sql`interval '1 hour'`;
 
-/** False when another replica is folding, or a restatement changes what would be; the lock ends with the transaction. */
+/**
+ * False when another replica is folding, or a restatement is changing the calls; the lock ends with the transaction.
+ */
 export function lockFolds(tx: Executor): Promise<boolean> {
   return tryLock(tx, "usageRollups");
 }
 
-/** Waits until no day is being summed up, and keeps any from it until the transaction ends. */
+/** Waits for running rollups of days, and blocks others until the transaction ends. */
 export function lockFoldsForWriting(tx: Executor): Promise<void> {
   return takeLock(tx, "usageRollups");
 }
 
 /**
- * The next day that is final and not summed up. A request row is only ever written by closing an open hold of the same
- * instant, so a day that is over and has no open hold can change no more.
+ * The next day that is final and not rolled up. A request row is only ever written by closing an open hold of the same
+ * instant, so a past day without an open hold can no longer change.
  */
 export async function nextFinalDay(tx: Executor): Promise<string | undefined> {
   const [row] = await tx.execute(sql`
@@ -47,7 +49,7 @@ export async function nextFinalDay(tx: Executor): Promise<string | undefined> {
   return (row as { start: string } | undefined)?.start;
 }
 
-/** The first instant of the sum of each grain that an instant is in. */
+/** The start of each grain's bucket that contains an instant. */
 export const startOf: Record<FoldGrain, (at: SQL) => SQL> = {
   QUARTER: (at) => sql`date_bin('15 minutes', ${at}, 'epoch'::timestamptz)`,
   HOUR: (at) => sql`date_trunc('hour', ${at}, 'UTC')`,
@@ -57,7 +59,7 @@ export const startOf: Record<FoldGrain, (at: SQL) => SQL> = {
   MONTH: (at) => sql`date_trunc('month', ${at}, 'UTC')`,
 };
 
-/** The span of which one fold makes all sums of a grain, and the sums of which they are made unless a wider cube has them. */
+/** For each grain: the span that one fold covers, and the grain from which it is summed unless a wider cube exists. */
 const spans: Record<FoldGrain, { length: SQL; of?: FoldGrain }> = {
   QUARTER: { length: sql`interval '1 day'` },
   HOUR: { length: sql`interval '1 day'` },
@@ -67,9 +69,9 @@ const spans: Record<FoldGrain, { length: SQL; of?: FoldGrain }> = {
   MONTH: { length: sql`interval '1 month'`, of: "DAY" },
 };
 
-/** Sums up a day, and whatever longer time it is the last day of. */
+/** Rolls up a day, and every longer period that ends with it. */
 export async function foldDay(tx: Executor, day: string): Promise<void> {
-  // So that groups stay off the disk; and the planner's guesses about new tables are no reason to compile anything.
+  // Groups stay in memory, and nothing is compiled because of the planner's estimates of new tables.
   await tx.execute(sql`select set_config('work_mem', '64MB', true), set_config('jit', 'off', true)`);
   if (await hasCalls(tx, day)) {
     await foldSpan(tx, "QUARTER", day);
@@ -86,7 +88,7 @@ export async function foldDay(tx: Executor, day: string): Promise<void> {
   }
 }
 
-/** Whether no calls of a day were archived and dropped; none are until the transaction ends. */
+/** Whether no calls of a day were dropped; blocks drops until the transaction ends. */
 async function hasCalls(tx: Executor, day: string): Promise<boolean> {
   await tx.execute(sql`lock table only requests in access share mode`);
   const [row] = await tx.execute(sql`
@@ -94,7 +96,7 @@ async function hasCalls(tx: Executor, day: string): Promise<boolean> {
   return (row as { hasCalls: boolean }).hasCalls;
 }
 
-/** Undefined unless the day is the last of such a time. */
+/** Undefined unless the day is the last of such a period. */
 async function firstDayOf(tx: Executor, grain: FoldGrain, day: string): Promise<string | undefined> {
   const next = sql`(${day}::timestamptz + interval '1 day')`;
   const [row] = await tx.execute(sql`
@@ -102,7 +104,7 @@ async function firstDayOf(tx: Executor, grain: FoldGrain, day: string): Promise<
   return (row as { start: string } | undefined)?.start;
 }
 
-/** From the widest cube to the narrowest, as those are made of the wider ones. */
+/** From the widest cube to the narrowest, which are made from the wider ones. */
 async function foldSpan(tx: Executor, grain: FoldGrain, first: string): Promise<void> {
   for (const cube of rollupNames.toReversed()) {
     const { kept } = rollupShapes[cube];
@@ -123,14 +125,14 @@ interface Fold {
 
 interface Source {
   table: SQL;
-  /** The column that says when. */
+  /** The column of the time. */
   at: SQL;
   where: SQL;
   /** Otherwise it is hourly, or of calls. */
   isFolded: boolean;
 }
 
-/** What a cube is made of, by what is the least to read: a wider cube, its own sums of shorter times, hours or calls. */
+/** The smallest source of a cube: a wider cube, its own sums of a shorter grain, hourly sums or calls. */
 function sourceOf({ cube, grain, first }: Fold, figures: Figures): Source {
   const { hourly, folded } = rollupTables[rollupShapes[cube].of][figures];
   const { length, of } = spans[grain];
@@ -144,7 +146,7 @@ function sourceOf({ cube, grain, first }: Fold, figures: Figures): Source {
   return { table, at, where: within(at), isFolded: false };
 }
 
-/** Calls as hourly sums have them, with what restatements have changed of them before they are summed up. */
+/** Calls in the shape of hourly sums, with corrections of restatements that came before the rollup. */
 function callsOf(within: (at: SQL) => SQL): SQL {
   return sql`(
     select r.*, 1 as requests, coalesce(a.charged, 0) as charged_correction, coalesce(a.cost_nano_usd, 0) as cost_correction
@@ -155,7 +157,7 @@ function callsOf(within: (at: SQL) => SQL): SQL {
   ) call`;
 }
 
-/** The narrowest of the cubes that have all columns of this one and more, for the same times. */
+/** The narrowest cube with all columns of this one and more, for the same grain. */
 function widerCube(cube: RollupName, grain: FoldGrain, figures: Figures): RollupName | undefined {
   const { of, columns } = rollupShapes[cube];
   return rollupNames.find((name) => {
@@ -165,7 +167,7 @@ function widerCube(cube: RollupName, grain: FoldGrain, figures: Figures): Rollup
   });
 }
 
-/** In the order of the columns: what is asked of one customer or key then lies together. */
+/** In the order of the columns, so that rows of one customer or key are stored together. */
 function foldSums(fold: Fold): SQL {
   const { cube, grain } = fold;
   const { table, at, where, isFolded } = sourceOf(fold, "SUMS");
@@ -178,7 +180,7 @@ function foldSums(fold: Fold): SQL {
     from ${table} where ${where} group by first, ${kept} order by ${kept}, first`;
 }
 
-/** One row holds a whole histogram: reading it is a fraction of reading a row for each of its buckets. */
+/** One row holds a whole histogram, which costs a fraction of reading one row per bucket. */
 function foldTimes(fold: Fold): SQL {
   const { cube, grain } = fold;
   const { table, at, where, isFolded } = sourceOf(fold, "TIMES");

@@ -29,7 +29,7 @@ export async function entryById(tx: Executor, id: string): Promise<CreditEntryRo
   return row;
 }
 
-/** What was given back of a charge so far by refunds, and on balance by corrections, in micro-credits. */
+/** The amount of a charge given back so far by refunds, and the net amount by corrections, in micro-credits. */
 export async function refundedOf(tx: Executor, request: ChargedRequest): Promise<bigint> {
   const [row] = await tx
     .select({ sum: sql<bigint>`coalesce(sum(${creditEntries.amount}), 0)::bigint` })
@@ -45,7 +45,7 @@ export async function refundedOf(tx: Executor, request: ChargedRequest): Promise
   return BigInt(row?.sum ?? 0n);
 }
 
-/** What was taken back of an entry so far, in micro-credits; what expired of it counts as well. */
+/** The amount of an entry taken back so far, in micro-credits, including expired credits. */
 export async function takenBackOf(tx: Executor, entry: CreditEntryRow): Promise<bigint> {
   const [row] = await tx
     .select({ sum: sql<bigint>`coalesce(-sum(${creditEntries.amount}), 0)::bigint` })
@@ -71,7 +71,7 @@ export async function walletFree(
   return BigInt(row?.free ?? 0n);
 }
 
-/** Takes credits from the lot that an entry made; what it no longer has is taken from the others, in their order. */
+/** Takes credits from the lot of an entry, and what is missing there from the other lots in their order. */
 export async function takeFromLot(tx: Executor, entry: CreditEntryRow, amount: bigint): Promise<void> {
   await tx.execute(sql`
     with lot as (

@@ -8,7 +8,7 @@ export interface LockedWallet extends WalletState {
   now: Date;
 }
 
-/** Locks a wallet and reads all that bringing it up to date needs, by the database's clock. */
+/** Locks a wallet and reads everything needed to bring it up to date, by the database's clock. */
 export async function lockWallet(
   tx: Executor,
   { accountId, id }: { accountId: string; id: string },
@@ -114,7 +114,7 @@ export interface DueWallet {
   dueAt: string;
 }
 
-/** Wallets that are due, for the sweeper: idle ones are not brought up to date by a call. */
+/** Wallets that are due, for the sweeper: no call brings an idle wallet up to date. */
 export async function dueWallets(tx: Executor, { after, limit }: ScanPage<DueWallet>): Promise<DueWallet[]> {
   const { accountId, id, dueAt } = wallets;
   const next =

@@ -10,7 +10,7 @@ export interface AdjustedWallet {
   id: string;
   balance: bigint;
   held: bigint;
-  /** Whether credits of it have expired or are owed by a refill rule. */
+  /** Whether it has expired credits or a refill that is due. */
   due: boolean;
 }
 
@@ -28,7 +28,7 @@ export async function lockWallets(
   return rows as unknown as AdjustedWallet[];
 }
 
-/** What one call's correction comes to once it is known what its wallet can pay. */
+/** The correction of one call, within what its wallet can pay. */
 export interface AdjustmentRow {
   accountId: string;
   walletId: string;
@@ -53,8 +53,9 @@ export interface AdjustmentRow {
 }
 
 /**
- * Entries, wallets, lots, rollups and the record of what was corrected, in one statement. Credits that come back make
- * one lot a wallet, named after the first of their entries; what is taken is taken from lots by the next update of the wallet.
+ * Entries, wallets, lots, rollups and the record of what was corrected, in one statement. Credits given back form one
+ * lot per wallet, named after the first of their entries; credits taken leave the lots at the next update of the
+ * wallet.
  */
 export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotPriority: number): Promise<void> {
   await tx.execute(sql`
@@ -88,7 +89,7 @@ export async function writeAdjustments(tx: Executor, rows: AdjustmentRow[], lotP
     ) t where ${same("account_id api_key_id hour label_kind label model provider status")}`);
 }
 
-/** Brings sums of hours, days and months along that were made before; those that are not made yet will hold it by themselves. */
+/** Updates existing sums of hours, days and months; sums that are made later will include the corrections. */
 export async function adjustFolds(tx: Executor, rows: AdjustmentRow[]): Promise<void> {
   for (const cube of rollupNames) {
     const { of, kept } = rollupShapes[cube];
@@ -106,7 +107,7 @@ export async function adjustFolds(tx: Executor, rows: AdjustmentRow[]): Promise<
   }
 }
 
-/** As what src/ledger/rollups/sql/count-hourly.ts counts a call of an item. */
+/** The rows in which src/ledger/rollups/sql/count-hourly.ts counts the call of an item. */
 const labels = sql`lateral (
   select 'TAG' as label_kind, tag as label from json_array_elements_text(tags) as tag
   union all select 'TAGGED', '' where json_array_length(tags) > 0
