@@ -102,7 +102,7 @@ function answers(log: Logger): ApolloServerPlugin<Context> {
   };
 }
 
-/** Chosen here, because Apollo would refuse an `accept` that it cannot meet after the call was made and paid for. */
+/** Chosen here, because Apollo would refuse an unsupported `accept` only after the call was made and paid for. */
 function contentTypeFor(accept = ""): string {
   const asked = "application/graphql-response+json";
   return `${accept.includes(asked) ? asked : "application/json"}; charset=utf-8`;
@@ -112,7 +112,7 @@ function withRequestId(error: GraphQLFormattedError, requestId: string): GraphQL
   return { ...error, extensions: { ...error.extensions, requestId } };
 }
 
-/** Whether an answer holds nothing but nulls, so that its status can speak of the error alone. */
+/** Whether an answer contains only nulls, so that its HTTP status can be that of the error. */
 function isEmpty(data: Record<string, unknown> | null | undefined): boolean {
   return data == null || Object.values(data).every((value) => value === null);
 }

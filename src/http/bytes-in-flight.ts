@@ -2,9 +2,9 @@ import type { preParsingHookHandler } from "fastify";
 import { AppError } from "../errors.ts";
 
 /**
- * The bytes of all large requests that are being read or answered. The process has memory for so many and no more: a
- * prompt is held as text, as parsed input and as the body of the provider's call, for as long as that takes. What does
- * not fit is refused before it is read, so that whoever sends too much is told so and nobody else is hurt.
+ * Bounds the bytes of all large requests that are being read or answered, because memory is limited: a prompt is held
+ * as text, as parsed input and as the body of the provider's call, for the whole call. A request that does not fit is
+ * refused before it is read, so that it cannot harm other requests.
  */
 export class BytesInFlight {
   readonly #bytesMax: number;
@@ -14,7 +14,7 @@ export class BytesInFlight {
     this.#bytesMax = bytesMax;
   }
 
-  /** Undefined when there is no room; otherwise to be given back when what they were for is over. */
+  /** Undefined when there is no room; otherwise release it when the request has ended. */
   take(bytes: number): Share | undefined {
     if (bytes <= smallBytes) return nothing;
     if (this.#bytes + bytes > this.#bytesMax) return undefined;
@@ -30,16 +30,16 @@ export class BytesInFlight {
 }
 
 export interface Share {
-  /** Only so many of them turned out to be needed. */
+  /** Keeps only as many as turned out to be needed. */
   keep(bytes: number): void;
   release(): void;
 }
 
-/** Up to this a request is not counted: what else it takes, such as its socket, weighs more. */
+/** Smaller requests are not counted: their other memory, such as the socket, weighs more. */
 const smallBytes = 16_384;
 const nothing: Share = { keep() {}, release() {} };
 
-/** Has each request take its bytes before its body is read, until its answer is written or its client is gone. */
+/** Each request reserves its bytes before its body is read, until its answer is written or its client has left. */
 export function boundBytes(inFlight: BytesInFlight, bodyBytesMax: number): preParsingHookHandler {
   return ({ headers }, { raw }, payload, done) => {
     const said = headers["content-length"];
@@ -47,7 +47,7 @@ export function boundBytes(inFlight: BytesInFlight, bodyBytesMax: number): prePa
     const share = inFlight.take(Math.min(Number(said ?? bodyBytesMax), bodyBytesMax));
     if (!share) return done(overloaded());
     if (share !== nothing) raw.once("close", share.release);
-    // As nobody said how large it is, it counted as the largest until it is there.
+    // Without a Content-Length it counted as the largest body until it was read.
     if (said === undefined) measure(payload, share);
     done();
   };

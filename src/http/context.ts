@@ -12,8 +12,8 @@ const watchEveryMs = 1_000;
 const userAgentLengthMax = 200;
 
 /**
- * Finds out who is calling. A credential that is refused does not fail the request here: public fields, such as the
- * one that refreshes a session, work with an access token that has ended.
+ * Identifies the caller. A refused credential does not fail the request here: public fields, such as `refreshSession`,
+ * work with an expired access token.
  */
 export class Callers {
   readonly #people: PeopleIdentity;
@@ -36,8 +36,8 @@ export class Callers {
   }
 
   /**
-   * Asks once a second whether this credential is still good, for as long as something that it started goes on. A
-   * database that is away does not count as a refusal here: nothing new can be started then anyhow.
+   * Checks once a second whether this credential is still valid, while anything that it started is running. An
+   * unreachable database does not count as a refusal: nothing new can be started then in any case.
    */
   watch(read: () => string | undefined, ip: string, onRefused: (refusal: AppError) => void): () => void {
     const timer = setInterval(() => {
@@ -56,7 +56,7 @@ export class Callers {
       if (!isAccessToken(credential)) return await this.#keys.identify(credential, ip);
       return { viewer: await this.#people.identify(credential, ip) };
     } catch (error) {
-      // A failure of ours is a refusal too: it is then told, masked and logged where every other one is.
+      // An internal failure is a refusal too: it is reported, masked and logged like any other.
       const fault = asUnavailable(error);
       return { refusal: fault instanceof AppError ? fault : new AppError("INTERNAL", { cause: error }) };
     }
@@ -67,13 +67,13 @@ function isFinal({ code }: AppError): boolean {
   return catalogue[code].status < 500;
 }
 
-/** @throws UNAUTHENTICATED when it cannot be told which credential is meant */
+/** @throws UNAUTHENTICATED when the request has more than one credential */
 export function readCredential({ headers, raw }: Pick<FastifyRequest, "headers" | "raw">): string | undefined {
   const { authorization, "x-api-key": apiKey } = headers;
   if (authorization === undefined && apiKey === undefined) return undefined;
   const bearer = authorization === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(authorization)?.[1];
   const given = [bearer, apiKey].filter((text) => text !== undefined);
-  // Of two credentials nobody can say which was meant, and Node would silently keep the first of two headers.
+  // Two credentials are ambiguous, and Node would silently keep the first of two headers.
   if (
     isDoubled(raw, "authorization") ||
     isDoubled(raw, "x-api-key") ||

@@ -7,14 +7,14 @@ import type { Exposures } from "../keys/exposure/exposures.ts";
 import { isKeyText, mintedKeysIn } from "../keys/secret.ts";
 
 /**
- * Refuses credentials in a URL, by their form, and keys that work among what an operation says: they would stand in
- * histories and logs, or be told to a model's provider. What is found is marked as exposed.
+ * Refuses credentials in a URL, by their form, and working keys within a GraphQL operation: they would be stored in
+ * histories and logs, or sent to a model's provider. A key that is found is marked as exposed.
  */
 type From = Pick<FastifyRequest, "ip" | "id">;
 
-/** What may be given the text of a key, because that is what it is for. */
+/** The fields whose arguments may contain a plaintext key. */
 export const keyTakingFields = ["createApiKey", "rotateApiKey", "importApiKeys", "reportLeakedKey"];
-/** By which clients of other servers send theirs. */
+/** Query parameters in which clients of other servers send their keys. */
 const credentialNames = /^(?:x[-_])?api[-_]?key$|^(?:access_|auth_)?token$|^(?:key|authorization)$/i;
 
 const place = "Send it in the header x-api-key or Authorization";
@@ -40,7 +40,7 @@ export class ExposedKeys {
     });
   }
 
-  /** Of an operation that came through no request of its own. @throws BAD_USER_INPUT */
+  /** For an operation without an HTTP request of its own. @throws BAD_USER_INPUT */
   async check(operation: unknown, from: From): Promise<void> {
     const texts = keysIn(operation);
     if (texts.length > 0) await this.#check(operation, texts, from);
@@ -55,7 +55,7 @@ export class ExposedKeys {
       );
   }
 
-  /** Whether there is such a key is not told. */
+  /** The error does not reveal whether the key exists. */
   async #refuseUrl(texts: string[], { ip, id: requestId }: From): Promise<never> {
     await this.#exposures.mark({ texts: texts.filter(isKeyText), where: "URL", ip, requestId });
     throw badInput(`A credential must not stand in a URL. ${place}, and take this one to be known to others.`);

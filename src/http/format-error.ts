@@ -5,15 +5,15 @@ import type { Logger } from "../log.ts";
 import type { Cancelled } from "../tasks/cancellation.ts";
 
 /**
- * The one place where a failure becomes what a caller sees: a code of the catalogue, its HTTP status, and the id of
- * the request. What is not in the catalogue is INTERNAL; its cause goes to the log and nowhere else.
+ * The one place where an error gets its public form: a code of the catalogue, its HTTP status, and the request's id.
+ * Any other error is INTERNAL; its cause goes to the log only.
  */
 export interface PublicFault {
   code: ErrorCode;
   message: string;
   status: number;
   details: Record<string, unknown>;
-  /** How the log is told of it: what nobody meant to happen as an error, what there was no room for as a warning. */
+  /** The log level: unexpected errors as errors, overload as a warning. */
   level: "error" | "warn" | undefined;
 }
 
@@ -31,14 +31,14 @@ const requestFaults = new Set([
 export function toPublicFault(error: unknown): PublicFault {
   const fault = asUnavailable(causeOf(error));
   if (fault instanceof AppError) {
-    // Without a cause it was decided here: too much at once, a model left alone, a server that stops.
+    // Without a cause it was our own decision: overload, an open circuit breaker, a stopping server.
     const isTurnedAway = fault.code === "UNAVAILABLE" && fault.cause === undefined;
     return { ...publish(fault.code, fault.message, fault.details), ...(isTurnedAway && { level: "warn" }) };
   }
   if (error instanceof GraphQLError) {
     const code = String(error.extensions?.["code"] ?? "");
     if (code in catalogue && code !== "INTERNAL") return publish(code as ErrorCode, error.message);
-    // From the language itself: a value that does not fit its type, say.
+    // An error of GraphQL itself, such as a value of the wrong type.
     if (requestFaults.has(code) || (isOfTheLanguage(error.originalError) && code === "")) {
       return publish("BAD_USER_INPUT", shortened(error.message));
     }
@@ -46,7 +46,7 @@ export function toPublicFault(error: unknown): PublicFault {
   return publish("INTERNAL", catalogue.INTERNAL.message);
 }
 
-/** What a resolver or a plugin threw; the error itself when nobody threw one. */
+/** The error thrown by a resolver or plugin; else the error itself. */
 export function causeOf(error: unknown): unknown {
   if (!(error instanceof GraphQLError) || isOfTheLanguage(error.originalError)) return error;
   return error.originalError;
@@ -54,7 +54,7 @@ export function causeOf(error: unknown): unknown {
 
 const messageLengthMax = 500;
 
-/** The language quotes what it does not understand, which can be as large as a request. */
+/** GraphQL quotes invalid text, which can be as large as a request. */
 function shortened(message: string): string {
   return message.length > messageLengthMax ? `${message.slice(0, messageLengthMax)}…` : message;
 }
@@ -68,7 +68,7 @@ function publish(code: ErrorCode, message: string, details: Record<string, unkno
   return { code, message, status, details, level: status >= 500 ? "error" : undefined };
 }
 
-/** As `toPublicFault`, and tells the log what whoever runs the server should know of it. */
+/** As `toPublicFault`, and logs what the operator should know. */
 export function report(
   log: Pick<Logger, "error" | "warn">,
   error: unknown,
@@ -76,7 +76,7 @@ export function report(
 ): PublicFault {
   const fault = toPublicFault(error);
   const { level, code, message } = fault;
-  // That a client left is no fault of ours, and its own answer nobody reads.
+  // A client that left is no fault of the server, and does not read its answer.
   if (code === "UNAVAILABLE" && operation?.aborted) return fault;
   if (level === "error") log.error({ err: causeOf(error), requestId, code }, "request failed");
   if (level === "warn") log.warn({ requestId, code, reason: message }, "request turned away");
@@ -91,13 +91,13 @@ export function toWireFault(
   return { message, ...(path && { path }), extensions: { code, retryable: catalogue[code].retryable, ...details } };
 }
 
-/** Names of the schema that a caller came near to, for where the schema is not for everyone. */
+/** GraphQL's suggestions of names, removed where the schema is not public. */
 export function withoutSuggestion<F extends { message: string }>(fault: F): F {
-  // Up to the end, which may have been cut off within the suggestion.
+  // Up to the end of the text, which may have been truncated within the suggestion.
   return { ...fault, message: fault.message.replace(/ ?Did you mean .+$/s, "") };
 }
 
-/** The headers that say in HTTP what the body says in GraphQL. */
+/** HTTP headers with the facts of the GraphQL error. */
 export function headersOf(extensions: Record<string, unknown> | undefined): Record<string, string> {
   const retryAfter = extensions?.["retryAfter"];
   return typeof retryAfter === "number" ? { "retry-after": String(retryAfter) } : {};

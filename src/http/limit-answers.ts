@@ -3,7 +3,7 @@ import type { Context } from "../auth/viewer.ts";
 import { catalogue, type ErrorCode } from "../errors.ts";
 import { toPublicFault } from "./format-error.ts";
 
-/** What an answer says of limits: what is left in `RateLimit-…` headers, and each refusal told to be counted. */
+/** Limits in responses: sets the `RateLimit-…` headers, and reports each refusal so that it is counted. */
 export function limitAnswers(onDenied: (context: Context, code: ErrorCode) => void): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async ({ contextValue: context }) => ({
@@ -20,7 +20,7 @@ export function limitAnswers(onDenied: (context: Context, code: ErrorCode) => vo
   };
 }
 
-/** As draft-ietf-httpapi-ratelimit-headers names them, of the window that has the least left. */
+/** As draft-ietf-httpapi-ratelimit-headers names them, for the window with the least left. */
 export function rateLimitHeaders({ rateLimit }: Pick<Context, "rateLimit">): Record<string, string> {
   if (!rateLimit) return {};
   const { limit, remaining, resetSeconds, windowSeconds } = rateLimit;
@@ -32,7 +32,7 @@ export function rateLimitHeaders({ rateLimit }: Pick<Context, "rateLimit">): Rec
   };
 }
 
-/** Who may not, may not now, or has not paid. A wrong request is no denial. */
+/** Refusals by permission, limit or credits. An invalid request is no denial. */
 const deniedStatuses: readonly number[] = [401, 402, 403, 422, 429];
 
 export function isDenial(code: ErrorCode): boolean {

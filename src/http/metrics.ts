@@ -4,17 +4,17 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { AppError, type ErrorCode } from "../errors.ts";
 
 /**
- * What Prometheus is told. Labels are words of ours only: a code of the catalogue of errors, a state, and the name of a
- * model that is in the catalogue, so that nobody can fill the memory of whoever collects them.
+ * Metrics for Prometheus. The values of labels are bounded: error codes, states, and names of models in the catalogue,
+ * so that callers cannot fill the collector's memory.
  */
 export interface MeasuredCall {
-  /** The name that the ledger has. */
+  /** The name as in the ledger. */
   model: string;
   status: string;
   latencyMs: number;
 }
 
-/** Beyond so many models, those that come later are counted together. */
+/** Beyond this number of models, further models are counted together. */
 const modelsMax = 200;
 const otherModel = "other";
 const latencySeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
@@ -76,7 +76,7 @@ export class Metrics {
   }
 
   async text(): Promise<string> {
-    // Those of the process cost a little all the time, so they begin when somebody first asks.
+    // Metrics of the process have a constant cost, so they start with the first scrape.
     if (!this.#hasDefaults) collectDefaultMetrics({ register: this.#registry });
     this.#hasDefaults = true;
     return this.#registry.metrics();
@@ -90,7 +90,9 @@ export class Metrics {
   }
 }
 
-/** With a token whoever has it may read; without one, whoever asks on this machine and through no proxy. */
+/**
+ * With a configured token, callers must present it; without one, only this machine may read, and not through a proxy.
+ */
 export function addMetricsRoute(server: FastifyInstance, metrics: Metrics, token: string | undefined): void {
   server.get("/metrics", async (request, reply) => {
     if (!(token === undefined ? isLocal(request) : bears(request, token))) throw new AppError("FORBIDDEN");

@@ -32,7 +32,7 @@ export interface OperationsOptions {
   streams: LiveStreams;
   log: Logger;
   introspection: boolean;
-  /** Told of each refusal for want of a right, credits or room within a limit. */
+  /** Called for each refusal: of a permission, for credits, or by a limit. */
   onDenied: (context: Context, code: ErrorCode) => void;
 }
 
@@ -80,7 +80,7 @@ export class Operations {
     }
   }
 
-  /** The result, or the results one after the other for a subscription that could start. */
+  /** The result, or the stream of results of a subscription that could start. */
   run(args: ExecutionArgs): OperationResult | Promise<OperationResult> {
     const operation = getOperationAST(args.document, args.operationName);
     if (!operation) return { errors: [this.asError(badInput("There is no such operation in the document."))] };
@@ -110,7 +110,7 @@ export class Operations {
     return "schema" in prepared ? this.run(prepared) : { errors: prepared };
   }
 
-  /** What the client sees of a result. What nobody meant to happen is written down. */
+  /** The public form of a result. Unexpected errors are logged. */
   format({ data, errors, extensions }: Result, context: Context): FormattedExecutionResult {
     const told: FormattedExecutionResult = {};
     if (data !== undefined) told.data = data;
@@ -121,7 +121,7 @@ export class Operations {
     return told;
   }
 
-  /** As `formatErrors`, for errors that end an operation, among which refusals count. */
+  /** As `formatErrors`, for errors that end an operation, including refusals. */
   #tell(errors: readonly unknown[], context: Context) {
     for (const error of errors) {
       const { code } = toPublicFault(error);

@@ -6,8 +6,8 @@ const livenessPath = "/healthz";
 const retryAfter = 1;
 
 /**
- * Whether the server is prepared: it listens before the first owner, the demo key and the models exist, and refuses every
- * request with UNAVAILABLE until then. Each door words the refusal as it words any other.
+ * Whether the server is prepared: it listens before the first owner, the demo key and the models exist, and refuses
+ * every request with UNAVAILABLE until then. Each interface formats the refusal as any other.
  */
 export class ReadinessGate {
   #isReady = false;

@@ -4,17 +4,17 @@ import { Cancellation } from "../tasks/cancellation.ts";
 import { Roster } from "../tasks/roster.ts";
 
 /**
- * The requests that are being answered. Each can be broken off: when its client goes away, when its caller may not go
- * on, and when the server ends and has waited for it long enough.
+ * The running requests. Each is aborted when its client leaves, when its credential is refused, or when the server
+ * stops and its time to finish is over.
  */
 export const drainMs = 15_000;
-/** After that a client has had the time to read why. */
+/** The time for a client to read the reason. */
 const goodbyeMs = 3_000;
 
 export class RunningRequests {
   readonly #running = new Roster<Cancellation>();
 
-  /** Aborted with "left" when the client goes away before its answer is written. */
+  /** Aborted with "left" when the client leaves before its answer is written. */
   begin({ raw }: FastifyReply): Cancellation {
     const operation = new Cancellation();
     const leave = this.#running.add(operation);
@@ -25,7 +25,9 @@ export class RunningRequests {
     return operation;
   }
 
-  /** Waits until `closed`, and breaks off what goes on for too long; `cut` is for who does not even read that. */
+  /**
+   * Waits until `closed`, and aborts requests that run too long; `cut` is for clients that do not even read the error.
+   */
   async drain(closed: Promise<unknown>, cut: () => void): Promise<void> {
     const stop = setTimeout(() => {
       for (const operation of this.#running) operation.abort(stopping());

@@ -28,7 +28,7 @@ import { answerWithEvents } from "./sockets/event-stream.ts";
 import { endAndDestroy, type Sockets } from "./sockets/sockets.ts";
 
 const bodyBytesMax = 1_048_576;
-/** Above the 16 KiB of Node, so that an overlong credential is refused in the same words as any other wrong one. */
+/** Above the 16 KiB of Node, so that an overlong credential gets the same error as any other invalid one. */
 const headerBytesMax = 131_072;
 const requestTimeoutMs = 30_000;
 
@@ -39,7 +39,7 @@ export interface ServerOptions {
   inFlight: BytesInFlight;
 }
 
-/** Without its routes, which need what is made in between. */
+/** Creates the server without its routes, which need parts that are created later. */
 export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerOptions): FastifyInstance {
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -51,11 +51,11 @@ export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerO
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newId(),
     return503OnClosing: true,
-    // The log is told the request's id where it is told anything; a logger for each request would cost more than that.
+    // Log entries name the request's id themselves; a logger for each request would cost more.
     childLoggerFactory: (logger) => logger,
     frameworkErrors: (error, request, reply) => sendFault(toRequestFault(error), request, reply, log),
   }) as unknown as FastifyInstance;
-  // Only JSON is an operation; a form or plain text is what a hostile page can send without asking first.
+  // Only JSON is accepted: a hostile page can send a form or plain text without a CORS preflight.
   server.removeContentTypeParser("text/plain");
   server.addHook("onRequest", (request, reply, done) => {
     reply.header("x-request-id", request.id);
@@ -117,7 +117,7 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
   sockets.attach(server, "/graphql", (request, socket) => {
     const response = new ServerResponse(request);
     response.assignSocket(socket as Socket);
-    // What is answered instead of becoming a socket is the last word on this connection.
+    // A refused upgrade closes its connection.
     response.shouldKeepAlive = false;
     response.once("finish", () => endAndDestroy(socket));
     server.routing(request, response);
@@ -131,7 +131,7 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
   });
 }
 
-/** Apollo would run a query in a URL, where it ends up in histories and logs, for whoever prefers JSON to a page. */
+/** Refuses queries in a URL, which would end up in histories and logs; Apollo would run them. */
 function showPage(sandbox: boolean, headers: FastifyRequest["headers"]): void {
   if (!sandbox || !headers.accept?.includes("text/html")) throw badInput("Send operations with POST.");
   headers.accept = "text/html";
@@ -142,7 +142,7 @@ const checkBody: preHandlerHookHandler = ({ body }, _reply, done) => {
   done();
 };
 
-/** What Fastify itself refuses, in the words of the catalogue. */
+/** Fastify's own refusals as errors of the catalogue. */
 function toRequestFault(error: unknown): unknown {
   const { code, statusCode } = error as { code?: string; statusCode?: number };
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
@@ -173,7 +173,7 @@ function publishFault(error: unknown, { id }: FastifyRequest, log: Pick<Logger, 
   return report(log, toRequestFault(error), { requestId: id });
 }
 
-/** For what is no HTTP: there is no request to answer, so the answer is written to the socket. */
+/** For malformed HTTP: there is no request to answer, so the answer is written to the socket. */
 function refuseSocket(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable) return void socket.destroy();
   const tooLarge = error.code === "HPE_HEADER_OVERFLOW";

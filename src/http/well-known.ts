@@ -3,8 +3,8 @@ import type { FastifyInstance } from "fastify";
 import { publishedSeconds, type SigningKeys } from "../auth/signing-keys/service.ts";
 
 /**
- * `GET /.well-known/jwks.json`: the public keys by which anyone can check an access token (RFC 7517). They may be kept
- * for as long as a new key waits before it signs.
+ * `GET /.well-known/jwks.json`: the public keys for verifying access tokens (RFC 7517). They may be cached for as long
+ * as a new key waits before it signs.
  */
 export function addWellKnown(server: FastifyInstance, signingKeys: SigningKeys): void {
   server.get("/.well-known/jwks.json", async (request, reply) => {

@@ -30,7 +30,7 @@ import { addWellKnown } from "./well-known.ts";
 export interface HttpParts {
   config: Config;
   log: Logger;
-  /** With its guards. */
+  /** The schema with its guards. */
   schema: GraphQLSchema;
   metrics: Metrics;
   people: { identity: PeopleIdentity; signingKeys: SigningKeys };
@@ -72,10 +72,10 @@ export async function openHttp({ config, log, schema, metrics, people, keys, den
   addExportRoutes(server, { callers, exports: parts.exports });
   addAuditExport(server, callers, parts.audit);
   return {
-    /** Answers the address. */
+    /** Returns the address. */
     listen: () => server.listen({ host: config.host, port: config.port }),
     declareReady: () => readiness.declareReady(),
-    /** Takes nothing new, lets what is running finish for a while, then breaks it off. */
+    /** Refuses new requests, gives running ones time to finish, then aborts them. */
     async close() {
       const cut = () => server.server.closeAllConnections();
       await requests.drain(Promise.all([sockets.close(), server.close()]), cut);

@@ -9,8 +9,8 @@ import { contentTypes } from "../../usage/exports/format.ts";
 import type { Callers } from "../context.ts";
 
 /**
- * `GET /export/audit.jsonl`: the whole chain of the audit, or what comes after an event (`?after=` its `seq`), for who
- * may read `auditEvents`. A page is read when the client has taken the one before.
+ * `GET /export/audit.jsonl`: the whole audit chain, or the events after one (`?after=` its `seq`), for callers who may
+ * read `auditEvents`. A page is read when the client has taken the previous one.
  */
 export function addAuditExport(server: FastifyInstance, callers: Callers, audit: AuditService): void {
   server.get("/export/audit.jsonl", async (request, reply) => {

@@ -11,7 +11,7 @@ import {
 } from "../../usage/question/dimensions.ts";
 import type { Basis, Grain, UsageQuestion, UsageSelection } from "../../usage/question/question.ts";
 
-/** Reads and checks the query of an export. Meanings are those of `UsageInput` and `UsageFilter`. */
+/** Reads and checks the query of an export. Parameters mean the same as in `UsageInput` and `UsageFilter`. */
 export type Query = Record<string, string | string[] | undefined>;
 
 const grains: Grain[] = ["NONE", "HOUR", "DAY", "MONTH"];

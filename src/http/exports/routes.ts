@@ -11,7 +11,7 @@ import { checkParameters, parametersOf, type Query, readAfter, readQuestion, rea
 
 /**
  * `GET /export/{usage,generations,entries}.{csv,jsonl}`: the tables behind the reports as streams. A page is read when
- * the client has taken the one before, so memory stays the same whatever is exported.
+ * the client has taken the previous one, so memory use does not depend on the size of the export.
  */
 export interface ExportRoutes {
   callers: Callers;
@@ -34,12 +34,12 @@ export function addExportRoutes(server: FastifyInstance, { callers, exports }: E
     reply.header("content-type", contentTypes[format]);
     reply.header("content-disposition", `attachment; filename="${table}.${format}"`);
     reply.header("cache-control", "no-store");
-    // A stream of texts, each of which is one page: one is read ahead of the client, no more.
+    // A stream of pages as strings: at most one is read ahead of the client.
     return reply.send(Readable.from(formatRows(format, columns, rows), { highWaterMark: 1 }));
   });
 }
 
-/** With its first item at hand, so that what cannot be answered at all is refused before anything is sent. */
+/** Reads the first item, so that a request that cannot be answered is refused before anything is sent. */
 async function begun<T>(items: AsyncIterable<T>): Promise<AsyncIterable<T>> {
   const iterator = items[Symbol.asyncIterator]();
   const first = await iterator.next();
@@ -50,7 +50,7 @@ async function begun<T>(items: AsyncIterable<T>): Promise<AsyncIterable<T>> {
   })();
 }
 
-/** The same authorisation as the queries `usage`, `generations` and `creditEntries` declare. */
+/** The same permissions as the queries `usage`, `generations` and `creditEntries`. */
 function open(exports: ExportService, table: Table, context: Context, query: Query): Export | Promise<Export> {
   if (table === "entries") accessChecks.role(context, "MEMBER");
   else accessChecks.scope(context, "usage:read");

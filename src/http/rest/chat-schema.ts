@@ -2,8 +2,8 @@ import { z } from "zod";
 import { badInput } from "../../errors.ts";
 
 /**
- * OpenAI's chat completion request, as far as it can be kept to. What would change the answer and is not supported is
- * refused by name, never silently dropped; what changes nothing about the answer is let pass.
+ * OpenAI's chat completion request. An unsupported parameter that would change the answer is refused by name, never
+ * silently dropped; one that does not change the answer is ignored.
  */
 const text = z.string();
 const parts = z
@@ -76,7 +76,7 @@ const chat = z.object({
 
 export type ChatRequest = z.infer<typeof chat>;
 
-/** Parameters that are taken only with the one value that means what happens anyway. */
+/** Parameters that are accepted only with the value of the default behaviour. */
 const neutral: Record<string, unknown> = {
   n: 1,
   logprobs: false,
@@ -84,7 +84,7 @@ const neutral: Record<string, unknown> = {
   presence_penalty: 0,
   parallel_tool_calls: true,
 };
-/** Parameters that say something to a provider's own bookkeeping and nothing to the model. */
+/** Parameters for a provider's own bookkeeping, which do not reach the model. */
 const harmless = [
   "store",
   "metadata",

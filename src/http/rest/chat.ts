@@ -59,7 +59,7 @@ export async function answerChat(doors: Doors, request: FastifyRequest, reply: F
   };
 }
 
-/** What is undefined counts as left out. */
+/** An undefined value counts as absent. */
 function toInput(chat: ChatRequest) {
   const { model, temperature, top_p, stop, seed, user } = chat;
   const tools = chat.tools?.map(({ function: { name, description, parameters } }) => ({
@@ -123,7 +123,7 @@ async function streamChat(
   reply.headers(rateLimitHeaders(context));
   if (!isStream(result)) throw new OperationRefused(operations.format(result, context).errors?.[0] ?? internal);
   const events = result[Symbol.asyncIterator]();
-  // Until the model has begun, a failure can still be told by its status.
+  // Before the first piece, a failure can still have its own HTTP status.
   const first = await events.next().catch((error: unknown) => {
     throw new OperationRefused(operations.formatErrors([operations.asError(error)], context)[0] ?? internal);
   });
@@ -133,10 +133,10 @@ async function streamChat(
     created: Math.floor(Date.now() / 1000),
     model: chat.model,
   };
-  // One that is paid for already came out of the cache; what any other costs is known at its end.
+  // A call that is settled at its start was answered from the cache; the charge of any other is known at its end.
   reply.headers(chargeHeaders(context));
   const writer = new EventWriter(reply);
-  // What is the same in every chunk is written out once.
+  // The constant part of all chunks is serialised once.
   const opening = `data: ${JSON.stringify(head).slice(0, -1)},`;
   const write = (chunk: object) => writer.write(`${opening}${JSON.stringify(chunk).slice(1)}\n\n`);
   try {
@@ -158,7 +158,7 @@ const internal = { message: "An internal error occurred.", extensions: { code: "
 
 function* chunksOf({ text, generation }: Data, chat: ChatRequest): Generator<object> {
   if (generation === undefined) return yield { choices: [choice({ content: text })] };
-  // What broke off is followed by its error, not by a reason why the model stopped.
+  // A partial answer ends with its error, not with a finish reason.
   if (generation.status !== "COMPLETED") return;
   const { tool_calls: calls } = toolCallsOf(generation);
   if (calls) yield { choices: [choice({ tool_calls: calls.map((call, index) => ({ index, ...call })) })] };

@@ -8,8 +8,8 @@ import { isStream, type Operations } from "../operations.ts";
 import type { RunningRequests } from "../running-requests.ts";
 
 /**
- * What every REST door does: it is a client of the schema that happens to live in the server. So a call through it is
- * proven, limited, paid and settled like any other, and can do nothing that the schema does not offer.
+ * The common part of all REST interfaces: each is a client of the GraphQL schema within the server. So a call is
+ * authenticated, limited, paid and settled like any other, and can do nothing that the schema does not offer.
  */
 export interface Doors {
   operations: Operations;
@@ -17,7 +17,7 @@ export interface Doors {
   requests: RunningRequests;
 }
 
-/** An operation that was refused or failed, with what the caller may know of it. */
+/** A refused or failed operation, with its public error. */
 export class OperationRefused extends Error {
   readonly fault: GraphQLFormattedError;
 
@@ -39,7 +39,7 @@ export class OperationRefused extends Error {
 // biome-ignore lint/suspicious/noExplicitAny: the shape is given by the document that the door itself wrote.
 export type Data = any;
 
-/** Runs one query or mutation and gives its data; the charge goes into the headers. */
+/** Runs one query or mutation and returns its data; the charge goes into the headers. */
 export async function runOperation(
   doors: Doors,
   request: FastifyRequest,
@@ -56,7 +56,7 @@ export async function runOperation(
   return data;
 }
 
-/** What the call came to, and whether its answer came out of the cache. */
+/** The charge of the call, and whether its answer came from the cache. */
 export function chargeHeaders({ credits, cached }: Pick<Context, "credits" | "cached">): Record<string, string> {
   if (!credits) return {};
   const headers: Record<string, string> = {
@@ -68,7 +68,9 @@ export function chargeHeaders({ credits, cached }: Pick<Context, "credits" | "ca
   return headers;
 }
 
-/** In a request how old an answer out of the cache may be, in seconds; in an answer that it came out of there. */
+/**
+ * In a request: the maximum age of a cached answer, in seconds. In a response: whether the answer came from the cache.
+ */
 export const cacheHeader = "x-tollgate-cache";
 export const chargeHeaderNames = Object.keys(
   chargeHeaders({ credits: { charged: "", reserved: "", balance: "" }, cached: true }),

@@ -20,7 +20,7 @@ export async function answerEmbeddings(doors: Doors, request: FastifyRequest, re
   return { object: "list", data, model: answer.model, usage };
 }
 
-/** 32-bit floats, little-endian, as OpenAI's clients ask for them unless told otherwise. */
+/** 32-bit floats, little-endian, which OpenAI's clients request by default. */
 function toBase64(vector: number[]): string {
   const bytes = Buffer.alloc(vector.length * 4);
   vector.forEach((value, i) => {

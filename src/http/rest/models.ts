@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type Data, type Doors, OperationRefused, runOperation } from "./door.ts";
 
-/** OpenAI's list of models over `models` and `modelAliases`: all that can be called by a name. */
+/** OpenAI's list of models over `models` and `modelAliases`: everything that can be called by name. */
 const models = "query Models { models { name provider createdAt enabled } modelAliases { name createdAt } }";
 
 export async function listModels(doors: Doors, request: FastifyRequest, reply: FastifyReply) {

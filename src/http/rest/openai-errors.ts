@@ -3,7 +3,7 @@ import { catalogue, type ErrorCode } from "../../errors.ts";
 import { headersOf, type PublicFault, toWireFault } from "../format-error.ts";
 import { isRefusal } from "./door.ts";
 
-/** The catalogue in the words of OpenAI's API, which its client libraries act upon. */
+/** The error catalogue in the format of OpenAI's API, on which its client libraries rely. */
 const kinds: Partial<Record<ErrorCode, { type: string; code: string }>> = {
   UNAUTHENTICATED: { type: "invalid_request_error", code: "invalid_api_key" },
   KEY_EXPIRED: { type: "invalid_request_error", code: "invalid_api_key" },
@@ -17,7 +17,7 @@ const kinds: Partial<Record<ErrorCode, { type: string; code: string }>> = {
   INPUT_BLOCKED: { type: "invalid_request_error", code: "content_policy_violation" },
 };
 
-/** Fields of the schema's inputs, by the names that OpenAI's API has for them. */
+/** Fields of the schema's inputs, by their names in OpenAI's API. */
 const parameters: Record<string, string> = {
   topP: "top_p",
   toolChoice: "tool_choice",
@@ -39,7 +39,7 @@ export function toOpenAiError(message: string, extensions: Record<string, unknow
   return { error: { message, type, param, code } };
 }
 
-/** Answers any failure of a door in OpenAI's shape; `publish` makes a fault of what is none yet. */
+/** Answers any failure in OpenAI's format; `publish` turns other errors into public faults. */
 export function sendOpenAiError(
   error: Error,
   request: FastifyRequest,
@@ -48,7 +48,7 @@ export function sendOpenAiError(
 ): FastifyReply {
   const { message, extensions = {} } = isRefusal(error) ? error.fault : toWireFault(publish(error, request));
   const { status, retryable } = catalogue[extensions["code"] as ErrorCode];
-  // Clients of OpenAI's repeat whatever answers 409, unless they are told that it is of no use.
+  // OpenAI's clients retry every 409, unless a header says not to.
   if (!retryable) reply.header("x-should-retry", "false");
   return reply.code(status).headers(headersOf(extensions)).send(toOpenAiError(message, extensions));
 }

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { badInput } from "../../errors.ts";
 import { type Doors, idempotencyKeyOf, runOperation } from "./door.ts";
 
-/** The smallest REST form: one call in, one answer out, for what cannot speak GraphQL. */
+/** The simplest REST interface: one call in, one answer out, for clients without GraphQL. */
 const generate = `mutation Generate($input: GenerateInput!) {
   generate(input: $input) {
     id status model provider text finishReason formatFault latencyMs replayed cached createdAt

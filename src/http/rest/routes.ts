@@ -9,7 +9,7 @@ import { answerGenerate, answerToken } from "./plain.ts";
 
 type Door = (doors: Doors, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-/** `publish` turns what a handler threw into what a caller may know, and writes down what nobody meant to happen. */
+/** `publish` turns a thrown error into its public form, and logs unexpected errors. */
 export function addDoors(
   server: FastifyInstance,
   doors: Doors,

@@ -2,8 +2,8 @@ import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 
 /**
- * An answer of server-sent events, written by hand from its head on; what hooks have set as headers is kept. Each event
- * is one write, and so one call of the kernel and no copies: Node itself would hand over a chunk in four pieces.
+ * A response of server-sent events, written directly to the socket, with the headers that hooks have set. Each event is
+ * one write, so one system call and no copies: Node itself would write a chunk in four pieces.
  */
 export class EventWriter {
   readonly #raw: ServerResponse;
@@ -22,16 +22,16 @@ export class EventWriter {
     this.#raw = raw;
     this.#inChunks = raw.chunkedEncoding;
     raw.chunkedEncoding = false;
-    // Some browsers take the headers in only together with a first byte.
+    // Some browsers process the headers only with a first byte of the body.
     this.comment();
   }
 
-  /** A line that clients pass over. */
+  /** A comment line, which clients skip. */
   comment(): void {
     this.#raw.write(this.#framed(":\n\n"));
   }
 
-  /** False once the client has left. Waits for a client that lags, and so makes the writer wait. */
+  /** False once the client has left. Waits for a slow client (backpressure). */
   write(text: string): boolean | Promise<boolean> {
     const raw = this.#raw;
     if (raw.destroyed || raw.writableEnded) return false;
@@ -42,7 +42,7 @@ export class EventWriter {
     this.#raw.end(this.#framed(text) + (this.#inChunks ? "0\r\n\r\n" : ""));
   }
 
-  /** An early end that does not look like an end. */
+  /** Breaks the response off without its final chunk. */
   breakOff(): void {
     this.#raw.destroy();
   }

@@ -7,7 +7,7 @@ import { Cancellation } from "../../tasks/cancellation.ts";
 import type { BytesInFlight } from "../bytes-in-flight.ts";
 import { readCredential } from "../context.ts";
 
-/** Close codes of WebSocket, and of HTTP's meaning where it has none. */
+/** Close codes of WebSocket; where it has none, codes after the HTTP status. */
 export const closeCodes = {
   goingAway: 1001,
   internal: 1011,
@@ -21,7 +21,7 @@ const messagesPerSecondMax = 200;
 const pingEveryMs = 12_000;
 const goodbyeMsMax = 1_000;
 
-/** One socket: who opened it, what runs on it, and whether its other end is still there. */
+/** One socket: its caller, its running operations, and whether its client is still connected. */
 export class OpenSocket {
   readonly ip: string;
   /** The unit in which its address counts. */
@@ -73,7 +73,7 @@ export class OpenSocket {
     this.#onEnd.push(end);
   }
 
-  /** Of a new operation: aborted with the socket, or when its credential is. */
+  /** The signal of a new operation: aborted when the socket closes or its credential is refused. */
   begin(id: string): Cancellation {
     const operation = new Cancellation();
     this.#running.set(id, operation);
@@ -87,7 +87,7 @@ export class OpenSocket {
 
   completed(id: string): void {
     this.#running.delete(id);
-    // Its `complete` is sent after this: a goodbye before it would look like an answer that was cut.
+    // Its `complete` is sent after this: closing before it would look like a truncated answer.
     if (this.#running.size === 0 && this.#idle) setImmediate(this.#idle);
   }
 
@@ -118,7 +118,7 @@ export class OpenSocket {
     for (const end of this.#onEnd) end();
   }
 
-  /** The socket as the protocol's library wants it. Its promise of `send` is what holds a fast model back. */
+  /** The socket for the protocol's library. The promise of `send` applies backpressure to a fast model. */
   forProtocol(inFlight: BytesInFlight): ProtocolSocket {
     const socket = this.#socket;
     return {

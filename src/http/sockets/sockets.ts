@@ -16,8 +16,8 @@ import { closeCodes, OpenSocket } from "./open-socket.ts";
 import { hasRoom } from "./socket-caps.ts";
 
 /**
- * GraphQL over WebSocket (graphql-transport-ws). A socket lives no longer than its credential, holds a bounded number
- * of operations, and takes the operations that it started with it when it goes.
+ * GraphQL over WebSocket (graphql-transport-ws). A socket lives no longer than its credential and runs a bounded number
+ * of operations, which end with it.
  */
 const messageBytesMax = 1_048_576;
 
@@ -63,7 +63,7 @@ export class Sockets {
     });
   }
 
-  /** True if the request asks for a socket and has got one. */
+  /** True if the request asked for a socket and got one. */
   take(request: FastifyRequest, reply: FastifyReply): boolean {
     const upgrade = this.#upgrading.get(request.raw);
     if (!upgrade) return false;
@@ -73,7 +73,7 @@ export class Sockets {
     return true;
   }
 
-  /** Takes nothing new, lets what is running finish for a while, then breaks it off. */
+  /** Refuses new operations, gives running ones time to finish, then aborts them. */
   async close(): Promise<void> {
     this.#closing = true;
     const stop = setTimeout(() => {
@@ -133,7 +133,7 @@ export class Sockets {
     return [...prepared];
   }
 
-  /** A socket without a caller has nothing to do here: what is public is answered over HTTP. */
+  /** A socket requires a caller: public fields are answered over HTTP. */
   async #connect(open: OpenSocket, params: Record<string, unknown>): Promise<boolean> {
     const { callers } = this.#options;
     const { viewer, refusal } = await callers.identify(() => open.readCredential(params), open.ip);
