@@ -41,7 +41,7 @@ export class ChangeFeed {
     this.#options = options;
   }
 
-  /** Resolves when the feed listens for the first time, or has failed to once; it goes on trying. */
+  /** Resolves when the feed listens for the first time, or after its first failure; it keeps trying. */
   async start(): Promise<void> {
     const first = this.#listen();
     this.#running = this.#keepListening(first);

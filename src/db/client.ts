@@ -40,7 +40,7 @@ export class Database {
       ...connection,
       max: poolSize,
       types: { bigint: postgres.BigInt },
-      // By default up to 20 seconds: a database that is back would be kept waiting.
+      // The default is up to 20 seconds, too long after the database is back.
       backoff: () => reconnectSeconds * (0.5 + Math.random()),
       ...(onStatement && { debug: (_connection: number, text: string) => onStatement(text) }),
     } as postgres.Options<{ bigint: postgres.PostgresType<bigint> }>);
@@ -89,8 +89,8 @@ export class Database {
 }
 
 /**
- * Few statements, each a long one that finds its rows by their keys. Planned once, since planning takes as long as
- * running; and never by a scan of a table that was small when it was planned.
+ * Few long statements, which find their rows by keys. They are planned once, because planning takes as long as running,
+ * and never with a scan of a table that was small at that time.
  */
 const ledgerPlans = { plan_cache_mode: "force_generic_plan", enable_seqscan: "off", jit: "off" };
 

@@ -3,7 +3,7 @@ import { type SqlState, sqlStates } from "./sql-states.ts";
 
 export interface DatabaseError {
   code: string;
-  /** The connection ended or never came to be, so this says nothing about the statement. */
+  /** The connection ended or was never made, so the error is not about the statement. */
   fatal: boolean;
   constraint?: string;
 }
@@ -12,7 +12,7 @@ type PostgresFault = Error & { code?: string; constraint_name?: string; severity
 
 /** Codes of the driver that mean that there is no connection. */
 const driverFault = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT)/;
-/** SQLSTATE classes of a database that is away: connection exceptions, no resources, operator intervention. */
+/** SQLSTATE classes of an unavailable database: connection exceptions, no resources, operator intervention. */
 const awayClass = /^(08|53|57P)/;
 /** Codes of a transaction of which nothing is left. */
 const undone: readonly string[] = [
@@ -57,7 +57,7 @@ export function isForeignKeyViolation(error: unknown): boolean {
   return failedWith(error, "foreignKeyViolation");
 }
 
-/** Another transaction was in the way, and PostgreSQL undid all of this one: it may run again. */
+/** Another transaction interfered, and PostgreSQL rolled this one back: it may be retried. */
 export function wasRolledBack(error: unknown): boolean {
   return rolledBack.includes(codeOf(error));
 }
@@ -80,7 +80,7 @@ export function isDataFault(error: unknown): boolean {
   return /^2[23]/.test(codeOf(error));
 }
 
-/** Turns a database that is away, full or overloaded into UNAVAILABLE; gives any other error back unchanged. */
+/** Turns errors of an unreachable, full or overloaded database into UNAVAILABLE; returns any other error unchanged. */
 export function asUnavailable(error: unknown): unknown {
   if (error instanceof AppError) return error;
   const fault = databaseError(error);

@@ -6,11 +6,11 @@ import { startEmbedded } from "./embedded/start.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { findRoutes } from "./routes.ts";
 
-/** As many as the journal has batches under way; nothing else can keep a call waiting for one. */
+/** One for each concurrent batch of the journal, so that no call waits for a connection. */
 const journalPoolSize = 4;
 
 export interface OpenOptions extends Pick<DatabaseOptions, "onStatement"> {
-  /** Beside a server that has the embedded database open. */
+  /** For use beside a server that has the embedded database open. */
   joins?: boolean;
 }
 

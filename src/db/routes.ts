@@ -5,7 +5,7 @@ import { UnfitDatabase } from "./connection/unfit.ts";
 
 type Route = Pick<DatabaseOptions, "url" | "transactionPooler">;
 
-/** Which way each kind of connection takes to the database. */
+/** The route of each kind of connection to the database. */
 export interface DatabaseRoutes {
   main: Route;
   reports: Route;
@@ -16,7 +16,7 @@ export interface DatabaseRoutes {
 type Urls = Pick<Config, "databaseUrl" | "databaseDirectUrl" | "analyticsDatabaseUrl">;
 
 /**
- * Looks at each URL once, at the start.
+ * Inspects each URL once, at the start.
  * @throws UnfitDatabase
  */
 export async function findRoutes(config: Urls, embeddedUrl = ""): Promise<DatabaseRoutes> {

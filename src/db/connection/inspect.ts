@@ -16,7 +16,10 @@ const patchVersion = 2;
 const waitMsMax = 2_000;
 const rounds = 3;
 
-/** Of an install without scripts, transactions behind a pooler are told to be done that are not. */
+/**
+ * Without the driver's patch, which an install without scripts lacks, unfinished transactions behind a pooler are
+ * reported as committed.
+ */
 export function requirePatch(driver: unknown = postgres): void {
   if ((driver as { tollgate?: number }).tollgate === patchVersion) return;
   throw new UnfitDatabase(
@@ -26,7 +29,7 @@ export function requirePatch(driver: unknown = postgres): void {
 }
 
 /**
- * Connects for the first time, and finds out what is at the other end.
+ * Connects for the first time, and detects a pooler and its mode.
  * @throws UnfitDatabase in the words of `name`, the variable that has the URL
  */
 export async function inspect(name: string, url: string): Promise<Pooling> {

@@ -26,8 +26,8 @@ type DriverOptions = postgres.Options<Record<string, never>>;
 const connectTimeoutSeconds = 5;
 
 /**
- * How each connection to a database is opened, whoever opens it: the URL in the driver's terms, and the statement that
- * sets the session up before anything else is asked.
+ * How every connection to a database is opened: the URL as the driver's options, and the statement that sets up the
+ * session before any other.
  * @throws DatabaseUrlFault
  */
 export function connectionOptions(url: string, wanted: ConnectionWanted = {}): DriverOptions {

@@ -15,9 +15,10 @@ const lookMs = 250;
 const readyMsMax = 1_500;
 
 /**
- * Tells a database that works from one that is silent: a host that vanished, a process that was stopped. A statement may
- * take minutes, so silence alone proves nothing. When one has waited for long, another connection is asked; if that is
- * not answered either, everything that waits is rejected, and what comes is rejected at once until there is an answer.
+ * Tells a database that works from one that is silent: a host that vanished, a process that was stopped. A statement
+ * may take minutes, so silence alone proves nothing. When a statement has waited long, another connection sends a
+ * query; without an answer to it either, all waiting statements are rejected, and new ones are rejected at once until
+ * there is an answer.
  */
 export class Pulse {
   readonly #pool: Watched;

@@ -1,6 +1,9 @@
 import { sqlStates } from "../sql-states.ts";
 
-/** What the statements of the server mean depends on these, so no default of a database or a role may decide them. */
+/**
+ * Settings on which the meaning of the server's statements depends, so no default of a database or role may decide
+ * them.
+ */
 const required = {
   client_encoding: "UTF8",
   DateStyle: "ISO, MDY",
@@ -17,7 +20,7 @@ const required = {
   search_path: "public",
 };
 
-/** Not to be cut off by a default that was made for people who forget their sessions. */
+/** Timeouts of a database's defaults, made for idle interactive sessions, must not end the server's sessions. */
 const unlimited = {
   statement_timeout: "0",
   lock_timeout: "0",

@@ -1,7 +1,6 @@
 /**
- * Decides where the database's files lie and makes them at the first start: all of them or, when killed, none.
- * Two processes may do this at once; every name is claimed by an exclusive link or rename, and the loser uses the
- * winner's.
+ * Decides where the database's files are and creates them at the first start: all of them or, when killed, none. Two
+ * processes may do this at once; every name is claimed by an exclusive link or rename, and the loser uses the winner's.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -27,7 +26,7 @@ import { claimPlace, exists, findRuntime, ignoring, permits, stagingName, sweepS
 
 export const role = "tollgate";
 
-/** Nothing is inherited: PG* variables would bend the server, and another locale its log. */
+/** Nothing is inherited: PG* variables would change the server, and another locale its log. */
 export const plainEnvironment = { LC_ALL: "C", TZ: "UTC" };
 
 const nobody: RunAs = { uid: 65534, gid: 65534 };
@@ -68,7 +67,7 @@ async function makeDataDir(path: string): Promise<string> {
   return realpath(path);
 }
 
-/** The folder around the cluster: DATA_DIR, except where root's unprivileged user cannot come that far. */
+/** The folder of the cluster: DATA_DIR, except where root's unprivileged user cannot reach it. */
 async function chooseHome(dataDir: string, sharedDir: string): Promise<string> {
   const locationFile = join(dataDir, "postgres.location");
   const recorded = await readText(locationFile);
@@ -89,7 +88,7 @@ async function chooseHome(dataDir: string, sharedDir: string): Promise<string> {
   return home;
 }
 
-/** Data stays in DATA_DIR when it lacks nothing but its own x bit: elsewhere it would miss a container's volume. */
+/** Data stays in DATA_DIR when only its own x bit is missing: elsewhere it would not be on a container's volume. */
 async function openTo(runAs: RunAs, directory: string): Promise<boolean> {
   if (await permits(runAs, directory, 0o1)) return true;
   const { uid, mode } = await stat(directory);
@@ -151,7 +150,9 @@ async function runInitdb({ runtime, runAs }: Cluster, staging: string): Promise<
   }
 }
 
-/** Writes a file that is never changed again, and answers what it holds: ours, or what another process wrote first. */
+/**
+ * Writes a file that is never changed again, and returns its content: ours, or that of a process that wrote it first.
+ */
 async function writeOnce(path: string, content: string): Promise<string> {
   await sweepStaging(path);
   const written = await readText(path);
@@ -159,7 +160,7 @@ async function writeOnce(path: string, content: string): Promise<string> {
   const staging = stagingName(path);
   try {
     await writeFile(staging, `${content}\n`, { mode: 0o600, flush: true });
-    // Unlike a rename, a link never replaces what is there.
+    // Unlike a rename, a link never replaces an existing file.
     await link(staging, path).catch(ignoring("EEXIST"));
   } finally {
     await rm(staging, { force: true });

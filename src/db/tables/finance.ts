@@ -13,9 +13,9 @@ import {
 } from "drizzle-orm/pg-core";
 import { exact, instant } from "./columns.ts";
 
-/** What finance corrects and compares after the fact. Calls and their charges are never edited. */
+/** Restatements and provider invoices. Calls and their charges are never edited. */
 
-/** One correction of a model's price for a past period: what was asked, how far it is, and what it came to. */
+/** One correction of a model's price for a past period: request, progress and result. */
 export const restatements = pgTable(
   "restatements",
   {
@@ -24,28 +24,28 @@ export const restatements = pgTable(
     priceId: uuid("price_id").notNull(),
     fromAt: instant("from_at").notNull(),
     toAt: instant("to_at").notNull(),
-    /** Works everything out and changes nothing. */
+    /** Computes everything and changes nothing. */
     dryRun: boolean("dry_run").notNull(),
     reason: text("reason"),
     actor: text("actor").notNull(),
     idempotencyKey: text("idempotency_key").unique(),
-    /** RUNNING: not all calls were looked at. SETTLING: all but those that were still running meanwhile. */
+    /** RUNNING: not all calls are processed. SETTLING: all but those that were still running. */
     state: text("state", { enum: ["RUNNING", "SETTLING", "DONE"] })
       .notNull()
       .default("RUNNING"),
-    /** No call that the ledger did not have when this began is older. */
+    /** Calls that were not in the ledger at the start are not older than this. */
     lateFrom: instant("late_from").notNull(),
-    /** The last call that was looked at. */
+    /** The last call that was processed. */
     cursorAt: instant("cursor_at"),
     cursorId: uuid("cursor_id"),
     calls: exact("calls").notNull().default(sql`0`),
     callsChanged: exact("calls_changed").notNull().default(sql`0`),
-    /** Before this restatement, of the calls that were looked at. */
+    /** Sums before this restatement, of the processed calls. */
     charged: exact("charged").notNull().default(sql`0`),
     costNanoUsd: exact("cost_nano_usd").notNull().default(sql`0`),
     givenBack: exact("given_back").notNull().default(sql`0`),
     taken: exact("taken").notNull().default(sql`0`),
-    /** What wallets could not pay: a balance is never negative. */
+    /** Credits that wallets could not pay: a balance is never negative. */
     uncollected: exact("uncollected").notNull().default(sql`0`),
     costCorrection: exact("cost_correction").notNull().default(sql`0`),
     createdAt: instant("created_at").notNull().defaultNow(),
@@ -57,16 +57,16 @@ export const restatements = pgTable(
   ],
 );
 
-/** What one restatement changed of one call. The corrected figures of a call are the ledger's row and all of these. */
+/** The change of one call by one restatement. A call's corrected figures are its ledger row plus all of these. */
 export const requestAdjustments = pgTable(
   "request_adjustments",
   {
     accountId: uuid("account_id").notNull(),
     requestId: uuid("request_id").notNull(),
     restatementId: uuid("restatement_id").notNull(),
-    /** When the call began: its partition, and the hour that it counts in. */
+    /** When the call began: determines its partition and its hour in the rollups. */
     requestCreatedAt: instant("request_created_at").notNull(),
-    /** In micro-credits, below 0 for what was given back; always the amount of `entry_id`, with the other sign. */
+    /** In micro-credits, below 0 when given back; always the amount of `entry_id`, with the other sign. */
     charged: exact("charged").notNull(),
     uncollected: exact("uncollected").notNull(),
     costNanoUsd: exact("cost_nano_usd").notNull(),
@@ -86,7 +86,7 @@ export const providerInvoices = pgTable(
   {
     id: uuid("id").primaryKey(),
     provider: text("provider").notNull(),
-    /** The provider's number of it. Importing it again replaces its lines. */
+    /** The provider's invoice number. Importing it again replaces its lines. */
     number: text("number").notNull(),
     lines: integer("lines").notNull(),
     firstDay: date("first_day", { mode: "string" }).notNull(),
@@ -107,7 +107,7 @@ export const providerInvoiceLines = pgTable(
       .notNull()
       .references(() => providerInvoices.id, { onDelete: "cascade" }),
     day: date("day", { mode: "string" }).notNull(),
-    /** As the provider writes it. */
+    /** The name of the model at the provider. */
     model: text("model").notNull(),
     tokens: exact("tokens").notNull(),
     costNanoUsd: exact("cost_nano_usd").notNull(),

@@ -18,7 +18,7 @@ import { bytea, exact, instant } from "./columns.ts";
 
 const createdAt = () => instant("created_at").notNull().defaultNow();
 
-/** What a caller may cost in a period, in UTC. Null means no limit. */
+/** Budgets per UTC day or month. Null means no limit. */
 const budgets = () => ({
   dailyBudgetNanoUsd: exact("daily_budget_nano_usd"),
   monthlyBudgetNanoUsd: exact("monthly_budget_nano_usd"),
@@ -26,7 +26,7 @@ const budgets = () => ({
   monthlyBudgetMicroCredits: exact("monthly_budget_micro_credits"),
 });
 
-/** When a key may be used, in the words of the API. */
+/** Hours of use, in the form of the API. */
 export interface StoredHours {
   timeZone: string;
   windows: { days: string[]; from: string; to: string }[];
@@ -39,15 +39,15 @@ export const accounts = pgTable(
     name: text("name").notNull(),
     isDefault: boolean("is_default").notNull().default(false),
     ...budgets(),
-    /** The plan of its keys that have none of their own. */
+    /** The plan of its keys that have no plan of their own. */
     planId: uuid("plan_id").references(() => plans.id),
-    /** The oldest that a secret of its keys should become; null means that nobody is reminded. */
+    /** Rotation interval of its keys; null means no reminders. */
     rotateKeysAfterDays: integer("rotate_keys_after_days"),
-    /** How many keys that work its MEMBERs may have made. */
+    /** The most working keys that each of its MEMBERs may have created. */
     memberKeysMax: integer("member_keys_max").notNull().default(10),
-    /** For how many days prompts and answers of its keys are kept; null means that none are. */
+    /** Retention in days of its keys' prompt logs; null means off. */
     promptLogDays: integer("prompt_log_days"),
-    /** Since when it is closed for ever. */
+    /** When it was closed, which is final. */
     closedAt: instant("closed_at"),
     createdAt: createdAt(),
   },
@@ -57,7 +57,7 @@ export const accounts = pgTable(
   ],
 );
 
-/** Defaults for many keys: what a key does not say for itself, its plan says. */
+/** Plans: default limits of keys that do not set their own. */
 export const plans = pgTable("plans", {
   id: uuid("id").primaryKey(),
   name: text("name").notNull().unique(),
@@ -68,7 +68,7 @@ export const plans = pgTable("plans", {
   maxConcurrency: integer("max_concurrency"),
   ...budgets(),
   createdAt: createdAt(),
-  /** Raised by every change; a trigger tells it to every replica. */
+  /** Increased by every change; a trigger notifies every replica. */
   version: integer("version").notNull().default(1),
 });
 
@@ -77,11 +77,11 @@ export const wallets = pgTable(
   {
     accountId: uuid("account_id").notNull(),
     id: uuid("id").notNull(),
-    /** The one wallet of its account that keys may draw on together. */
+    /** The account's shared wallet. */
     shared: boolean("shared").notNull().default(false),
     balance: exact("balance").notNull().default(sql`0`),
     held: exact("held").notNull().default(sql`0`),
-    /** Spent since lots were last burnt; the balance is what lots have left, less this. */
+    /** Charges that were not yet taken from lots; the balance is the rest of the lots, less this. */
     unburnt: exact("unburnt").notNull().default(sql`0`),
     /** When credits next expire or are refilled; a wallet past it is brought up to date before it pays. */
     dueAt: instant("due_at"),
@@ -93,7 +93,7 @@ export const wallets = pgTable(
     primaryKey({ columns: [t.accountId, t.id] }),
     index("wallets_id").on(t.id),
     uniqueIndex("wallets_one_shared").on(t.accountId).where(sql`${t.shared}`),
-    // The second wall behind the conditional reservation: no statement can make a wallet negative.
+    // A second defence behind the conditional reservation: no statement can make a wallet negative.
     check("wallets_balance_not_negative", sql`${t.balance} >= 0`),
     check("wallets_held_within_balance", sql`${t.held} between 0 and ${t.balance}`),
   ],
@@ -118,27 +118,27 @@ export const apiKeys = pgTable(
     requestsPerMinute: integer("requests_per_minute"),
     tokensPerMinute: integer("tokens_per_minute"),
     maxConcurrency: integer("max_concurrency"),
-    /** How old an answer of the cache may be for calls that do not say; null means that they get none. */
+    /** The default of `cacheSeconds` for calls; null means no cached answers. */
     cacheSeconds: integer("cache_seconds"),
-    /** SHADOW refuses nothing and counts what it would have refused. */
+    /** SHADOW refuses nothing and only counts refusals. */
     limitMode: text("limit_mode", { enum: ["ENFORCE", "SHADOW"] })
       .notNull()
       .default("ENFORCE"),
     ...budgets(),
-    /** Its own plan; null means the account's. */
+    /** The key's own plan; null means the account's plan. */
     planId: uuid("plan_id").references(() => plans.id),
     hours: jsonb("hours").$type<StoredHours>(),
     tags: text("tags").array().notNull().default([]),
     metadata: jsonb("metadata"),
-    /** For how many days prompts and answers are kept; 0 means that none are, null what the account says. */
+    /** Retention in days of prompt logs; 0 means off, null the account's setting. */
     promptLogDays: integer("prompt_log_days"),
     expiresAt: instant("expires_at"),
     lastUsedAt: instant("last_used_at"),
     createdBy: text("created_by").notNull(),
     createdAt: createdAt(),
-    /** When what the key may do was changed last; use does not count. */
+    /** When settings or status last changed; use does not count. */
     changedAt: instant("changed_at").notNull().defaultNow(),
-    /** Raised by every change, so that a cache can tell which copy is newer. */
+    /** Increased by every change, so that a cache knows which copy is newer. */
     version: integer("version").notNull().default(1),
   },
   (t) => [
@@ -162,9 +162,9 @@ export const keySecrets = pgTable(
     validFrom: instant("valid_from").notNull().defaultNow(),
     validTo: instant("valid_to"),
     lastUsedAt: instant("last_used_at"),
-    /** When somebody was reminded to rotate it. */
+    /** When an alert reminded of its rotation. */
     remindedAt: instant("reminded_at"),
-    /** When its text first came where it may be read by others. */
+    /** When its plaintext was first exposed in a URL or operation. */
     exposedAt: instant("exposed_at"),
   },
   (t) => [
@@ -181,7 +181,7 @@ export const denialsMinutely = pgTable(
     apiKeyId: uuid("api_key_id").notNull(),
     minute: instant("minute").notNull(),
     code: text("code").notNull(),
-    /** Counted only: the call went through. */
+    /** True for a refusal that was only counted: the call went through. */
     shadow: boolean("shadow").notNull().default(false),
     count: integer("count").notNull(),
   },
@@ -202,7 +202,7 @@ export const auditEvents = pgTable(
     ip: text("ip"),
     httpRequestId: text("http_request_id"),
     action: text("action").notNull(),
-    /** What was changed, as an id of the wire: `key_…`. */
+    /** The changed object, by its API id: `key_…`. */
     object: text("object").notNull(),
     accountId: uuid("account_id"),
     /** `json`, not `jsonb`: the hash covers the text, whose order must stay. */
@@ -237,12 +237,12 @@ export const users = pgTable(
     role: text("role", { enum: ["OWNER", "ADMIN", "OPERATOR", "ANALYST", "MEMBER"] }).notNull(),
     accountId: uuid("account_id").references(() => accounts.id),
     passwordHash: text("password_hash"),
-    /** Who vouches for the person, and by which name; null for people who sign in here. */
+    /** Issuer and subject at the identity provider; null for users with a password here. */
     issuer: text("issuer"),
     subject: text("subject"),
-    /** When the issuer said what is here. */
+    /** When the token with the stored claims was issued. */
     saidAt: instant("said_at"),
-    /** Set for who may not sign in any more; the person stays, because the audit and the ledger name them. */
+    /** Set for a disabled user. Users are never deleted, because the audit and the ledger name them. */
     disabledAt: instant("disabled_at"),
     createdAt: createdAt(),
   },
@@ -263,7 +263,7 @@ export const sessions = pgTable(
       .references(() => users.id),
     /** Digest of the one refresh token that is valid now; any earlier one is a replay. */
     refreshDigest: bytea("refresh_digest").notNull(),
-    /** Where the person signed in, and with what. */
+    /** IP address and client of the sign-in. */
     ip: text("ip"),
     userAgent: text("user_agent"),
     /** Written at most once a minute. */
@@ -280,7 +280,7 @@ export const holds = pgTable(
   "holds",
   {
     accountId: uuid("account_id").notNull(),
-    /** Also the id of the request that it pays for. */
+    /** Also the id of the call that it pays for. */
     id: uuid("id").notNull(),
     walletId: uuid("wallet_id").notNull(),
     apiKeyId: uuid("api_key_id").notNull(),
@@ -321,7 +321,7 @@ export const creditEntries = pgTable(
     reason: text("reason"),
     /** The request that a charge pays for. */
     requestId: uuid("request_id"),
-    /** The entry that this one takes back, in whole or in part. */
+    /** The entry that this one reverses, in whole or in part. */
     correctsId: uuid("corrects_id"),
     idempotencyKey: text("idempotency_key"),
     createdAt: createdAt(),
@@ -329,7 +329,7 @@ export const creditEntries = pgTable(
   (t) => [
     primaryKey({ columns: [t.accountId, t.id] }),
     index("credit_entries_wallet").on(t.accountId, t.walletId, t.id),
-    // Few entries are in it, so that a charge pays nothing for it.
+    // A partial index, so that charges do not pay for it.
     index("credit_entries_corrected").on(t.accountId, t.requestId).where(sql`${t.kind} in ('REFUND', 'ADJUSTMENT')`),
     uniqueIndex("credit_entries_idempotency")
       .on(t.accountId, t.walletId, t.idempotencyKey)
@@ -338,19 +338,19 @@ export const creditEntries = pgTable(
   ],
 );
 
-/** What is left of each grant. Burnt by priority, then by expiry, then by age. */
+/** The rest of each grant. Spent by priority, then by expiry, then by age. */
 export const creditLots = pgTable(
   "credit_lots",
   {
     accountId: uuid("account_id").notNull(),
-    /** The entry that put the credits in. */
+    /** The entry that added the credits. */
     id: uuid("id").notNull(),
     walletId: uuid("wallet_id").notNull(),
     granted: exact("granted").notNull(),
     remaining: exact("remaining").notNull(),
     priority: integer("priority").notNull(),
     expiresAt: instant("expires_at"),
-    /** Put in by a refill rule that replaces what it put in before. */
+    /** Added by a refill rule with the mode REPLACE. */
     isRefill: boolean("is_refill").notNull().default(false),
     createdAt: createdAt(),
   },
@@ -369,7 +369,7 @@ export const refillRules = pgTable(
     every: text("every", { enum: ["DAY", "WEEK", "MONTH"] }).notNull(),
     mode: text("mode", { enum: ["ADD", "REPLACE"] }).notNull(),
     amount: exact("amount").notNull(),
-    /** For ADD: the balance that a refill does not pass. */
+    /** For ADD: the highest balance after a refill. */
     cap: exact("cap"),
     nextAt: instant("next_at").notNull(),
   },
@@ -380,7 +380,7 @@ export const refillRules = pgTable(
   ],
 );
 
-/** What a key or an account has spent of a budget in one day or month, and what running calls hold of it. */
+/** The used amount of a budget of a key or account in one day or month, and the amount held by running calls. */
 export const budgetWindows = pgTable(
   "budget_windows",
   {
@@ -399,7 +399,7 @@ export const budgetWindows = pgTable(
   ],
 );
 
-/** Which budgets an open hold draws on. */
+/** The budgets of an open hold. */
 export const holdBudgets = pgTable(
   "hold_budgets",
   {
@@ -414,7 +414,7 @@ export const holdBudgets = pgTable(
   (t) => [primaryKey({ columns: [t.accountId, t.holdId, t.scopeId, t.unit, t.period] })],
 );
 
-/** Which call an idempotency key stands for, and its answer once there is one. */
+/** Idempotency keys: the call of each, and its answer once it exists. */
 export const idempotencyRecords = pgTable(
   "idempotency_records",
   {
@@ -422,7 +422,7 @@ export const idempotencyRecords = pgTable(
     apiKeyId: uuid("api_key_id").notNull(),
     keyDigest: bytea("key_digest").notNull(),
     inputDigest: bytea("input_digest").notNull(),
-    /** The hold of the call that runs or ran. */
+    /** The hold of the call. */
     holdId: uuid("hold_id").notNull(),
     /** Encrypted; null while the call runs. */
     answer: bytea("answer"),
@@ -436,12 +436,12 @@ export const idempotencyRecords = pgTable(
   ],
 );
 
-/** Answers that may be given again for exactly the same call of the same account. */
+/** Cached answers, for identical calls of the same account. */
 export const cachedAnswers = pgTable(
   "cached_answers",
   {
     accountId: uuid("account_id").notNull(),
-    /** Of all that could change the answer. */
+    /** A digest of everything that could change the answer. */
     digest: bytea("digest").notNull(),
     /** Encrypted. */
     answer: bytea("answer").notNull(),
@@ -466,7 +466,7 @@ export const alerts = pgTable(
     id: uuid("id").primaryKey(),
     kind: text("kind").notNull(),
     accountId: uuid("account_id"),
-    /** What it is about, e.g. `wallet:0190…`. */
+    /** The object of the alert, e.g. `wallet:0190…`. */
     subject: text("subject").notNull(),
     details: jsonb("details").notNull(),
     createdAt: createdAt(),

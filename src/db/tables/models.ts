@@ -16,13 +16,13 @@ import { bytea, exact, instant } from "./columns.ts";
 
 const createdAt = () => instant("created_at").notNull().defaultNow();
 
-/** What can be called by its name: a model of a provider, or a preset, which runs on another model, its base. */
+/** Models and presets. A preset runs on another model, its base. */
 export const models = pgTable(
   "models",
   {
     id: uuid("id").primaryKey(),
     name: text("name").notNull().unique(),
-    /** Of a preset: the model it runs on, which then says what is null here. */
+    /** For a preset: the model it runs on, whose values fill in for nulls here. */
     baseId: uuid("base_id").references((): AnyPgColumn => models.id),
     provider: text("provider"),
     /** The provider's own name of the model. */
@@ -30,28 +30,28 @@ export const models = pgTable(
     description: text("description"),
     contextLength: integer("context_length"),
     maxOutputTokens: integer("max_output_tokens"),
-    /** Null: what its provider can do. */
+    /** Null means the capabilities of the provider. */
     modalities: text("modalities", { enum: ["TEXT", "IMAGE", "EMBEDDING"] }).array(),
-    /** A key needs each of them. */
+    /** A key must have all of them. */
     scopes: text("scopes").array().notNull().default([]),
     system: text("system"),
     parameters: jsonb("parameters").$type<StoredParameters>().notNull().default({}),
-    /** What the caller may not override, by the names of the wire. */
+    /** Parameters that callers must not set, by their API names. */
     locked: text("locked").array().notNull().default([]),
-    /** Names of models that answer in its place when it fails, in their order. */
+    /** Fallbacks: names of models that are tried in order when it fails. */
     fallbacks: text("fallbacks").array().notNull().default([]),
     connectMs: integer("connect_ms"),
     firstByteMs: integer("first_byte_ms"),
     idleMs: integer("idle_ms"),
     totalMs: integer("total_ms"),
-    /** Of one answer, as the provider sends it; null is as the server has it. */
+    /** Limit on the bytes of one answer from the provider; null means the server's default. */
     maxResponseBytes: integer("max_response_bytes"),
-    /** Whether an answer without the format that was asked for is asked for once more. */
+    /** Whether an answer that misses the requested format is repaired by a second attempt. */
     repairFormat: boolean("repair_format").notNull().default(false),
-    /** What one image counts as at most, in input tokens. */
+    /** The most input tokens that one image counts as. */
     imageTokens: integer("image_tokens").notNull().default(16_384),
     retries: integer("retries").notNull().default(0),
-    /** Failures in a row after which it is not asked for a while; 0 for never. */
+    /** Failures in a row that open the circuit breaker; 0 for never. */
     breakerFailures: integer("breaker_failures").notNull().default(10),
     breakerOpenSeconds: integer("breaker_open_seconds").notNull().default(15),
     enabled: boolean("enabled").notNull().default(true),
@@ -66,18 +66,18 @@ export const models = pgTable(
   ],
 );
 
-/** What is sent with a call unless the caller says otherwise. */
+/** Default parameters of a call. */
 export interface StoredParameters {
   temperature?: number;
   topP?: number;
   maxOutputTokens?: number;
   stop?: string[];
   seed?: number;
-  /** As the provider has them, such as Ollama's `num_ctx` and `keep_alive`. */
+  /** Options in the provider's terms, such as Ollama's `num_ctx` and `keep_alive`. */
   providerOptions?: Record<string, unknown>;
 }
 
-/** Further names of models. Of several targets of one name each call picks one, by weight. */
+/** Aliases of models. With several targets of one alias, each call picks one by weight. */
 export const modelAliases = pgTable(
   "model_aliases",
   {
@@ -113,7 +113,7 @@ export const modelPrices = pgTable(
     cacheWrite1hNanoUsdPerMillion: exact("cache_write_1h_nano_usd_per_million").notNull(),
     outputNanoUsdPerMillion: exact("output_nano_usd_per_million").notNull(),
     reasoningNanoUsdPerMillion: exact("reasoning_nano_usd_per_million").notNull(),
-    /** The share of the price that an answer out of the cache costs, in millionths. */
+    /** The share of the price that a cached answer costs, in millionths. */
     cacheHitMicro: exact("cache_hit_micro").notNull().default(sql`100000`),
     createdBy: text("created_by").notNull(),
     createdAt: createdAt(),
@@ -123,14 +123,14 @@ export const modelPrices = pgTable(
   (t) => [unique("model_prices_version").on(t.modelId, t.version)],
 );
 
-/** Where models run, as set through the API; those of the configuration are not here. */
+/** Model services that were added through the API; services of the configuration are not stored. */
 export const modelServices = pgTable("model_services", {
   name: text("name").primaryKey(),
   kind: text("kind").notNull(),
   baseUrl: text("base_url").notNull(),
-  /** Encrypted; null when the service asks for no key. */
+  /** Encrypted; null for a service without a key. */
   sealedKey: bytea("sealed_key"),
   createdAt: createdAt(),
-  /** Raised by every change, so that a server can tell that its connections are of an earlier one. */
+  /** Increased by every change, so that a server notices connections of an earlier version. */
   version: integer("version").notNull().default(1),
 });

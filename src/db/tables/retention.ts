@@ -5,9 +5,9 @@ import { bytea, exact, instant } from "./columns.ts";
 export const requestArchives = pgTable("request_archives", {
   /** The first day, in UTC. */
   month: date("month").primaryKey(),
-  /** Where the file was written, as the server that wrote it names it. */
+  /** Path of the file on the server that wrote it. */
   file: text("file").notNull(),
-  /** Of the file as it lies on the disk, in hexadecimal digits. */
+  /** SHA-256 of the file on disk, in hexadecimal digits. */
   sha256: text("sha256").notNull(),
   bytes: exact("bytes").notNull(),
   requests: exact("requests").notNull(),
@@ -17,7 +17,7 @@ export const requestArchives = pgTable("request_archives", {
   droppedAt: instant("dropped_at"),
 });
 
-/** What the rows of each day came to when they were archived: what a dropped day is reconciled with. */
+/** Sums of each day's rows at the time of archiving, by which a dropped day is reconciled. */
 export const requestArchiveDays = pgTable(
   "request_archive_days",
   {
@@ -31,12 +31,12 @@ export const requestArchiveDays = pgTable(
   (t) => [primaryKey({ columns: [t.day, t.accountId] })],
 );
 
-/** Prompts and answers of those who have agreed to it: redacted, encrypted, and gone when their time is over. */
+/** Prompt logs (opt-in): redacted, encrypted, deleted after their retention period. */
 export const promptLogs = pgTable(
   "prompt_logs",
   {
     accountId: uuid("account_id").notNull(),
-    /** Of the generation. */
+    /** The id of the generation. */
     id: uuid("id").notNull(),
     apiKeyId: uuid("api_key_id").notNull(),
     model: text("model").notNull(),

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { check, index, pgTable, primaryKey, smallint, text, uuid } from "drizzle-orm/pg-core";
 import { exact, instant } from "./columns.ts";
 
-/** What sets of calls came to, by the hour in which they began. Written with the ledger row, in the same statement. */
+/** Sums of calls by the hour in which they began. Written with the ledger row, in the same statement. */
 
 const cell = {
   accountId: uuid("account_id").notNull(),
@@ -32,13 +32,16 @@ const sums = {
   costNanoUsd: exact("cost_nano_usd").notNull(),
 };
 
-/** What restatements have changed since, to be added to what was charged and to the cost. See src/ledger/wallets/adjustments.ts. */
+/** Changes by later restatements, to be added to charge and cost. See src/ledger/wallets/adjustments.ts. */
 const corrections = {
   chargedCorrection: exact("charged_correction").notNull().default(sql`0`),
   costCorrection: exact("cost_correction").notNull().default(sql`0`),
 };
 
-/** One row a bucket of a log-spaced histogram; the bounds of a bucket stand in src/ledger/rollups/sql/count-hourly.ts. */
+/**
+ * One row a bucket of a log-spaced histogram; the bounds of a bucket are defined in
+ * src/ledger/rollups/sql/count-hourly.ts.
+ */
 const histogram = {
   measure: text("measure", { enum: ["LATENCY", "FIRST_TOKEN"] }).notNull(),
   bucket: smallint("bucket").notNull(),
@@ -89,8 +92,8 @@ export const usageLabelLatencyHourly = pgTable(
 );
 
 /**
- * Days of UTC that can change no more, because no hold that was opened in them is open: summed up over fewer columns
- * and over longer times (see src/ledger/rollups/shapes.ts), so that long reports cost what they show.
+ * UTC days that can no longer change, because none of their holds is open: summed over fewer columns and longer times
+ * (see src/ledger/rollups/shapes.ts), so that the cost of a long report depends on what it shows.
  */
 const fold = {
   cube: text("cube").notNull(),
@@ -103,7 +106,7 @@ const fold = {
   status: text("status"),
 };
 
-/** Which are summed up; a DAY stands for its hours as well. */
+/** The periods that are rolled up; a DAY includes its hours. */
 export const usageFolds = pgTable(
   "usage_folds",
   {

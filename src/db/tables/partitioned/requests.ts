@@ -1,12 +1,12 @@
 import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { exact, instant } from "../columns.ts";
 
-/** A model that was asked, or passed over because its circuit was open, before the one that answered. */
+/** A failed attempt, or a model skipped because its circuit breaker was open. */
 export interface RecordedTry {
   model: string;
   provider: string;
   errorCode: string;
-  /** The HTTP status with which the provider refused. */
+  /** The HTTP status of the provider's refusal. */
   upstreamStatus?: number;
 }
 
@@ -20,11 +20,11 @@ export const requests = pgTable(
     completedAt: instant("completed_at").notNull(),
     apiKeyId: uuid("api_key_id").notNull(),
     walletId: uuid("wallet_id").notNull(),
-    /** What was asked for: a model or a preset. */
+    /** The requested model or preset. */
     model: text("model").notNull(),
-    /** Who ran it in the end. */
+    /** The provider that ran the call. */
     provider: text("provider").notNull(),
-    /** The model that answered, or was asked last: the base of a preset, or a fallback. */
+    /** The model that answered, or that was called last: the base of a preset, or a fallback. */
     servedModel: text("served_model"),
     failedTries: jsonb("failed_tries").$type<RecordedTry[]>(),
     priceId: uuid("price_id").notNull(),
@@ -42,7 +42,7 @@ export const requests = pgTable(
     reserved: exact("reserved").notNull(),
     charged: exact("charged").notNull(),
     costNanoUsd: exact("cost_nano_usd").notNull(),
-    /** The wallet's balance with this call's charge, as its holder was told. */
+    /** The wallet's balance after this call's charge, as the caller got it. */
     balanceAfter: exact("balance_after").notNull(),
     latencyMs: integer("latency_ms").notNull(),
     timeToFirstTokenMs: integer("time_to_first_token_ms"),
@@ -50,7 +50,7 @@ export const requests = pgTable(
     endUser: text("end_user"),
     tags: text("tags").array().notNull(),
     httpRequestId: text("http_request_id").notNull(),
-    /** Answered out of the cache: no provider was asked. */
+    /** Answered from the cache: no provider was called. */
     cached: boolean("cached").notNull().default(false),
   },
   (t) => [primaryKey({ columns: [t.accountId, t.id, t.createdAt] })],
