@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { dimensionNames } from "../../usage/question/dimensions.ts";
 import { printObject, printRows } from "../print.ts";
 import type { CommandSession } from "../session.ts";
 import { readList } from "./keys.ts";
@@ -49,12 +50,7 @@ export function addReportCommands(program: Command, session: CommandSession): vo
     .description("report usage: requests, tokens, credits and cost")
     .requiredOption("--from <time>", "start: at or after this timestamp, e.g. 2030-01-01T00:00:00Z")
     .requiredOption("--to <time>", "end: before this timestamp")
-    .option(
-      "--by <list>",
-      "comma-separated dimensions: ACCOUNT, API_KEY, MODEL, PROVIDER, STATUS, END_USER or TAG",
-      readList,
-      [],
-    )
+    .option("--by <list>", `comma-separated dimensions: ${dimensionNames.join(", ")}`, readList, [])
     .addHelpText(
       "after",
       "\nExample:\n  tollgate usage --from 2030-01-01T00:00:00Z --to 2030-02-01T00:00:00Z --by MODEL",
