@@ -55,8 +55,8 @@ export class OperationExecutor {
   }
 
   /**
-   * The events of a subscription, each executed when it is asked for; or why it could not start. `onEnd` is told when
-   * there are no more, and may be told again.
+   * The events of a subscription, each executed when it is requested; or the errors for which it could not start.
+   * `onEnd` is told when there are no more, and may be told again.
    */
   async subscribe(
     args: ExecutionArgs,
@@ -146,7 +146,7 @@ function withCauses(result: ExecutionResult): ExecutionResult {
   return { ...result, errors };
 }
 
-/** Not a generator: the end must reach the source also while an event is waited for. */
+/** Not a generator: `return` must reach the source also while an event is pending. */
 function mapEvents<E, R>(
   source: AsyncIterable<E>,
   map: (event: E) => R | Promise<R>,

@@ -84,8 +84,8 @@ function rootFields({ selectionSet }: OperationDefinitionNode, fragments: Fragme
 }
 
 /**
- * Refuses text that PostgreSQL cannot store or that is no text at all (NUL and lone surrogates), names that mean
- * something to JavaScript, and values nested or numbered beyond reason.
+ * Refuses text that PostgreSQL cannot store or that is no text at all (NUL and lone surrogates), names with a meaning
+ * in JavaScript, and values that are nested too deeply or too many.
  * @throws BAD_USER_INPUT
  */
 export function checkVariables(variables: unknown): void {

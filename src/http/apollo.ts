@@ -78,7 +78,7 @@ async function runOnce(operations: Operations, args: ExecutionArgs): Promise<Exe
   return (await operations.run(args)) as ExecutionResult;
 }
 
-/** Gives each answer its request id, HTTP status and headers, and writes down what nobody meant to happen. */
+/** Gives each answer its request id, HTTP status and headers, and logs unexpected errors. */
 function answers(log: Logger): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async ({ contextValue: context }) => ({

@@ -36,7 +36,7 @@ export interface OperationsOptions {
   onDenied: (context: Context, code: ErrorCode) => void;
 }
 
-/** As libraries pass it on: they may set what is absent to undefined. */
+/** As libraries pass it on: absent fields may be undefined. */
 type Result = { [K in keyof ExecutionResult]?: ExecutionResult[K] | undefined };
 
 export type OperationResult = ExecutionResult | AsyncIterable<ExecutionResult>;
@@ -104,7 +104,7 @@ export class Operations {
     }
   }
 
-  /** Starts an operation and gives what `run` gives, errors of the document included. */
+  /** Starts an operation and returns the result of `run`, including errors of the document. */
   async start(request: OperationRequest, context: Context, isOwn = false): Promise<OperationResult> {
     const prepared = await this.prepare(request, context, isOwn);
     return "schema" in prepared ? this.run(prepared) : { errors: prepared };

@@ -80,8 +80,8 @@ export class LimitsService {
   }
 
   /**
-   * How much of each limit is used now, without using any of it: of requests by what the field `generate` allows to a
-   * key that has no limit of its own.
+   * The current use of each limit, without using any of it. For requests, a key without a limit of its own has the rate
+   * limit of the field `generate`.
    */
   async look(key: LimitedKey & RequestLimitedKey): Promise<LimitUsage[]> {
     const { limiters, concurrency } = this.#options;

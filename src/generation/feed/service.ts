@@ -38,7 +38,7 @@ export class GenerationFeed {
   }
 
   /**
-   * Ends with `signal`. Calls of other accounts or keys are never told.
+   * Ends with `signal`. Calls that the viewer may not see are never sent.
    * @throws RATE_LIMITED for a caller with too many feeds
    */
   async subscribe(viewer: Viewer, filter: FeedFilter, signal: Cancelled): Promise<FeedReader> {

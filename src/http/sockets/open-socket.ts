@@ -43,7 +43,7 @@ export class OpenSocket {
     this.#request = request;
     this.ip = request.ip;
     this.network = addressBlockOf(request.ip);
-    // What is wrong with a frame is told by its close code; there is nobody here to do more about it.
+    // The close code reports a bad frame; nothing more can be done here.
     socket.on("error", () => socket.terminate());
     socket.on("pong", () => {
       this.#alive = true;
@@ -136,7 +136,7 @@ export class OpenSocket {
           if (this.#messages > messagesPerSecondMax) return this.close(closeCodes.tooMany, "Too many messages");
           const share = inFlight.take(data.length);
           if (!share) return this.close(closeCodes.tryAgainLater, "Too many large messages");
-          // What the message asks for is answered when this is over.
+          // Resolves when the message is processed.
           receive(String(data))
             .catch(() => this.close(closeCodes.internal, "Internal error"))
             .finally(share.release);
