@@ -196,7 +196,7 @@ export class Generation {
   endUser!: string | null;
 
   @Field(() => String, {
-    description: "The HTTP request that made the call, as its `X-Request-Id` header and its errors named it.",
+    description: "The id of the HTTP request that made the call, as in its `X-Request-Id` header and its errors.",
   })
   requestId!: string;
 

@@ -87,7 +87,7 @@ export class GenerateInput extends SamplingInput {
 export class GenerationFilter extends GenerationFeedFilter {
   @Field(() => String, {
     nullable: true,
-    description: "Only calls of the HTTP request with this id, as `Generation.requestId` and `X-Request-Id` give it.",
+    description: "Only calls of the HTTP request with this id: see `Generation.requestId`.",
   })
   requestId?: string | null;
 
