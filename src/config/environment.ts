@@ -20,6 +20,9 @@ const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const url = z.url({ protocol: /^https?$/ });
 
+/** Names of providers that are configured by settings of their own. */
+export const reservedServices = ["echo", "ollama", "anthropic"];
+
 const services = list
   .transform((parts, ctx) =>
     parts.map((part) => {
@@ -32,8 +35,8 @@ const services = list
   )
   .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "names must differ")
   .refine(
-    (all) => all.every(({ name }) => !["echo", "ollama", "anthropic"].includes(name)),
-    "echo, ollama and anthropic are taken",
+    (all) => all.every(({ name }) => !reservedServices.includes(name)),
+    `${reservedServices.join(", ")} are taken`,
   );
 
 const failpoint = z.string().transform((text, ctx) => {

@@ -1,5 +1,6 @@
 import type { RecordChange } from "../../auth/record-change.ts";
 import type { Origin } from "../../auth/viewer.ts";
+import { reservedServices } from "../../config/environment.ts";
 import type { Database } from "../../db/client.ts";
 import type { Sealer } from "../../encryption.ts";
 import { AppError, badInput } from "../../errors.ts";
@@ -105,7 +106,7 @@ export class RemoteServices {
         field: "name",
       });
     }
-    if (["echo", "ollama", "anthropic"].includes(name) || this.#options.providers.isFixed(name)) {
+    if (reservedServices.includes(name) || this.#options.providers.isFixed(name)) {
       throw new AppError("CONFLICT", { message: `The name ${name} is in use by the server's configuration.` });
     }
   }
