@@ -23,6 +23,11 @@ export class Account {
   })
   memberKeysMax!: number;
 
+  @Field(() => [String], {
+    description: "Scopes of models, such as `model:premium`, that MEMBERs of the account may give to their API keys.",
+  })
+  modelScopes!: string[];
+
   @Field(() => Date, {
     nullable: true,
     description: "When the account was closed, which is final; null for an open account.",
@@ -70,8 +75,17 @@ export class UpdateAccountInput {
     description: "The most active API keys that each MEMBER of the account may have created: 0 to 1000. Null means 10.",
   })
   memberKeysMax?: number | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      "Scopes of models, such as `model:premium`, that MEMBERs of the account may give to their API keys; at most 50. Null means none. Existing keys keep theirs.",
+  })
+  modelScopes?: string[] | null;
 }
 
-export function toAccount({ id, name, rotateKeysAfterDays, memberKeysMax, closedAt, createdAt, planId }: AccountRow) {
-  return { id: toWire("acc", id), name, rotateKeysAfterDays, memberKeysMax, closedAt, createdAt, planId };
+export function toAccount(row: AccountRow): Account {
+  const { name, rotateKeysAfterDays, memberKeysMax, modelScopes, closedAt, createdAt, planId } = row;
+  const settings = { rotateKeysAfterDays, memberKeysMax, modelScopes };
+  return { id: toWire("acc", row.id), name, ...settings, closedAt, createdAt, planId };
 }

@@ -96,11 +96,14 @@ export function personOf(context: Pick<Context, "identity">): UserViewer {
 
 /**
  * The account to which a caller's view is narrowed, for the WHERE of a statement; undefined for people who see all
- * accounts. What is done with an object or a search of another account is said by `tenancy.ts`.
+ * accounts. @throws FORBIDDEN for a MEMBER without an account. What is done with an object or a search of another account is said by `tenancy.ts`.
  */
 export function boundAccount(viewer: Viewer): string | undefined {
   if (viewer.kind === "API_KEY") return viewer.accountId;
-  return viewer.role === "MEMBER" ? (viewer.accountId ?? undefined) : undefined;
+  if (viewer.role !== "MEMBER") return undefined;
+  // Undefined would show every account to a MEMBER that has none.
+  if (!viewer.accountId) throw new AppError("FORBIDDEN", { message: "This MEMBER belongs to no account." });
+  return viewer.accountId;
 }
 
 /** Who makes a change and from where. Both are null for what the server or its operator does by itself. */

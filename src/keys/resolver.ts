@@ -39,7 +39,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => IssuedApiKey, {
     description:
-      "Creates a key. Its secret is in this answer and nowhere else. A MEMBER may create some in its own account: without credits of their own, and within the account's plan. An ANALYST may not. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a key text that is in use or an account that is closed.",
+      "Creates an API key. The plaintext key is in this answer only. Requires MEMBER. A MEMBER may create keys in its own account: without credits of their own, within the account's plan, and with the scopes of models that `Account.modelScopes` allows. An ANALYST may not. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a key text that is in use or an account that is closed.",
   })
   async createApiKey(
     @Arg("input", () => CreateApiKeyInput, { description: "The key." }) input: CreateApiKeyInput,
@@ -52,7 +52,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
     description:
-      "Changes what a key may do. A MEMBER may change what it made itself, within the plan; an ANALYST nothing. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT once revoked.",
+      "Changes an API key. Requires MEMBER. A MEMBER may change the keys that it created, within the account's plan, and must not widen a setting that an OPERATOR or a role above has set. An ANALYST may change none. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT for a revoked key.",
   })
   async updateApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,

@@ -161,17 +161,23 @@ export async function countKeysBy(tx: Executor, accountId: string, createdBy: st
   return row?.keys ?? 0;
 }
 
-/** The plan that fills in for a key. */
-export async function planOf(
+/** Bounds of what a MEMBER may give to a key. */
+export interface MemberBounds {
+  /** The plan that fills in for the key. */
+  plan: PlanRow | null;
+  modelScopes: string[];
+}
+
+export async function memberBounds(
   tx: Executor,
   { accountId, planId }: { accountId: string; planId: string | null },
-): Promise<PlanRow | undefined> {
+): Promise<MemberBounds> {
   const [row] = await tx
-    .select({ plan: plans })
+    .select({ plan: plans, modelScopes: accounts.modelScopes })
     .from(accounts)
-    .innerJoin(plans, eq(plans.id, sql`coalesce(${planId}::uuid, ${accounts.planId})`))
+    .leftJoin(plans, eq(plans.id, sql`coalesce(${planId}::uuid, ${accounts.planId})`))
     .where(eq(accounts.id, accountId));
-  return row?.plan;
+  return row ?? { plan: null, modelScopes: [] };
 }
 
 /** The secrets that work now, newest first. */

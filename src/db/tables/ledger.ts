@@ -45,6 +45,12 @@ export const accounts = pgTable(
     rotateKeysAfterDays: integer("rotate_keys_after_days"),
     /** How many keys that work its MEMBERs may have made. */
     memberKeysMax: integer("member_keys_max").notNull().default(10),
+    /** Scopes of models that its MEMBERs may give to their keys. */
+    modelScopes: text("model_scopes").array().notNull().default([]),
+    /** Whether the keys of a MEMBER stop while the MEMBER is disabled. */
+    stopMemberKeys: boolean("stop_member_keys").notNull().default(true),
+    /** Whether its keys and MEMBERs see the providers' prices and costs in USD. */
+    showUsd: boolean("show_usd").notNull().default(true),
     /** For how many days prompts and answers of its keys are kept; null means that none are. */
     promptLogDays: integer("prompt_log_days"),
     /** Since when it is closed for ever. */
@@ -130,6 +136,10 @@ export const apiKeys = pgTable(
     hours: jsonb("hours").$type<StoredHours>(),
     tags: text("tags").array().notNull().default([]),
     metadata: jsonb("metadata"),
+    /** The settings, by their names in the API, that a MEMBER who made the key may narrow but not widen. */
+    setByStaff: text("set_by_staff").array().notNull().default([]),
+    /** DISABLED for no other reason than that its MEMBER is. */
+    stoppedWithMember: boolean("stopped_with_member").notNull().default(false),
     /** For how many days prompts and answers are kept; 0 means that none are, null what the account says. */
     promptLogDays: integer("prompt_log_days"),
     expiresAt: instant("expires_at"),
@@ -145,6 +155,7 @@ export const apiKeys = pgTable(
     primaryKey({ columns: [t.accountId, t.id] }),
     uniqueIndex("api_keys_id").on(t.id),
     index("api_keys_tags").using("gin", t.tags),
+    index("api_keys_created_by").on(t.createdBy, t.id),
     index("api_keys_plan").on(t.planId).where(sql`${t.planId} is not null`),
     check("api_keys_status", sql`${t.status} in ('ACTIVE', 'DISABLED', 'REVOKED')`),
   ],
@@ -263,6 +274,8 @@ export const sessions = pgTable(
       .references(() => users.id),
     /** Digest of the one refresh token that is valid now; any earlier one is a replay. */
     refreshDigest: bytea("refresh_digest").notNull(),
+    /** When that token took the place of the one before it. */
+    refreshedAt: instant("refreshed_at"),
     /** Where the person signed in, and with what. */
     ip: text("ip"),
     userAgent: text("user_agent"),
