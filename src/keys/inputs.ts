@@ -40,7 +40,7 @@ export class CreateApiKeyInput extends KeySettingsInput {
   @Field(() => GraphQLDecimal, {
     nullable: true,
     defaultValue: "0",
-    description: "Credits that it starts with; not below 0.",
+    description: "Credits that it starts with: 0 or more. More than 0 requires ADMIN, as `grantCredits` does.",
   })
   credits?: string | null;
 

@@ -16,6 +16,7 @@ import { checkModelScopes, checkNarrower, staffSettings } from "./rules/narrowin
 import {
   checkKeyCount,
   checkMayChange,
+  checkMayGrant,
   checkMayManageKeys,
   checkMemberInput,
   checkWithinPlan,
@@ -71,7 +72,8 @@ export class KeysService {
     const read = readKeyOrder(order);
     const member = viewer && isMember(viewer);
     if (viewer) checkMayManageKeys(viewer);
-    if (member) checkMemberInput(order, read.amount);
+    if (viewer) checkMayGrant(viewer, read.amount);
+    if (member) checkMemberInput(order);
     const visible = viewer ? withinAccount(viewer, { accountId: order.accountId }) : order;
     if (!visible) throw new AppError("NOT_FOUND", { message: "No such account." });
     const account = await accounts.find(visible.accountId);
@@ -90,7 +92,7 @@ export class KeysService {
   update(origin: Origin, viewer: UserViewer, id: string, terms: KeyInput): Promise<KeyRow> {
     const change = readSettings(terms);
     const member = isMember(viewer);
-    if (member) checkMemberInput(terms, 0n);
+    if (member) checkMemberInput(terms);
     const changeOf = ({ setByStaff }: KeyRow) =>
       member ? change : { ...change, setByStaff: staffSettings(setByStaff, terms) };
     return this.#change(origin, viewer, { id, action: "key.update" }, changeOf, async (tx, before, after) => {
