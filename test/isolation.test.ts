@@ -64,9 +64,11 @@ async function side(): Promise<Side> {
 
 /** By the MEMBER itself, who may change no other; with two secrets. */
 async function makeKey(member: Credential, mark: string) {
-  const input = { name: `key ${mark}`, tags: [mark], metadata: { note: mark }, sharedWallet: true };
+  const input = { name: `key ${mark}`, tags: [mark], sharedWallet: true };
   const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }";
   const { id } = (await server.ok(create, { input }, member)).createApiKey.apiKey;
+  const update = "mutation ($id: ID!, $input: UpdateApiKeyInput!) { updateApiKey(id: $id, input: $input) { id } }";
+  await server.ok(update, { id, input: { metadata: { note: mark } } });
   const rotate = "mutation ($id: ID!) { rotateApiKey(id: $id) { secret apiKey { secrets { id } } } }";
   const { secret, apiKey } = (await server.ok(rotate, { id }, member)).rotateApiKey;
   return { id: id as string, secret: secret as string, secretId: apiKey.secrets[1].id as string };

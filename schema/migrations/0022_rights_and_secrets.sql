@@ -25,7 +25,4 @@ FROM (
       'dailyBudgetUsd', 'monthlyBudgetUsd', 'dailyBudgetCredits', 'monthlyBudgetCredits')
   GROUP BY made.id
 ) staff
-WHERE k.id = staff.id;--> statement-breakpoint
--- Keys that call models could list them without a scope; the scope guards the list from now on, so they are given it.
-UPDATE "api_keys" SET "scopes" = array_append("scopes", 'models:read')
-WHERE "scopes" && ARRAY['generate', 'embed'] AND NOT 'models:read' = ANY ("scopes");
+WHERE k.id = staff.id;

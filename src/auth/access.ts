@@ -2,13 +2,16 @@ import { AppError } from "../errors.ts";
 import type { AccessRules } from "../graphql/directives/access.ts";
 import { type Context, hasRole, type RoleName, viewerOf } from "./viewer.ts";
 
-/** What a key may be given, and the least role with which a person may do the same without a key. */
+/** The scopes of a key, and the lowest role with which a user may do the same without a key. */
 export const scopeRoles = {
   generate: null,
   embed: null,
   "usage:read": "MEMBER",
   "models:read": "MEMBER",
 } as const satisfies Record<string, RoleName | null>;
+
+/** A key that may call models may read which ones, and their prices. */
+const impliedBy: Partial<Record<Scope, readonly Scope[]>> = { "models:read": ["generate", "embed"] };
 
 export type Scope = keyof typeof scopeRoles;
 export const scopes = Object.keys(scopeRoles) as Scope[];
@@ -29,8 +32,9 @@ export const accessChecks: AccessRules<Context> = {
   scope: (context, requires) => {
     const viewer = viewerOf(context);
     if (viewer.kind === "API_KEY") {
-      if (!viewer.scopes.includes(requires as Scope)) throw forbidden(`This API key lacks the scope "${requires}".`);
-      return;
+      const enough = [requires as Scope, ...(impliedBy[requires as Scope] ?? [])];
+      if (enough.some((scope) => viewer.scopes.includes(scope))) return;
+      throw forbidden(`This API key lacks the scope "${requires}".`);
     }
     const role = scopeRoles[requires as Scope];
     if (role === null) throw forbidden("This needs an API key, in the header x-api-key or Authorization: Bearer.");

@@ -48,7 +48,7 @@ export const keyFields = {
   name: field("name", "text", { description: "1 to 200 characters; not null.", read: readName }),
   scopes: field("scopes", "texts", {
     description:
-      'What the key may do; null means ["generate", "embed", "usage:read"]. `model:…` for models that ask for it.',
+      'Permissions of the key: `generate`, `embed`, `usage:read`, `models:read` (which `generate` and `embed` include), and `model:…` for models that require it. Null means ["generate", "embed", "usage:read"].',
     read: readScopes,
   }),
   models: field("models", "texts", {
@@ -98,7 +98,10 @@ export const keyFields = {
     description: "Must be in the future; null means never.",
     read: asGiven,
   }),
-  metadata: field("metadata", "json", { description: "Any JSON value of at most 16 KiB.", read: readMetadata }),
+  metadata: field("metadata", "json", {
+    description: "Notes of the staff: any JSON value of at most 16 KiB. A MEMBER must not set it.",
+    read: readMetadata,
+  }),
 };
 
 export type KeyFieldName = keyof typeof keyFields;
