@@ -3,7 +3,7 @@ import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
 import { AlertsResolver } from "./alerts/resolver.ts";
 import { AlertsService } from "./alerts/service.ts";
 import { openAudit } from "./audit/wire.ts";
-import { accessChecks } from "./auth/access.ts";
+import { accessChecks, usdRule } from "./auth/access.ts";
 import type { Context } from "./auth/viewer.ts";
 import { openPeople } from "./auth/wire.ts";
 import type { Config } from "./config/environment.ts";
@@ -23,6 +23,7 @@ import { withAccess } from "./graphql/directives/access.ts";
 import { withCost } from "./graphql/directives/cost.ts";
 import { type FieldLimit, fieldLimit, withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
+import { withUsd } from "./graphql/directives/usd.ts";
 import { tellingFailures } from "./graphql/refusals.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openHttp } from "./http/wire.ts";
@@ -217,7 +218,7 @@ function guard({ schema, generation, limiting, audit }: Features): GraphQLSchema
   const guarded = guardingStarts(schema, (open) => {
     const paid = withCost(open, generation.meters);
     const limited = withRateLimit<Context>(paid, requestLimits(limiting.limiters, limiting.denials));
-    const checked = withAccess<Context>(limited, accessChecks);
+    const checked = withAccess<Context>(withUsd(limited, usdRule), accessChecks);
     return tellingFailures<Context>(checked, (context, failed) => audit.refusals.write(context, failed));
   });
   return lexicographicSortSchema(guarded);

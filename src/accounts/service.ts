@@ -34,6 +34,7 @@ export interface AccountUpdate {
   rotateKeysAfterDays?: number | null | undefined;
   memberKeysMax?: number | null | undefined;
   modelScopes?: string[] | null | undefined;
+  showUsd?: boolean | null | undefined;
 }
 
 const nameLengthMax = 200;
@@ -149,7 +150,14 @@ function readName(text: string | null): string {
   return name;
 }
 
-function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax, modelScopes }: AccountUpdate): AccountChange {
+function readChange({
+  name,
+  planId,
+  rotateKeysAfterDays,
+  memberKeysMax,
+  modelScopes,
+  showUsd,
+}: AccountUpdate): AccountChange {
   if (rotateKeysAfterDays != null && (rotateKeysAfterDays < 1 || rotateKeysAfterDays > rotateDaysMax)) {
     throw badInput(`rotateKeysAfterDays must be 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
   }
@@ -162,6 +170,7 @@ function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax, modelSco
     ...(planId !== undefined && { planId }),
     ...(rotateKeysAfterDays !== undefined && { rotateKeysAfterDays }),
     ...(memberKeysMax !== undefined && { memberKeysMax: keysMax }),
+    ...(showUsd !== undefined && { showUsd: showUsd ?? true }),
     ...(modelScopes !== undefined && { modelScopes: readModelScopes(modelScopes ?? []) }),
   };
 }
@@ -180,6 +189,6 @@ function stillOpen(account: AccountRow | undefined): AccountRow {
   return account;
 }
 
-function toAudit({ name, planId, rotateKeysAfterDays, memberKeysMax, modelScopes }: AccountRow): object {
-  return { name, planId: planId && toWire("pln", planId), rotateKeysAfterDays, memberKeysMax, modelScopes };
+function toAudit({ name, planId, rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd }: AccountRow): object {
+  return { name, planId: planId && toWire("pln", planId), rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd };
 }

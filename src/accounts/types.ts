@@ -28,6 +28,12 @@ export class Account {
   })
   modelScopes!: string[];
 
+  @Field(() => Boolean, {
+    description:
+      "Whether the API keys and MEMBERs of the account can read the providers' prices and costs in USD. If not, an operation that selects a field with `@usd` fails with FORBIDDEN before it runs.",
+  })
+  showUsd!: boolean;
+
   @Field(() => Date, {
     nullable: true,
     description: "When the account was closed, which is final; null for an open account.",
@@ -82,10 +88,17 @@ export class UpdateAccountInput {
       "Scopes of models, such as `model:premium`, that MEMBERs of the account may give to their API keys; at most 50. Null means none. Existing keys keep theirs.",
   })
   modelScopes?: string[] | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      "Whether the API keys and MEMBERs of the account can read the providers' prices and costs in USD. Null means true.",
+  })
+  showUsd?: boolean | null;
 }
 
 export function toAccount(row: AccountRow): Account {
-  const { name, rotateKeysAfterDays, memberKeysMax, modelScopes, closedAt, createdAt, planId } = row;
-  const settings = { rotateKeysAfterDays, memberKeysMax, modelScopes };
+  const { name, rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, closedAt, createdAt, planId } = row;
+  const settings = { rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd };
   return { id: toWire("acc", row.id), name, ...settings, closedAt, createdAt, planId };
 }

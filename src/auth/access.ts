@@ -1,6 +1,6 @@
 import { AppError } from "../errors.ts";
 import type { AccessRules } from "../graphql/directives/access.ts";
-import { type Context, hasRole, type RoleName, viewerOf } from "./viewer.ts";
+import { type Context, hasRole, type RoleName, type Viewer, viewerOf } from "./viewer.ts";
 
 /** The scopes of a key, and the lowest role with which a user may do the same without a key. */
 export const scopeRoles = {
@@ -41,6 +41,16 @@ export const accessChecks: AccessRules<Context> = {
     if (!hasRole(viewer, role)) throw forbidden(`This needs the role ${role}.`);
   },
 };
+
+export const usdRule = {
+  hides: ({ identity }: Context) => identity.viewer?.hidesUsd ?? false,
+  check: (context: Context) => checkMayReadUsd(viewerOf(context)),
+};
+
+/** For what a caller could learn of costs by asking for them: a sort order, a minimum. @throws FORBIDDEN */
+export function checkMayReadUsd({ hidesUsd }: Viewer): void {
+  if (hidesUsd) throw forbidden("Prices and costs in USD are not shown to this account. Select credits instead.");
+}
 
 function forbidden(message: string): AppError {
   return new AppError("FORBIDDEN", { message });

@@ -124,3 +124,10 @@ export async function isClosed(tx: Executor, accountId: string): Promise<boolean
     .for("share");
   return row?.closedAt != null;
 }
+
+/** Whether the account of a MEMBER does not show prices and costs in USD. Costs other roles no query. */
+export async function hidesUsd(tx: Executor, { role, accountId }: UserRow): Promise<boolean> {
+  if (role !== "MEMBER" || accountId === null) return false;
+  const [row] = await tx.select({ showUsd: accounts.showUsd }).from(accounts).where(eq(accounts.id, accountId));
+  return row?.showUsd !== true;
+}

@@ -15,6 +15,8 @@ export interface UserViewer {
   isOperator?: true;
   /** Set for a MEMBER, who sees this account only. */
   accountId: string | null;
+  /** For a MEMBER whose account does not show the providers' prices and costs. */
+  hidesUsd?: boolean;
 }
 
 /** A limit on what a key or its account may cost in a day or month of UTC. */
@@ -45,6 +47,8 @@ export interface KeyViewer {
   cacheSeconds: number | null;
   /** Whether its account or an admin has agreed that what it says is kept for a while. */
   logsPrompts: boolean;
+  /** Whether its account does not show the providers' prices and costs. */
+  hidesUsd?: boolean;
 }
 
 export type Viewer = UserViewer | KeyViewer;

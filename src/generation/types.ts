@@ -1,4 +1,4 @@
-import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Directive, Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import type { ErrorCode } from "../errors.ts";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
@@ -76,6 +76,7 @@ export class Charge {
   @Field(() => GraphQLDecimal, { description: "Credits in the wallet after this call." })
   balance!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's price of the call, in USD." })
   costUsd!: string;
 }

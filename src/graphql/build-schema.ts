@@ -4,6 +4,7 @@ import { buildSchemaSync, type NonEmptyArray } from "type-graphql";
 import { accessDirectives } from "./directives/access.ts";
 import { costDirective } from "./directives/cost.ts";
 import { rateLimitDirectiveDefinition } from "./directives/rate-limit.ts";
+import { usdDirective } from "./directives/usd.ts";
 import { GraphQLTime } from "./scalars.ts";
 
 const nothing: AsyncIterable<never> = {
@@ -20,7 +21,13 @@ export function buildApiSchema(resolvers: object[]): GraphQLSchema {
     resolvers: [...byClass.keys()] as unknown as NonEmptyArray<() => object>,
     container: { get: (cls) => byClass.get(cls) },
     scalarsMap: [{ type: Date, scalar: GraphQLTime }],
-    directives: [...specifiedDirectives, ...accessDirectives, costDirective, rateLimitDirectiveDefinition],
+    directives: [
+      ...specifiedDirectives,
+      ...accessDirectives,
+      usdDirective,
+      costDirective,
+      rateLimitDirectiveDefinition,
+    ],
     // Inputs are judged by the services, which other doors call as well.
     validate: false,
     // type-graphql asks for one as soon as there is a subscription; ours bring an iterator of their own.

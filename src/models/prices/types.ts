@@ -1,4 +1,4 @@
-import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
+import { Directive, Field, ID, InputType, Int, ObjectType } from "type-graphql";
 import { GraphQLDecimal } from "../../graphql/scalars.ts";
 import { toWire } from "../../ids.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
@@ -32,15 +32,19 @@ export class ModelPrice {
   @Field(() => GraphQLDecimal, { description: "Credits for a million output tokens of a metered field." })
   outputCreditsPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million input tokens." })
   inputUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million cached input tokens." })
   cachedInputUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million output tokens." })
   outputUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million reasoning tokens." })
   reasoningUsdPerMillion!: string;
 
