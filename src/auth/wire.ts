@@ -10,6 +10,7 @@ import { Directory } from "./people/directory/service.ts";
 import { PeopleResolver } from "./people/resolver.ts";
 import { People } from "./people/service.ts";
 import type { RecordChange } from "./record-change.ts";
+import { RefreshTokens } from "./sessions/refresh-tokens.ts";
 import { SessionsResolver } from "./sessions/resolver.ts";
 import { Sessions } from "./sessions/service.ts";
 import { AccessTokens, tokenSecondsMax } from "./sessions/tokens.ts";
@@ -44,7 +45,8 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
   const tokens = new AccessTokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
   const passwords = new Passwords(config.passwordHashCost);
-  const auth = new AuthService({ db, tokens, passwords, lock, record });
+  const refreshTokens = new RefreshTokens(secrets.refreshKey);
+  const auth = new AuthService({ db, tokens, refreshTokens, passwords, lock, record });
   const oidc = new Oidc(config.oidcIssuers, () => signingKeys.now());
   const identity = new PeopleIdentity(sessions, oidc, new OidcPeople(db, oidc, record));
   const directory = new Directory(db, lock, record);

@@ -17,6 +17,8 @@ export interface Secrets {
   promptKey: Buffer;
   /** For the digests of emails on which sign-ins have failed. */
   signInPepper: Buffer;
+  /** For refresh tokens: a different one makes reuse of the tokens before it go unnoticed. */
+  refreshKey: Buffer;
   /** For the seal at the end of the audit's chain. */
   auditKey: Buffer;
   /** For the private halves of the keys that sign access tokens. */
@@ -41,6 +43,7 @@ export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecre
     answerKey: derive(secret, "stored answers"),
     promptKey: derive(secret, "prompt log"),
     signInPepper: derive(secret, "sign-in failures"),
+    refreshKey: derive(secret, "refresh tokens"),
     auditKey: derive(secret, "audit seal"),
     signingSeal: derive(secret, "signing keys"),
     serviceKey: derive(secret, "service keys"),

@@ -272,7 +272,7 @@ export const sessions = pgTable(
     userId: uuid("user_id")
       .notNull()
       .references(() => users.id),
-    /** Digest of the one refresh token that is valid now; any earlier one is a replay. */
+    /** Digest of the one refresh token that is valid now; the one before it has a short grace, any earlier one is a replay. */
     refreshDigest: bytea("refresh_digest").notNull(),
     /** When that token took the place of the one before it. */
     refreshedAt: instant("refreshed_at"),
