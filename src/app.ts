@@ -12,6 +12,7 @@ import { openCredits } from "./credits/wire.ts";
 import { ChangeFeed, type ChangeKind, type ObjectChange } from "./db/change-feed.ts";
 import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
+import { matchServerSecret } from "./db/server-secret.ts";
 import { Sealer } from "./encryption.ts";
 import { openFinance } from "./finance/wire.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
@@ -148,13 +149,23 @@ export async function createApp(config: Config, log: Logger, { onStatement, open
   }
 }
 
+/** With the secrets of the configuration. @throws ServerSecretMismatch if they are not those of the database */
+export async function openOwnFeatures(parts: Omit<FeatureParts, "secrets">): Promise<Features> {
+  const { config, db } = parts;
+  const secrets = loadSecrets(config);
+  const adopted = await matchServerSecret(db, secrets, config);
+  const features = openFeatures({ ...parts, secrets });
+  if (adopted) await features.audit.audit.recordSecretAdoption();
+  return features;
+}
+
 async function openApp(
   config: Config,
   log: Logger,
   databases: OpenDatabases & Pick<Overrides, "openExit">,
 ): Promise<App> {
   const { db } = databases;
-  const features = openFeatures({ config, secrets: loadSecrets(config), log, ...databases });
+  const features = await openOwnFeatures({ config, log, ...databases });
   const { metrics, audit, ledger, people, limiting, keys, models, usage, prompts, generation } = features;
   const schema = guard(features);
   const checkReady = () => db.checkWritable();

@@ -1,4 +1,4 @@
-import { createPrivateKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
+import { createHmac, createPrivateKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -7,6 +7,8 @@ import { join } from "node:path";
  * environment, or generated once into the data directory outside production.
  */
 export interface Secrets {
+  /** Kept in the database, so that a server with a different secret is noticed at its start. Tells nothing of the secret. */
+  checkValue: Buffer;
   /** For looking a key up; changing it makes every issued key unknown. */
   digestPepper: Buffer;
   /** For the bcrypt hash beside it, so that neither column alone can be attacked. */
@@ -38,6 +40,7 @@ interface GivenSecrets {
 export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecrets): Secrets {
   const secret = serverSecret ?? keep(join(dataDir, "server.secret"), () => randomBytes(32).toString("base64url"));
   return {
+    checkValue: createHmac("sha256", derive(secret, "check value")).update("tollgate").digest(),
     digestPepper: derive(secret, "key digest"),
     hashPepper: derive(secret, "key hash"),
     answerKey: derive(secret, "stored answers"),
