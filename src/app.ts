@@ -28,6 +28,8 @@ import { withUsd } from "./graphql/directives/usd.ts";
 import { tellingFailures } from "./graphql/refusals.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openHttp } from "./http/wire.ts";
+import type { KeyIdentity } from "./keys/identity.ts";
+import { lendMemberKeys } from "./keys/member-keys.ts";
 import { openKeys } from "./keys/wire.ts";
 import { openLedger } from "./ledger/wire.ts";
 import { requestLimits } from "./limits/rate-limit-callers.ts";
@@ -86,14 +88,16 @@ export function openFeatures({ config, secrets, log, db, journal: journalDb, rep
   const { record, noteAnchor } = audit;
   const ledger = openLedger({ db, journalDb, sealer, log, onError, deleteExpired: () => cache.deleteExpired() });
   const { wallets, journal, idempotency } = ledger;
-  const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor });
+  const memberKeys = lendMemberKeys((): KeyIdentity => keys.identity);
+  const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor, memberKeys });
   // The schema is made of what follows, so a limit that it declares is read when a call needs it.
   const generateLimit = (): FieldLimit => fieldLimit(schema, "Mutation", "generate");
   const limiting = openLimits({ config, db, log, onLocal: metrics.onLocalLimit, generateLimit });
   const { limits, keyGuesses } = limiting;
-  const { disableMembers } = people;
+  const { disableMembers, usersById } = people;
   const keys = openKeys({
-    ...{ db, wallets, peppers: secrets, environment, keyGuesses, disableMembers, generateLimit, record, onError },
+    ...{ db, wallets, peppers: secrets, environment, keyGuesses, record, onError },
+    ...{ disableMembers, usersById, generateLimit },
   });
   const models = openModels({ config, secrets, db, record, onError });
   const credits = openCredits({ db, wallets, record });

@@ -35,6 +35,7 @@ export interface AccountUpdate {
   memberKeysMax?: number | null | undefined;
   modelScopes?: string[] | null | undefined;
   showUsd?: boolean | null | undefined;
+  stopMemberKeys?: boolean | null | undefined;
 }
 
 const nameLengthMax = 200;
@@ -150,14 +151,8 @@ function readName(text: string | null): string {
   return name;
 }
 
-function readChange({
-  name,
-  planId,
-  rotateKeysAfterDays,
-  memberKeysMax,
-  modelScopes,
-  showUsd,
-}: AccountUpdate): AccountChange {
+function readChange(update: AccountUpdate): AccountChange {
+  const { name, planId, rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, stopMemberKeys } = update;
   if (rotateKeysAfterDays != null && (rotateKeysAfterDays < 1 || rotateKeysAfterDays > rotateDaysMax)) {
     throw badInput(`rotateKeysAfterDays must be 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
   }
@@ -170,6 +165,7 @@ function readChange({
     ...(planId !== undefined && { planId }),
     ...(rotateKeysAfterDays !== undefined && { rotateKeysAfterDays }),
     ...(memberKeysMax !== undefined && { memberKeysMax: keysMax }),
+    ...(stopMemberKeys !== undefined && { stopMemberKeys: stopMemberKeys ?? true }),
     ...(showUsd !== undefined && { showUsd: showUsd ?? true }),
     ...(modelScopes !== undefined && { modelScopes: readModelScopes(modelScopes ?? []) }),
   };
@@ -189,6 +185,8 @@ function stillOpen(account: AccountRow | undefined): AccountRow {
   return account;
 }
 
-function toAudit({ name, planId, rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd }: AccountRow): object {
-  return { name, planId: planId && toWire("pln", planId), rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd };
+function toAudit({ name, planId, ...account }: AccountRow): object {
+  const { rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, stopMemberKeys } = account;
+  const ofKeys = { rotateKeysAfterDays, memberKeysMax, modelScopes, stopMemberKeys };
+  return { name, planId: planId && toWire("pln", planId), ...ofKeys, showUsd };
 }

@@ -4,7 +4,10 @@ import { accounts } from "../db/tables/ledger.ts";
 
 export type AccountRow = typeof accounts.$inferSelect;
 export type AccountChange = Partial<
-  Pick<AccountRow, "name" | "planId" | "rotateKeysAfterDays" | "memberKeysMax" | "modelScopes" | "showUsd">
+  Pick<
+    AccountRow,
+    "name" | "planId" | "rotateKeysAfterDays" | "memberKeysMax" | "modelScopes" | "showUsd" | "stopMemberKeys"
+  >
 >;
 
 export async function insertAccount(tx: Executor, account: { id: string; name: string }): Promise<AccountRow> {

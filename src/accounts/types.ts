@@ -34,6 +34,12 @@ export class Account {
   })
   showUsd!: boolean;
 
+  @Field(() => Boolean, {
+    description:
+      "Whether disabling a MEMBER of the account disables the API keys that it created, until the MEMBER is enabled again.",
+  })
+  stopMemberKeys!: boolean;
+
   @Field(() => Date, {
     nullable: true,
     description: "When the account was closed, which is final; null for an open account.",
@@ -95,10 +101,27 @@ export class UpdateAccountInput {
       "Whether the API keys and MEMBERs of the account can read the providers' prices and costs in USD. Null means true.",
   })
   showUsd?: boolean | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      "Whether disabling a MEMBER of the account disables the API keys that it created, until the MEMBER is enabled again. Null means true. Applies to MEMBERs that are disabled from now on.",
+  })
+  stopMemberKeys?: boolean | null;
 }
 
 export function toAccount(row: AccountRow): Account {
-  const { name, rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, closedAt, createdAt, planId } = row;
-  const settings = { rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd };
+  const {
+    name,
+    rotateKeysAfterDays,
+    memberKeysMax,
+    modelScopes,
+    showUsd,
+    stopMemberKeys,
+    closedAt,
+    createdAt,
+    planId,
+  } = row;
+  const settings = { rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, stopMemberKeys };
   return { id: toWire("acc", row.id), name, ...settings, closedAt, createdAt, planId };
 }

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { accounts, users } from "../db/tables/ledger.ts";
 
@@ -23,6 +23,14 @@ export async function userByEmail(tx: Executor, email: string): Promise<UserRow 
 export async function userById(tx: Executor, id: string): Promise<UserRow | undefined> {
   const [row] = await tx.select().from(users).where(eq(users.id, id));
   return row;
+}
+
+export async function usersById(tx: Executor, ids: readonly string[]): Promise<Map<string, UserRow>> {
+  const rows = await tx
+    .select()
+    .from(users)
+    .where(inArray(users.id, [...ids]));
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 export async function setPasswordHash(tx: Executor, id: string, passwordHash: string): Promise<void> {

@@ -89,6 +89,9 @@ export class ApiKeyFilter {
   @Field(() => ID, { nullable: true, description: "With this plan as its own." })
   planId?: string | null;
 
+  @Field(() => ID, { nullable: true, description: "Created by this user, `usr_…`." })
+  createdBy?: string | null;
+
   @Field(() => Boolean, {
     nullable: true,
     description:
@@ -119,8 +122,9 @@ export function toKeyChange(input: UpdateApiKeyInput): KeyInput {
   return { ...input, planId: planId == null ? planId : fromWire("pln", planId) };
 }
 
-export function toKeyFilter({ accountId, planId, ...filter }: ApiKeyFilter): KeyFilter {
+export function toKeyFilter({ accountId, planId, createdBy, ...filter }: ApiKeyFilter): KeyFilter {
   return {
+    createdBy: createdBy == null ? undefined : `user:${fromWire("usr", createdBy)}`,
     accountId: accountId == null ? undefined : fromWire("acc", accountId),
     planId: planId == null ? undefined : fromWire("pln", planId),
     name: filter.name ?? undefined,

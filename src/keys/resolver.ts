@@ -1,9 +1,10 @@
 import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
 import type { AccountsService } from "../accounts/service.ts";
 import { Account, toAccount } from "../accounts/types.ts";
-import { Me } from "../auth/types.ts";
+import { Me, User } from "../auth/types.ts";
 import { type Context, originOf, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
+import type { LoadMany } from "../graphql/loaders.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { fromWire, readWire } from "../ids.ts";
 import { ApiKeyFilter, CreateApiKeyInput, toKeyChange, toKeyFilter, toKeyOrder, UpdateApiKeyInput } from "./inputs.ts";
@@ -30,10 +31,12 @@ export class MyKeyResolver {
 export class KeysResolver {
   readonly #keys: KeysService;
   readonly #accounts: AccountsService;
+  readonly #usersById: LoadMany<User>;
 
-  constructor(keys: KeysService, accounts: AccountsService) {
+  constructor(keys: KeysService, accounts: AccountsService, usersById: LoadMany<User>) {
     this.#keys = keys;
     this.#accounts = accounts;
+    this.#usersById = usersById;
   }
 
   @Directive('@role(requires: "MEMBER")')
@@ -133,6 +136,18 @@ export class KeysResolver {
     const account = await loaders.load(this.#accounts.byId, row.accountId);
     if (!account) throw new AppError("NOT_FOUND");
     return toAccount(account);
+  }
+
+  @Directive('@role(requires: "ANALYST")')
+  @FieldResolver(() => User, {
+    nullable: true,
+    description:
+      "The user who created the key; null for a key that the server or its command line created. Requires ANALYST.",
+  })
+  async createdBy(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<User | null> {
+    const [, userId] = /^user:(.+)$/.exec(row.createdBy) ?? [];
+    const user = userId && (await loaders.load(this.#usersById, userId));
+    return user || null;
   }
 
   @FieldResolver(() => [ApiKeySecret], { description: "The texts that prove this key, newest first." })

@@ -25,6 +25,7 @@ import {
 import { type KeyFilter, lastLookedAt, searchKeys } from "./sql/search-keys.ts";
 import {
   countKeysBy,
+  isUserDisabled,
   type KeyRow,
   keysById,
   lockKey,
@@ -80,7 +81,7 @@ export class KeysService {
     const prepared = await issuing.prepare(read, account.id);
     try {
       const key = await db.transaction(async (tx) => {
-        if (member) await this.#allowMember(tx, origin, prepared);
+        if (member) await this.#allowMember(tx, viewer, origin, prepared);
         return issuing.write(tx, origin, prepared);
       });
       return { key, secret: prepared.secret };
@@ -106,7 +107,10 @@ export class KeysService {
   }
 
   setStatus(origin: Origin, viewer: UserViewer, id: string, status: KeyRow["status"]): Promise<KeyRow> {
-    return this.#change(origin, viewer, { id, action: statusActions[status] }, () => ({ status }));
+    return this.#change(origin, viewer, { id, action: statusActions[status] }, () => ({
+      status,
+      stoppedWithMember: false,
+    }));
   }
 
   async find(viewer: Viewer, id: string): Promise<KeyRow | undefined> {
@@ -123,7 +127,13 @@ export class KeysService {
     return endId === undefined ? found : { ...found, hasNextPage: true, endId };
   }
 
-  async #allowMember(tx: Executor, { actor }: Origin, { accountId, terms }: PreparedKey): Promise<void> {
+  async #allowMember(
+    tx: Executor,
+    { userId }: UserViewer,
+    { actor }: Origin,
+    { accountId, terms }: PreparedKey,
+  ): Promise<void> {
+    if (await isUserDisabled(tx, userId)) throw new AppError("UNAUTHENTICATED", { message: "The session has ended." });
     // Alone, so that keys made at the same time count each other.
     const { memberKeysMax } = await this.#options.accounts.holdOpen(tx, accountId, { alone: true });
     checkKeyCount(await countKeysBy(tx, accountId, actor), memberKeysMax);
