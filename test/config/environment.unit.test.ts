@@ -195,6 +195,7 @@ describe("a configuration", () => {
     expect(taken).toEqual({
       ...issuer,
       type: "at+jwt",
+      clockToleranceSeconds: 30,
       algorithms: ["RS256", "PS256", "ES256", "EdDSA"],
       roles: { claim: ["g"], values: { x: "ADMIN" } },
       emailClaim: ["email"],

@@ -21,7 +21,8 @@ export interface OidcPerson {
   issuedAt: Date;
 }
 
-const clockToleranceSeconds = 5;
+/** For how long a token is accepted after its end. */
+const expiryToleranceSeconds = 5;
 const ageMax = "1d";
 const textLengthMax = 200;
 
@@ -46,12 +47,13 @@ export class Oidc {
     const known = this.#issuers.get(String(unproven.iss));
     const now = await this.#now();
     // What is over needs no key to be refused, nor does it when the issuer cannot be asked for one.
-    if (!known || Number(unproven.exp) + clockToleranceSeconds < now / 1000) throw refused();
-    const { issuer, audience, algorithms, type } = known.issuer;
+    if (!known || Number(unproven.exp) + expiryToleranceSeconds < now / 1000) throw refused();
+    const { issuer, audience, algorithms, type, clockToleranceSeconds } = known.issuer;
     const { payload } = await jwtVerify(token, known.keys.find, {
       ...{ issuer, audience, algorithms, typ: type },
       requiredClaims: ["sub", "iat", "exp"],
       maxTokenAge: ageMax,
+      // For `iat` and `nbf`; `exp` was checked with less above.
       clockTolerance: clockToleranceSeconds,
       currentDate: new Date(now),
     }).catch((error: unknown) => {
