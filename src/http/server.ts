@@ -20,11 +20,11 @@ import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { headersOf, type PublicFault, report, toPublicFault, toWireFault } from "./format-error.ts";
+import { addSecurityHeaders, allowPage } from "./headers/security.ts";
 import { type Operations, readRequest } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
 import type { RunningRequests } from "./running-requests.ts";
-import { addSecurityHeaders, allowPage } from "./security-headers.ts";
 import { answerWithEvents } from "./sockets/event-stream.ts";
 import { endAndDestroy, type Sockets } from "./sockets/sockets.ts";
 
