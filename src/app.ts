@@ -3,7 +3,7 @@ import { type GraphQLSchema, lexicographicSortSchema } from "graphql";
 import { AlertsResolver } from "./alerts/resolver.ts";
 import { AlertsService } from "./alerts/service.ts";
 import { openAudit } from "./audit/wire.ts";
-import { accessChecks } from "./auth/access.ts";
+import { accessChecks, usdRule } from "./auth/access.ts";
 import type { Context } from "./auth/viewer.ts";
 import { openPeople } from "./auth/wire.ts";
 import type { Config } from "./config/environment.ts";
@@ -12,6 +12,7 @@ import { openCredits } from "./credits/wire.ts";
 import { ChangeFeed, type ChangeKind, type ObjectChange } from "./db/change-feed.ts";
 import type { Database } from "./db/client.ts";
 import { type OpenDatabases, openDatabases } from "./db/open.ts";
+import { matchServerSecret } from "./db/server-secret.ts";
 import { Sealer } from "./encryption.ts";
 import { openFinance } from "./finance/wire.ts";
 import { type FirstRun, prepareFirstRun } from "./first-run.ts";
@@ -23,9 +24,12 @@ import { withAccess } from "./graphql/directives/access.ts";
 import { withCost } from "./graphql/directives/cost.ts";
 import { type FieldLimit, fieldLimit, withRateLimit } from "./graphql/directives/rate-limit.ts";
 import { guardingStarts } from "./graphql/directives/subscription-start.ts";
+import { withUsd } from "./graphql/directives/usd.ts";
 import { tellingFailures } from "./graphql/refusals.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openHttp } from "./http/wire.ts";
+import type { KeyIdentity } from "./keys/identity.ts";
+import { lendMemberKeys } from "./keys/member-keys.ts";
 import { openKeys } from "./keys/wire.ts";
 import { openLedger } from "./ledger/wire.ts";
 import { requestLimits } from "./limits/rate-limit-callers.ts";
@@ -84,14 +88,16 @@ export function openFeatures({ config, secrets, log, db, journal: journalDb, rep
   const { record, noteAnchor } = audit;
   const ledger = openLedger({ db, journalDb, sealer, log, onError, deleteExpired: () => cache.deleteExpired() });
   const { wallets, journal, idempotency } = ledger;
-  const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor });
+  const memberKeys = lendMemberKeys((): KeyIdentity => keys.identity);
+  const people = openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor, memberKeys });
   // The schema is made of what follows, so a limit that it declares is read when a call needs it.
   const generateLimit = (): FieldLimit => fieldLimit(schema, "Mutation", "generate");
   const limiting = openLimits({ config, db, log, onLocal: metrics.onLocalLimit, generateLimit });
   const { limits, keyGuesses } = limiting;
-  const { disableMembers } = people;
+  const { disableMembers, usersById } = people;
   const keys = openKeys({
-    ...{ db, wallets, peppers: secrets, environment, keyGuesses, disableMembers, generateLimit, record, onError },
+    ...{ db, wallets, peppers: secrets, environment, keyGuesses, record, onError },
+    ...{ disableMembers, usersById, generateLimit },
   });
   const models = openModels({ config, secrets, db, record, onError });
   const credits = openCredits({ db, wallets, record });
@@ -147,13 +153,23 @@ export async function createApp(config: Config, log: Logger, { onStatement, open
   }
 }
 
+/** With the secrets of the configuration. @throws ServerSecretMismatch if they are not those of the database */
+export async function openOwnFeatures(parts: Omit<FeatureParts, "secrets">): Promise<Features> {
+  const { config, db } = parts;
+  const secrets = loadSecrets(config);
+  const adopted = await matchServerSecret(db, secrets, config);
+  const features = openFeatures({ ...parts, secrets });
+  if (adopted) await features.audit.audit.recordSecretAdoption();
+  return features;
+}
+
 async function openApp(
   config: Config,
   log: Logger,
   databases: OpenDatabases & Pick<Overrides, "openExit">,
 ): Promise<App> {
   const { db } = databases;
-  const features = openFeatures({ config, secrets: loadSecrets(config), log, ...databases });
+  const features = await openOwnFeatures({ config, log, ...databases });
   const { metrics, audit, ledger, people, limiting, keys, models, usage, prompts, generation } = features;
   const schema = guard(features);
   const checkReady = () => db.checkWritable();
@@ -217,7 +233,7 @@ function guard({ schema, generation, limiting, audit }: Features): GraphQLSchema
   const guarded = guardingStarts(schema, (open) => {
     const paid = withCost(open, generation.meters);
     const limited = withRateLimit<Context>(paid, requestLimits(limiting.limiters, limiting.denials));
-    const checked = withAccess<Context>(limited, accessChecks);
+    const checked = withAccess<Context>(withUsd(limited, usdRule), accessChecks);
     return tellingFailures<Context>(checked, (context, failed) => audit.refusals.write(context, failed));
   });
   return lexicographicSortSchema(guarded);

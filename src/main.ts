@@ -50,7 +50,8 @@ function endRequested(log: Logger): Promise<void> {
 function explain(error: Error): string {
   const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   if (code === "EADDRINUSE") return `${address}:${port} is in use by another program. Set PORT to a free port.`;
-  const expected = error instanceof ConfigError || ["DataDirInUse", "UnfitDatabase"].includes(error.name);
+  const inWords = ["DataDirInUse", "UnfitDatabase", "ServerSecretMismatch"].includes(error.name);
+  const expected = error instanceof ConfigError || inWords;
   return expected ? error.message : (error.stack ?? String(error));
 }
 

@@ -81,7 +81,7 @@ const doors: Door[] = [
   {
     packages: ["zod"],
     files: [
-      ...["config/environment.ts", "config/oidc-schema.ts", "keys/import/schema.ts"],
+      ...["config/environment.ts", "config/service-list.ts", "config/oidc-schema.ts", "keys/import/schema.ts"],
       ...["http/rest/chat-schema.ts", "http/rest/embeddings-schema.ts"],
       ...["ollama", "openai-chat", "openai-compatible", "anthropic"].map((name) => `models/providers/${name}.ts`),
     ],

@@ -20,7 +20,7 @@ import { type Credential, generate, useServer } from "./harness/server.ts";
  */
 const server = useServer();
 
-type Kind = "acc" | "key" | "pln" | "quo" | "sec" | "ses" | "wal";
+type Kind = "acc" | "key" | "pln" | "quo" | "sec" | "ses" | "usr" | "wal";
 
 /** One account with one of everything. Each text of it that an answer could hold has its mark in it. */
 interface Side {
@@ -48,7 +48,7 @@ async function side(): Promise<Side> {
   await server.ok("mutation ($input: GrantCreditsInput!) { grantCredits(input: $input) { id } }", {
     input: { walletId: wallet, credits: "100", reason: mark },
   });
-  const { token, email, password } = await server.person("MEMBER", createAccount.id);
+  const { id: usr, token, email, password } = await server.person("MEMBER", createAccount.id);
   const member = { token };
   await server.login(email, password);
   const { mySessions } = await server.ok("{ mySessions { id current } }", {}, member);
@@ -58,15 +58,24 @@ async function side(): Promise<Side> {
   await server.ok(generate, { input: { model: "echo", prompt: mark, tags: [mark], endUser: mark } }, program);
   await fetch(`${server.url}/healthz?key=${made.secret}`);
   const quote = await server.ok('{ quote(input: { model: "echo", prompt: "x" }) { quoteId } }', {}, program);
-  const ids = { acc: createAccount.id, pln: createPlan.id, wal: wallet, ses: session.id, quo: quote.quote.quoteId };
+  const ids = {
+    acc: createAccount.id,
+    pln: createPlan.id,
+    wal: wallet,
+    ses: session.id,
+    quo: quote.quote.quoteId,
+    usr,
+  };
   return { mark, ids: { ...ids, key: made.id, sec: made.secretId }, member, program };
 }
 
 /** By the MEMBER itself, who may change no other; with two secrets. */
 async function makeKey(member: Credential, mark: string) {
-  const input = { name: `key ${mark}`, tags: [mark], metadata: { note: mark }, sharedWallet: true };
+  const input = { name: `key ${mark}`, tags: [mark], sharedWallet: true };
   const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }";
   const { id } = (await server.ok(create, { input }, member)).createApiKey.apiKey;
+  const update = "mutation ($id: ID!, $input: UpdateApiKeyInput!) { updateApiKey(id: $id, input: $input) { id } }";
+  await server.ok(update, { id, input: { metadata: { note: mark } } });
   const rotate = "mutation ($id: ID!) { rotateApiKey(id: $id) { secret apiKey { secrets { id } } } }";
   const { secret, apiKey } = (await server.ok(rotate, { id }, member)).rotateApiKey;
   return { id: id as string, secret: secret as string, secretId: apiKey.secrets[1].id as string };
@@ -98,6 +107,7 @@ const cases: Record<string, Case> = {
   "alerts.filter.accountId": { kind: "acc", given: (accountId) => ({ filter: { accountId } }) },
   "apiKey.id": byId("key"),
   "apiKeys.filter.accountId": { kind: "acc", given: (accountId) => ({ filter: { accountId } }) },
+  "apiKeys.filter.createdBy": { kind: "usr", given: (createdBy) => ({ filter: { createdBy } }) },
   "apiKeys.filter.planId": { kind: "pln", given: (planId) => ({ filter: { planId } }) },
   "createApiKey.input.accountId": {
     kind: "acc",
@@ -183,7 +193,7 @@ async function ask(query: string, variables: object, { token, key }: Credential)
 
 const absent: Record<Kind, () => string> = {
   ...(Object.fromEntries(
-    ["acc", "key", "pln", "sec", "ses", "wal"].map((kind) => [
+    ["acc", "key", "pln", "sec", "ses", "usr", "wal"].map((kind) => [
       kind,
       () => `${kind}_${randomBytes(16).toString("hex")}`,
     ]),

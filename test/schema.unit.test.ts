@@ -14,6 +14,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { openFeatures } from "../src/app.ts";
 import { loadConfig } from "../src/config/environment.ts";
+import { loadSecrets } from "../src/config/secrets.ts";
 import { Database } from "../src/db/client.ts";
 import { catalogue } from "../src/errors.ts";
 import { createLogger } from "../src/log.ts";
@@ -31,17 +32,7 @@ const comesLater: string[] = [];
 
 function buildSchema(): GraphQLSchema {
   const db = new Database({ url: "postgres://nobody@127.0.0.1:9/none", poolSize: 1 });
-  const secrets = {
-    digestPepper: Buffer.alloc(32),
-    hashPepper: Buffer.alloc(32),
-    answerKey: Buffer.alloc(32),
-    promptKey: Buffer.alloc(32),
-    signInPepper: Buffer.alloc(32),
-    auditKey: Buffer.alloc(32),
-    signingSeal: Buffer.alloc(32),
-    serviceKey: Buffer.alloc(32),
-    signingKey: undefined,
-  };
+  const secrets = loadSecrets({ serverSecret: "any text", jwtPrivateKey: undefined, dataDir: "" });
   const log = createLogger({ level: "silent", production: true });
   return openFeatures({ config: loadConfig({}), secrets, log, db, journal: db, reports: db }).schema;
 }

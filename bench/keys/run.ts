@@ -62,7 +62,7 @@ try {
   const onError = (error: unknown) => process.stderr.write(`${String(error)}\n`);
   const { accounts, keys, identity } = openKeys({
     ...{ db, peppers, keyGuesses, onError, environment: "test" },
-    ...{ record: async () => {}, disableMembers: async () => [] },
+    ...{ record: async () => {}, disableMembers: async () => [], usersById: async () => new Map() },
     // Bounds the keys of MEMBERs, of which there are none here.
     generateLimit: () => ({ field: "Mutation.generate", limit: 1, durationSeconds: 60 }),
     wallets: new Wallets(db),

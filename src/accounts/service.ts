@@ -1,3 +1,4 @@
+import { isModelScope } from "../auth/access.ts";
 import type { RecordChange } from "../auth/record-change.ts";
 import { boundAccount, type Origin, type Viewer } from "../auth/viewer.ts";
 import type { Database, Executor } from "../db/client.ts";
@@ -32,12 +33,16 @@ export interface AccountUpdate {
   planId?: string | null | undefined;
   rotateKeysAfterDays?: number | null | undefined;
   memberKeysMax?: number | null | undefined;
+  modelScopes?: string[] | null | undefined;
+  showUsd?: boolean | null | undefined;
+  stopMemberKeys?: boolean | null | undefined;
 }
 
 const nameLengthMax = 200;
 const rotateDaysMax = 3650;
 const memberKeysMaxMax = 1000;
 const memberKeysMaxDefault = 10;
+const modelScopesMax = 50;
 
 export interface AccountsOptions {
   db: Database;
@@ -146,7 +151,8 @@ function readName(text: string | null): string {
   return name;
 }
 
-function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountUpdate): AccountChange {
+function readChange(update: AccountUpdate): AccountChange {
+  const { name, planId, rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, stopMemberKeys } = update;
   if (rotateKeysAfterDays != null && (rotateKeysAfterDays < 1 || rotateKeysAfterDays > rotateDaysMax)) {
     throw badInput(`rotateKeysAfterDays must be 1 to ${rotateDaysMax}.`, { field: "rotateKeysAfterDays" });
   }
@@ -159,7 +165,18 @@ function readChange({ name, planId, rotateKeysAfterDays, memberKeysMax }: Accoun
     ...(planId !== undefined && { planId }),
     ...(rotateKeysAfterDays !== undefined && { rotateKeysAfterDays }),
     ...(memberKeysMax !== undefined && { memberKeysMax: keysMax }),
+    ...(stopMemberKeys !== undefined && { stopMemberKeys: stopMemberKeys ?? true }),
+    ...(showUsd !== undefined && { showUsd: showUsd ?? true }),
+    ...(modelScopes !== undefined && { modelScopes: readModelScopes(modelScopes ?? []) }),
   };
+}
+
+function readModelScopes(scopes: string[]): string[] {
+  if (scopes.length > modelScopesMax || !scopes.every(isModelScope)) {
+    const message = `modelScopes must be at most ${modelScopesMax} scopes such as model:premium.`;
+    throw badInput(message, { field: "modelScopes" });
+  }
+  return [...new Set(scopes)];
 }
 
 function stillOpen(account: AccountRow | undefined): AccountRow {
@@ -168,6 +185,8 @@ function stillOpen(account: AccountRow | undefined): AccountRow {
   return account;
 }
 
-function toAudit({ name, planId, rotateKeysAfterDays, memberKeysMax }: AccountRow): object {
-  return { name, planId: planId && toWire("pln", planId), rotateKeysAfterDays, memberKeysMax };
+function toAudit({ name, planId, ...account }: AccountRow): object {
+  const { rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, stopMemberKeys } = account;
+  const ofKeys = { rotateKeysAfterDays, memberKeysMax, modelScopes, stopMemberKeys };
+  return { name, planId: planId && toWire("pln", planId), ...ofKeys, showUsd };
 }

@@ -3,7 +3,12 @@ import type { Executor } from "../db/client.ts";
 import { accounts } from "../db/tables/ledger.ts";
 
 export type AccountRow = typeof accounts.$inferSelect;
-export type AccountChange = Partial<Pick<AccountRow, "name" | "planId" | "rotateKeysAfterDays" | "memberKeysMax">>;
+export type AccountChange = Partial<
+  Pick<
+    AccountRow,
+    "name" | "planId" | "rotateKeysAfterDays" | "memberKeysMax" | "modelScopes" | "showUsd" | "stopMemberKeys"
+  >
+>;
 
 export async function insertAccount(tx: Executor, account: { id: string; name: string }): Promise<AccountRow> {
   const [row] = await tx.insert(accounts).values(account).returning();

@@ -23,6 +23,23 @@ export class Account {
   })
   memberKeysMax!: number;
 
+  @Field(() => [String], {
+    description: "Scopes of models, such as `model:premium`, that MEMBERs of the account may give to their API keys.",
+  })
+  modelScopes!: string[];
+
+  @Field(() => Boolean, {
+    description:
+      "Whether the API keys and MEMBERs of the account can read the providers' prices and costs in USD. If not, an operation that selects a field with `@usd` fails with FORBIDDEN before it runs.",
+  })
+  showUsd!: boolean;
+
+  @Field(() => Boolean, {
+    description:
+      "Whether disabling a MEMBER of the account disables the API keys that it created, until the MEMBER is enabled again.",
+  })
+  stopMemberKeys!: boolean;
+
   @Field(() => Date, {
     nullable: true,
     description: "When the account was closed, which is final; null for an open account.",
@@ -71,8 +88,41 @@ export class UpdateAccountInput {
       "Maximum number of active API keys that each MEMBER of the account may have created, 0 to 1,000. Null means 10.",
   })
   memberKeysMax?: number | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      "Scopes of models, such as `model:premium`, that MEMBERs of the account may give to their API keys; at most 50. Null means none. Existing keys keep theirs.",
+  })
+  modelScopes?: string[] | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      "Whether the API keys and MEMBERs of the account can read the providers' prices and costs in USD. Null means true.",
+  })
+  showUsd?: boolean | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      "Whether disabling a MEMBER of the account disables the API keys that it created, until the MEMBER is enabled again. Null means true. Applies to MEMBERs that are disabled from now on.",
+  })
+  stopMemberKeys?: boolean | null;
 }
 
-export function toAccount({ id, name, rotateKeysAfterDays, memberKeysMax, closedAt, createdAt, planId }: AccountRow) {
-  return { id: toWire("acc", id), name, rotateKeysAfterDays, memberKeysMax, closedAt, createdAt, planId };
+export function toAccount(row: AccountRow): Account {
+  const {
+    name,
+    rotateKeysAfterDays,
+    memberKeysMax,
+    modelScopes,
+    showUsd,
+    stopMemberKeys,
+    closedAt,
+    createdAt,
+    planId,
+  } = row;
+  const settings = { rotateKeysAfterDays, memberKeysMax, modelScopes, showUsd, stopMemberKeys };
+  return { id: toWire("acc", row.id), name, ...settings, closedAt, createdAt, planId };
 }

@@ -66,6 +66,12 @@ export class AuditService {
     await this.#append(tx, end, now, origin, change);
   };
 
+  /** That a different SERVER_SECRET became that of the database. The seals before it cannot be verified any more. */
+  recordSecretAdoption(): Promise<void> {
+    const change = { action: "server.adoptSecret", object: "server:secret", accountId: null };
+    return this.#db.transaction((tx) => this.record(tx, systemOrigin("start"), change));
+  }
+
   /** The end of the chain now, to be stored elsewhere. */
   async anchor(): Promise<string> {
     const head = (await readHead(this.#db.orm)) ?? chainStart;

@@ -1,6 +1,6 @@
 import { AppError } from "../errors.ts";
 import type { AccessRules } from "../graphql/directives/access.ts";
-import { type Context, hasRole, type RoleName, viewerOf } from "./viewer.ts";
+import { type Context, hasRole, type RoleName, type Viewer, viewerOf } from "./viewer.ts";
 
 /** The scopes of keys, and the lowest role with which a user may do the same without a key. */
 export const scopeRoles = {
@@ -9,6 +9,9 @@ export const scopeRoles = {
   "usage:read": "MEMBER",
   "models:read": "MEMBER",
 } as const satisfies Record<string, RoleName | null>;
+
+/** A key that may call models may read which ones, and their prices. */
+const impliedBy: Partial<Record<Scope, readonly Scope[]>> = { "models:read": ["generate", "embed"] };
 
 export type Scope = keyof typeof scopeRoles;
 export const scopes = Object.keys(scopeRoles) as Scope[];
@@ -29,14 +32,25 @@ export const accessChecks: AccessRules<Context> = {
   scope: (context, requires) => {
     const viewer = viewerOf(context);
     if (viewer.kind === "API_KEY") {
-      if (!viewer.scopes.includes(requires as Scope)) throw forbidden(`This API key lacks the scope "${requires}".`);
-      return;
+      const enough = [requires as Scope, ...(impliedBy[requires as Scope] ?? [])];
+      if (enough.some((scope) => viewer.scopes.includes(scope))) return;
+      throw forbidden(`This API key lacks the scope "${requires}".`);
     }
     const role = scopeRoles[requires as Scope];
     if (role === null) throw forbidden("This needs an API key, in the header x-api-key or Authorization: Bearer.");
     if (!hasRole(viewer, role)) throw forbidden(`This needs the role ${role}.`);
   },
 };
+
+export const usdRule = {
+  hides: ({ identity }: Context) => identity.viewer?.hidesUsd ?? false,
+  check: (context: Context) => checkMayReadUsd(viewerOf(context)),
+};
+
+/** For what a caller could learn of costs by asking for them: a sort order, a minimum. @throws FORBIDDEN */
+export function checkMayReadUsd({ hidesUsd }: Viewer): void {
+  if (hidesUsd) throw forbidden("Prices and costs in USD are not shown to this account. Select credits instead.");
+}
 
 function forbidden(message: string): AppError {
   return new AppError("FORBIDDEN", { message });

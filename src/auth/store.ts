@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
 import { accounts, users } from "../db/tables/ledger.ts";
 
@@ -23,6 +23,14 @@ export async function userByEmail(tx: Executor, email: string): Promise<UserRow 
 export async function userById(tx: Executor, id: string): Promise<UserRow | undefined> {
   const [row] = await tx.select().from(users).where(eq(users.id, id));
   return row;
+}
+
+export async function usersById(tx: Executor, ids: readonly string[]): Promise<Map<string, UserRow>> {
+  const rows = await tx
+    .select()
+    .from(users)
+    .where(inArray(users.id, [...ids]));
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 export async function setPasswordHash(tx: Executor, id: string, passwordHash: string): Promise<void> {
@@ -123,4 +131,11 @@ export async function isClosed(tx: Executor, accountId: string): Promise<boolean
     .where(eq(accounts.id, accountId))
     .for("share");
   return row?.closedAt != null;
+}
+
+/** Whether the account of a MEMBER does not show prices and costs in USD. Costs other roles no query. */
+export async function hidesUsd(tx: Executor, { role, accountId }: UserRow): Promise<boolean> {
+  if (role !== "MEMBER" || accountId === null) return false;
+  const [row] = await tx.select({ showUsd: accounts.showUsd }).from(accounts).where(eq(accounts.id, accountId));
+  return row?.showUsd !== true;
 }

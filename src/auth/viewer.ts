@@ -15,6 +15,8 @@ export interface UserViewer {
   isOperator?: true;
   /** Set for a MEMBER, who sees this account only. */
   accountId: string | null;
+  /** For a MEMBER whose account does not show the providers' prices and costs. */
+  hidesUsd?: boolean;
 }
 
 /** A limit on the cost of a key or account in a UTC day or month. */
@@ -45,6 +47,8 @@ export interface KeyViewer {
   cacheSeconds: number | null;
   /** Whether prompt logs are on, by the key's setting or its account's. */
   logsPrompts: boolean;
+  /** Whether its account does not show the providers' prices and costs. */
+  hidesUsd?: boolean;
 }
 
 export type Viewer = UserViewer | KeyViewer;
@@ -95,12 +99,15 @@ export function personOf(context: Pick<Context, "identity">): UserViewer {
 }
 
 /**
- * The account to which a caller's view is narrowed, for the WHERE of a statement; undefined for users who see all
- * accounts. `tenancy.ts` decides about objects and searches of another account.
+ * The account to which a caller's view is narrowed, for the WHERE of a statement; undefined for people who see all
+ * accounts. @throws FORBIDDEN for a MEMBER without an account. What is done with an object or a search of another account is said by `tenancy.ts`.
  */
 export function boundAccount(viewer: Viewer): string | undefined {
   if (viewer.kind === "API_KEY") return viewer.accountId;
-  return viewer.role === "MEMBER" ? (viewer.accountId ?? undefined) : undefined;
+  if (viewer.role !== "MEMBER") return undefined;
+  // Undefined would show every account to a MEMBER that has none.
+  if (!viewer.accountId) throw new AppError("FORBIDDEN", { message: "This MEMBER belongs to no account." });
+  return viewer.accountId;
 }
 
 /** The actor of a change and its request. Both parts of the request are null for the server or its operator. */

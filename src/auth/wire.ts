@@ -2,14 +2,16 @@ import type { Config } from "../config/environment.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { Database } from "../db/client.ts";
 import { Sealer } from "../encryption.ts";
+import type { LoadMany } from "../graphql/loaders.ts";
 import { PeopleIdentity } from "./identity.ts";
 import { OidcPeople } from "./oidc/people.ts";
 import { Oidc } from "./oidc/tokens.ts";
 import { DirectoryResolver } from "./people/directory/resolver.ts";
-import { Directory } from "./people/directory/service.ts";
+import { Directory, type MemberKeys } from "./people/directory/service.ts";
 import { PeopleResolver } from "./people/resolver.ts";
 import { People } from "./people/service.ts";
 import type { RecordChange } from "./record-change.ts";
+import { RefreshTokens } from "./sessions/refresh-tokens.ts";
 import { SessionsResolver } from "./sessions/resolver.ts";
 import { Sessions } from "./sessions/service.ts";
 import { AccessTokens, tokenSecondsMax } from "./sessions/tokens.ts";
@@ -19,6 +21,7 @@ import { AuthResolver, MeResolver } from "./sign-in/resolver.ts";
 import { AuthService } from "./sign-in/service.ts";
 import { SigningKeysResolver } from "./signing-keys/resolver.ts";
 import { SigningKeys } from "./signing-keys/service.ts";
+import { toUser, type User } from "./types.ts";
 import { peopleUpkeep } from "./upkeep.ts";
 
 /** Puts users, sign-in, sessions and identity providers together. */
@@ -30,11 +33,12 @@ export interface PeopleParts {
   onError: (error: unknown) => void;
   /** Called for each sign-in that is refused before its password is checked. */
   onLocked: (address: string) => void;
-  /** Writes the end of the audit chain to the log, outside of the database. */
+  memberKeys: MemberKeys;
+  /** Writes down, outside of the database, where the audit ends. */
   noteAnchor: () => Promise<void>;
 }
 
-export function openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor }: PeopleParts) {
+export function openPeople({ config, secrets, db, record, onError, onLocked, noteAnchor, memberKeys }: PeopleParts) {
   const { failuresMax, addressFailuresMax, lockSeconds } = config.signIn;
   const policy = { maxOf: { EMAIL: failuresMax, ADDRESS: addressFailuresMax }, seconds: lockSeconds };
   const lock = new SignInLock({ db, policy, pepper: secrets.signInPepper, onRefused: onLocked });
@@ -44,10 +48,11 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
   const tokens = new AccessTokens(signingKeys);
   const sessions = new Sessions({ db, tokens, record, onError });
   const passwords = new Passwords(config.passwordHashCost);
-  const auth = new AuthService({ db, tokens, passwords, lock, record });
+  const refreshTokens = new RefreshTokens(secrets.refreshKey);
+  const auth = new AuthService({ db, tokens, refreshTokens, passwords, lock, record });
   const oidc = new Oidc(config.oidcIssuers, () => signingKeys.now());
   const identity = new PeopleIdentity(sessions, oidc, new OidcPeople(db, oidc, record));
-  const directory = new Directory(db, lock, record);
+  const directory = new Directory({ db, lock, record, memberKeys });
   const disableMembers: Directory["disableMembers"] = (tx, accountId) => directory.disableMembers(tx, accountId);
   const resolvers = [
     new AuthResolver(auth, sessions),
@@ -58,5 +63,7 @@ export function openPeople({ config, secrets, db, record, onError, onLocked, not
     new MeResolver(auth),
   ];
   const upkeep = peopleUpkeep({ db, signingKeys, signingKeyDays: config.signingKeyDays, noteAnchor, onError });
-  return { auth, identity, signingKeys, disableMembers, upkeep, resolvers };
+  const usersById: LoadMany<User> = async (ids) =>
+    new Map([...(await directory.byIds(ids))].map(([id, row]) => [id, toUser(row)]));
+  return { auth, identity, signingKeys, disableMembers, usersById, upkeep, resolvers };
 }

@@ -1,10 +1,9 @@
 import type { Writable } from "node:stream";
 import { type ExecutionResult, graphql } from "graphql";
-import { openFeatures, prepare } from "../app.ts";
+import { openOwnFeatures, prepare } from "../app.ts";
 import { formatLines } from "../audit/export.ts";
 import { operatorContext, systemOrigin } from "../auth/viewer.ts";
 import type { Config } from "../config/environment.ts";
-import { loadSecrets } from "../config/secrets.ts";
 import { openDatabases } from "../db/open.ts";
 import { AppError } from "../errors.ts";
 import { describeFirstRun } from "../first-run.ts";
@@ -19,7 +18,10 @@ import { type Answer, type CommandConnection, dataOf, Refused } from "./connecti
  */
 export async function connectDirect(config: Config, log: Logger, err: Writable): Promise<CommandConnection> {
   const databases = await openDatabases(config, log, { joins: true });
-  const features = openFeatures({ config, secrets: loadSecrets(config), log, ...databases });
+  const features = await openOwnFeatures({ config, log, ...databases }).catch(async (error: unknown) => {
+    await databases.close();
+    throw error;
+  });
   const close = async () => {
     await features.limiting.close();
     await features.models.providers.close();

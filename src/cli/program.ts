@@ -98,7 +98,8 @@ function exitCodeOf(error: unknown, err: Writable): number {
     }
     return exitCodes.refused;
   }
-  const expected = error instanceof ConfigError || (error instanceof Error && error.name === "DataDirInUse");
+  const inWords = error instanceof Error && ["DataDirInUse", "ServerSecretMismatch"].includes(error.name);
+  const expected = error instanceof ConfigError || inWords;
   const hint = expected ? "" : " (is the server or the database running?)";
   err.write(`${error instanceof Error ? error.message : String(error)}${hint}\n`);
   return exitCodes.unreachable;

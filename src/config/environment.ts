@@ -6,38 +6,15 @@ import { type Failpoint, parseFailpoint } from "../failpoint.ts";
 import { isHostAndPort, isOrigin, isProxy } from "./address-forms.ts";
 import { completeDatabaseUrls } from "./database-url/environment.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
+import { readSecretFile, readSecretFiles, serviceKeyName } from "./secret-files.ts";
+import { weaknessOfPassword, weaknessOfServerSecret, weaknessOfToken } from "./secret-strength.ts";
 import { parseSigningKey } from "./secrets.ts";
+import { list, services, url } from "./service-list.ts";
 
 /** The only reader of the environment. Every variable is described in `.env.example` and in docs/reference/configuration.md. */
 
-const list = z.string().transform((text) =>
-  text
-    .split(",")
-    .map((part) => part.trim())
-    .filter(Boolean),
-);
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
-const url = z.url({ protocol: /^https?$/ });
-
-/** Names of providers that are configured by settings of their own. */
-export const reservedServices = ["echo", "ollama", "anthropic"];
-
-const services = list
-  .transform((parts, ctx) =>
-    parts.map((part) => {
-      const [name = "", baseUrl = ""] = part.split(/=(.*)/s);
-      if (!/^[a-z][a-z0-9-]{0,31}$/.test(name) || !url.safeParse(baseUrl).success) {
-        ctx.addIssue(`"${part}" is not of the form name=https://host/v1`);
-      }
-      return { name, baseUrl };
-    }),
-  )
-  .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "names must differ")
-  .refine(
-    (all) => all.every(({ name }) => !reservedServices.includes(name)),
-    `${reservedServices.join(", ")} are taken`,
-  );
 
 const failpoint = z.string().transform((text, ctx) => {
   const parsed = parseFailpoint(text);
@@ -70,6 +47,7 @@ const environment = z.object({
     .string()
     .refine((text) => Buffer.byteLength(text) >= secretBytesMin, `must have at least ${secretBytesMin} bytes`)
     .optional(),
+  ADOPT_SERVER_SECRET: flag.default(false),
   JWT_PRIVATE_KEY: z.string().refine(isSigningKey, "must be an Ed25519 private key (PKCS#8)").optional(),
   SIGNING_KEY_DAYS: wholeNumber(0, 3650).default(90),
   OIDC_ISSUERS: oidcIssuers.prefault("[]"),
@@ -143,6 +121,8 @@ export interface Config {
   dataDir: string;
   /** Undefined only outside production, where they are then generated into `dataDir`. */
   serverSecret: string | undefined;
+  /** Whether this start makes a different secret that of the database. */
+  adoptServerSecret: boolean;
   /** Undefined leaves it to the server to make the keys that sign access tokens. */
   jwtPrivateKey: string | undefined;
   /** After how many days a new key signs access tokens; 0 for never. */
@@ -207,27 +187,38 @@ export function readEnvironment(): Variables {
 
 export function loadConfig(env = readEnvironment()): Readonly<Config> {
   // An empty variable, as `NAME=` in an env file makes it, means "not set".
-  const set = Object.entries(env).filter((entry): entry is [string, string] => (entry[1] ?? "") !== "");
-  const { present, faults } = completeDatabaseUrls(Object.fromEntries(set));
+  const given = Object.entries(env).filter((entry): entry is [string, string] => (entry[1] ?? "") !== "");
+  const { settings, faults: unread } = readSecretFiles(Object.fromEntries(given));
+  const { present, faults } = completeDatabaseUrls(settings);
+  faults.unshift(...unread);
   const parsed = environment.safeParse(present);
   if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
-  if (present["NODE_ENV"] === "production") faults.push(...productionFaults(present));
+  const wrong = new Set(parsed.error?.issues.map(({ path }) => path[0]));
+  if (present["NODE_ENV"] === "production") faults.push(...productionFaults(present, wrong));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(toConfig(parsed.data, present));
 }
 
 /** What the command line takes from the environment, so that a token need not be among its arguments. */
 export function loadRemote(env: Variables) {
-  return { url: env["TOLLGATE_URL"] || undefined, token: env["TOLLGATE_TOKEN"] || undefined };
+  const file = env["TOLLGATE_TOKEN_FILE"];
+  const token = env["TOLLGATE_TOKEN"] || (file ? readSecretFile(file, "TOLLGATE_TOKEN_FILE") : undefined);
+  return { url: env["TOLLGATE_URL"] || undefined, token };
 }
 
-const placeholders = /change.?me|secret|password|default|example|^(.)\1*$/i;
+const strengths = {
+  SERVER_SECRET: weaknessOfServerSecret,
+  ADMIN_PASSWORD: weaknessOfPassword,
+  METRICS_TOKEN: weaknessOfToken,
+};
 
-function productionFaults(env: Record<string, string | undefined>): string[] {
-  const faults: string[] = [];
-  const secret = env["SERVER_SECRET"];
-  if (!secret) faults.push("SERVER_SECRET: is required in production");
-  else if (placeholders.test(secret)) faults.push("SERVER_SECRET: looks like a placeholder");
+/** `wrong` are the settings that have a fault already. */
+function productionFaults(env: Variables, wrong: ReadonlySet<unknown>): string[] {
+  const faults = Object.entries(strengths).flatMap(([name, weaknessOf]) => {
+    const weakness = env[name] === undefined || wrong.has(name) ? undefined : weaknessOf(env[name]);
+    return weakness === undefined ? [] : [`${name}: ${weakness}`];
+  });
+  if (!env["SERVER_SECRET"]) faults.push("SERVER_SECRET: is required in production");
   if (env["TOLLGATE_FAILPOINT"]) faults.push("TOLLGATE_FAILPOINT: is refused in production");
   return faults;
 }
@@ -257,6 +248,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     archiveDir: env.ARCHIVE_DIR ?? join(env.DATA_DIR, "archive"),
     dataDir: env.DATA_DIR,
     serverSecret: env.SERVER_SECRET,
+    adoptServerSecret: env.ADOPT_SERVER_SECRET,
     jwtPrivateKey: env.JWT_PRIVATE_KEY,
     signingKeyDays: env.SIGNING_KEY_DAYS,
     adminEmail: env.ADMIN_EMAIL.toLowerCase(),
@@ -276,7 +268,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     ollamaBaseUrl: env.OLLAMA_BASE_URL,
     anthropic: env.ANTHROPIC_API_KEY ? { apiKey: env.ANTHROPIC_API_KEY, baseUrl: env.ANTHROPIC_BASE_URL } : undefined,
     services: env.OPENAI_COMPATIBLE_SERVICES.map(({ name, baseUrl }) => {
-      const apiKey = raw[`${name.toUpperCase().replaceAll("-", "_")}_API_KEY`];
+      const apiKey = raw[serviceKeyName(name)];
       return { name, baseUrl, ...(apiKey && { apiKey }) };
     }),
     privateServiceHosts: env.PRIVATE_SERVICE_HOSTS,

@@ -34,6 +34,8 @@ const issuer = z
     /** Where its public keys are; found by discovery when absent. */
     jwksUri: address.optional(),
     type: z.enum(["at+jwt", "JWT"]).default("at+jwt"),
+    /** By how many seconds the issuer's clock may be ahead. */
+    clockToleranceSeconds: z.number().int().min(5).max(300).default(30),
     algorithms: z.array(z.enum(algorithms)).min(1).default(["RS256", "PS256", "ES256", "EdDSA"]),
     roles: z.strictObject({ claim, values: z.record(z.string(), role) }),
     /** The account of its MEMBERs: one for all, or by a claim whose values are mapped. */

@@ -1,4 +1,4 @@
-import { createPrivateKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
+import { createHmac, createPrivateKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -7,6 +7,8 @@ import { join } from "node:path";
  * environment, or generated once into the data directory outside production.
  */
 export interface Secrets {
+  /** Kept in the database, so that a server with a different secret is noticed at its start. Tells nothing of the secret. */
+  checkValue: Buffer;
   /** For looking a key up; changing it makes every issued key unknown. */
   digestPepper: Buffer;
   /** For the bcrypt hash beside it, so that neither column alone can be attacked. */
@@ -17,6 +19,8 @@ export interface Secrets {
   promptKey: Buffer;
   /** For the digests of emails on which sign-ins have failed. */
   signInPepper: Buffer;
+  /** For refresh tokens: a different one makes reuse of the tokens before it go unnoticed. */
+  refreshKey: Buffer;
   /** For the seal at the end of the audit's chain. */
   auditKey: Buffer;
   /** For the private halves of the keys that sign access tokens. */
@@ -36,11 +40,13 @@ interface GivenSecrets {
 export function loadSecrets({ serverSecret, jwtPrivateKey, dataDir }: GivenSecrets): Secrets {
   const secret = serverSecret ?? keep(join(dataDir, "server.secret"), () => randomBytes(32).toString("base64url"));
   return {
+    checkValue: createHmac("sha256", derive(secret, "check value")).update("tollgate").digest(),
     digestPepper: derive(secret, "key digest"),
     hashPepper: derive(secret, "key hash"),
     answerKey: derive(secret, "stored answers"),
     promptKey: derive(secret, "prompt log"),
     signInPepper: derive(secret, "sign-in failures"),
+    refreshKey: derive(secret, "refresh tokens"),
     auditKey: derive(secret, "audit seal"),
     signingSeal: derive(secret, "signing keys"),
     serviceKey: derive(secret, "service keys"),

@@ -1,3 +1,4 @@
+import { checkMayReadUsd } from "../auth/access.ts";
 import { withinAccount } from "../auth/tenancy.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import type { Database } from "../db/client.ts";
@@ -37,11 +38,18 @@ function earliestOf({ from, to }: GenerationSearch): Date | undefined {
   return from ?? (to && new Date(to.getTime() - 1));
 }
 
-/** A search narrowed to the caller's account or key; undefined when it names another's, and so finds nothing. */
-export function boundSearch<S extends { accountId?: string | undefined; apiKeyId?: string | undefined }>(
-  viewer: Viewer,
-  search: S,
-): S | undefined {
+interface Bounded {
+  accountId?: string | undefined;
+  apiKeyId?: string | undefined;
+  minCostNanoUsd?: bigint | undefined;
+}
+
+/**
+ * A search narrowed to the caller's account or key; undefined when it names another's, and so finds nothing.
+ * @throws FORBIDDEN for a minimum of costs that the caller must not read
+ */
+export function boundSearch<S extends Bounded>(viewer: Viewer, search: S): S | undefined {
+  if (search.minCostNanoUsd !== undefined) checkMayReadUsd(viewer);
   const visible = withinAccount(viewer, search);
   if (!visible || viewer.kind !== "API_KEY") return visible;
   const { apiKeyId = viewer.apiKeyId } = visible;

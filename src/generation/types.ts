@@ -1,4 +1,4 @@
-import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Directive, Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import type { ErrorCode } from "../errors.ts";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
@@ -88,7 +88,8 @@ export class Charge {
   @Field(() => GraphQLDecimal, { description: "The wallet's balance after this call, in credits." })
   balance!: string;
 
-  @Field(() => GraphQLDecimal, { description: "Cost of the call at the provider, in USD." })
+  @Directive("@usd")
+  @Field(() => GraphQLDecimal, { description: "The provider's price of the call, in USD." })
   costUsd!: string;
 }
 

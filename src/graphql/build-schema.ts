@@ -4,6 +4,7 @@ import { buildSchemaSync, type NonEmptyArray } from "type-graphql";
 import { accessDirectives } from "./directives/access.ts";
 import { costDirective } from "./directives/cost.ts";
 import { rateLimitDirectiveDefinition } from "./directives/rate-limit.ts";
+import { usdDirective } from "./directives/usd.ts";
 import { GraphQLTime } from "./scalars.ts";
 
 const nothing: AsyncIterable<never> = {
@@ -20,8 +21,14 @@ export function buildApiSchema(resolvers: object[]): GraphQLSchema {
     resolvers: [...byClass.keys()] as unknown as NonEmptyArray<() => object>,
     container: { get: (cls) => byClass.get(cls) },
     scalarsMap: [{ type: Date, scalar: GraphQLTime }],
-    directives: [...specifiedDirectives, ...accessDirectives, costDirective, rateLimitDirectiveDefinition],
-    // Services validate the inputs, because the REST and file interfaces call them as well.
+    directives: [
+      ...specifiedDirectives,
+      ...accessDirectives,
+      usdDirective,
+      costDirective,
+      rateLimitDirectiveDefinition,
+    ],
+    // Inputs are judged by the services, which other doors call as well.
     validate: false,
     // type-graphql requires a PubSub for any subscription; ours return their own iterators.
     pubSub: { publish: () => {}, subscribe: () => nothing },

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { type DocumentNode, Kind, parse } from "graphql";
+import { type DocumentNode, getOperationAST, Kind, parse } from "graphql";
 import { isAccessToken } from "../auth/sessions/tokens.ts";
 import { badInput } from "../errors.ts";
 import { limits } from "../graphql/hardening.ts";
@@ -93,8 +93,9 @@ function keysIn(body: unknown): string[] {
 /** The members of the body count as well as its variables. */
 const valuesReadMax = 2 * limits.valuesMax;
 
-function takesKeys(operation: unknown): boolean {
-  const { query } = operation as { query?: unknown };
+/** Only the operation that is executed counts, and all its fields must take keys: a prompt beside one must hold none. */
+function takesKeys(request: unknown): boolean {
+  const { query, operationName } = request as { query?: unknown; operationName?: unknown };
   if (typeof query !== "string") return false;
   let document: DocumentNode;
   try {
@@ -102,11 +103,11 @@ function takesKeys(operation: unknown): boolean {
   } catch {
     return false;
   }
-  return document.definitions.some(
-    (definition) =>
-      definition.kind === Kind.OPERATION_DEFINITION &&
-      definition.selectionSet.selections.some(
-        (selection) => selection.kind === Kind.FIELD && keyTakingFields.includes(selection.name.value),
-      ),
-  );
+  const executed = getOperationAST(document, typeof operationName === "string" ? operationName : undefined);
+  const fields = executed?.selectionSet.selections ?? [];
+  return fields.length > 0 && fields.every((field) => field.kind === Kind.FIELD && isKeyTaking(field.name.value));
+}
+
+function isKeyTaking(field: string): boolean {
+  return field === "__typename" || keyTakingFields.includes(field);
 }

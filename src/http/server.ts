@@ -20,6 +20,7 @@ import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { headersOf, type PublicFault, report, toPublicFault, toWireFault } from "./format-error.ts";
+import { addSecurityHeaders, allowPage } from "./headers/security.ts";
 import { type Operations, readRequest } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
@@ -61,6 +62,7 @@ export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerO
     reply.header("x-request-id", request.id);
     done();
   });
+  addSecurityHeaders(server);
   server.addHook("preParsing", boundBytes(inFlight, bodyBytesMax));
   if (log.isLevelEnabled("debug")) server.addHook("onResponse", logRequest(log));
   server.setErrorHandler((error, request, reply) => sendFault(error, request, reply, log));
@@ -110,7 +112,8 @@ export function addRoutes(server: FastifyInstance, routes: Routes): void {
   server.post("/graphql", checksBody, handler);
   const takeSocket = async (request: FastifyRequest, reply: FastifyReply) => {
     if (sockets.take(request, reply)) return reply;
-    return showPage(sandbox, request.headers);
+    showPage(sandbox, request.headers);
+    allowPage(reply);
   };
   server.get("/graphql", { preHandler: takeSocket }, handler);
   server.post("/graphql/stream", checksBody, (request, reply) => answerWithEvents(request, reply, routes));

@@ -167,6 +167,6 @@ export function toViewer(match: Omit<SecretMatch, "secret" | "databaseNow">): Ke
   const { models, requestsPerMinute, tokensPerMinute, maxConcurrency } = effectiveLimits(match.key, match.plan);
   const limits = { models, requestsPerMinute, tokensPerMinute, maxConcurrency, limitMode, cacheSeconds };
   const logsPrompts = (match.key.promptLogDays ?? match.account.promptLogDays ?? 0) > 0;
-  const terms = { ...limits, logsPrompts, budgets: budgetsOf(match) };
+  const terms = { ...limits, logsPrompts, hidesUsd: !match.account.showUsd, budgets: budgetsOf(match) };
   return { kind: "API_KEY", apiKeyId, accountId, walletId, scopes, ...terms };
 }

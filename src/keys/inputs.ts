@@ -43,7 +43,7 @@ export class CreateApiKeyInput extends KeySettingsInput {
   @Field(() => GraphQLDecimal, {
     nullable: true,
     defaultValue: "0",
-    description: "Credits granted to the key's wallet at the start: 0 or more.",
+    description: "Credits that it starts with: 0 or more. More than 0 requires ADMIN, as `grantCredits` does.",
   })
   credits?: string | null;
 
@@ -100,6 +100,9 @@ export class ApiKeyFilter {
   @Field(() => ID, { nullable: true, description: "Only keys with this plan of their own, `pln_…`." })
   planId?: string | null;
 
+  @Field(() => ID, { nullable: true, description: "Created by this user, `usr_…`." })
+  createdBy?: string | null;
+
   @Field(() => Boolean, {
     nullable: true,
     description:
@@ -130,8 +133,9 @@ export function toKeyChange(input: UpdateApiKeyInput): KeyInput {
   return { ...input, planId: planId == null ? planId : fromWire("pln", planId) };
 }
 
-export function toKeyFilter({ accountId, planId, ...filter }: ApiKeyFilter): KeyFilter {
+export function toKeyFilter({ accountId, planId, createdBy, ...filter }: ApiKeyFilter): KeyFilter {
   return {
+    createdBy: createdBy == null ? undefined : `user:${fromWire("usr", createdBy)}`,
     accountId: accountId == null ? undefined : fromWire("acc", accountId),
     planId: planId == null ? undefined : fromWire("pln", planId),
     name: filter.name ?? undefined,

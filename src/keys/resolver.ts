@@ -1,9 +1,10 @@
 import { Arg, Args, Ctx, Directive, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
 import type { AccountsService } from "../accounts/service.ts";
 import { Account, toAccount } from "../accounts/types.ts";
-import { Me } from "../auth/types.ts";
+import { Me, User } from "../auth/types.ts";
 import { type Context, originOf, personOf, viewerOf } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
+import type { LoadMany } from "../graphql/loaders.ts";
 import { type Connection, PageArgs, readPage, toConnection } from "../graphql/pagination.ts";
 import { fromWire, readWire } from "../ids.ts";
 import { ApiKeyFilter, CreateApiKeyInput, toKeyChange, toKeyFilter, toKeyOrder, UpdateApiKeyInput } from "./inputs.ts";
@@ -30,16 +31,18 @@ export class MyKeyResolver {
 export class KeysResolver {
   readonly #keys: KeysService;
   readonly #accounts: AccountsService;
+  readonly #usersById: LoadMany<User>;
 
-  constructor(keys: KeysService, accounts: AccountsService) {
+  constructor(keys: KeysService, accounts: AccountsService, usersById: LoadMany<User>) {
     this.#keys = keys;
     this.#accounts = accounts;
+    this.#usersById = usersById;
   }
 
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => IssuedApiKey, {
     description:
-      "Creates an API key. Its plaintext is in this answer only. Requires OPERATOR, or MEMBER: a MEMBER creates keys of its own account only, without credits of their own, within the account's plan and at most `memberKeysMax`. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a plaintext key that is in use or a closed account.",
+      "Creates an API key. The plaintext key is in this answer only. Requires MEMBER. A MEMBER may create keys in its own account: without credits of their own, within the account's plan, and with the scopes of models that `Account.modelScopes` allows. An ANALYST may not. Fails with FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, or CONFLICT for a key text that is in use or an account that is closed.",
   })
   async createApiKey(
     @Arg("input", () => CreateApiKeyInput, { description: "The API key to create." }) input: CreateApiKeyInput,
@@ -52,7 +55,7 @@ export class KeysResolver {
   @Directive('@role(requires: "MEMBER")')
   @Mutation(() => ApiKey, {
     description:
-      "Updates a key's settings. Requires OPERATOR, or MEMBER for keys that it created, within the account's plan. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT for a revoked key.",
+      "Changes an API key. Requires MEMBER. A MEMBER may change the keys that it created, within the account's plan, and must not widen a setting that an OPERATOR or a role above has set. An ANALYST may change none. Fails with NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, or CONFLICT for a revoked key.",
   })
   async updateApiKey(
     @Arg("id", () => ID, { description: "The key, `key_…`." }) id: string,
@@ -139,7 +142,19 @@ export class KeysResolver {
     return toAccount(account);
   }
 
-  @FieldResolver(() => [ApiKeySecret], { description: "The key's secrets without their plaintext, newest first." })
+  @Directive('@role(requires: "ANALYST")')
+  @FieldResolver(() => User, {
+    nullable: true,
+    description:
+      "The user who created the key; null for a key that the server or its command line created. Requires ANALYST.",
+  })
+  async createdBy(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<User | null> {
+    const [, userId] = /^user:(.+)$/.exec(row.createdBy) ?? [];
+    const user = userId && (await loaders.load(this.#usersById, userId));
+    return user || null;
+  }
+
+  @FieldResolver(() => [ApiKeySecret], { description: "The texts that prove this key, newest first." })
   async secrets(@Root() { row }: ApiKey, @Ctx() { loaders }: Context): Promise<ApiKeySecret[]> {
     return ((await loaders.load(this.#keys.secretsByKey, row.id)) ?? []).map(toApiKeySecret);
   }

@@ -12,9 +12,11 @@ import { toAudit } from "./audit-record.ts";
 import type { KeyIdentity } from "./identity.ts";
 import { asRefusal, checkNotExpired, type Issuing, type KeyOrder, type PreparedKey, readKeyOrder } from "./issuing.ts";
 import { type KeyInput, readSettings } from "./rules/key-input.ts";
+import { checkModelScopes, checkNarrower, staffSettings } from "./rules/narrowing.ts";
 import {
   checkKeyCount,
   checkMayChange,
+  checkMayGrant,
   checkMayManageKeys,
   checkMemberInput,
   checkWithinPlan,
@@ -23,10 +25,11 @@ import {
 import { type KeyFilter, lastLookedAt, searchKeys } from "./sql/search-keys.ts";
 import {
   countKeysBy,
+  isUserDisabled,
   type KeyRow,
   keysById,
   lockKey,
-  planOf,
+  memberBounds,
   type SecretRow,
   secretsByKey,
   updateKey,
@@ -70,14 +73,15 @@ export class KeysService {
     const read = readKeyOrder(order);
     const member = viewer && isMember(viewer);
     if (viewer) checkMayManageKeys(viewer);
-    if (member) checkMemberInput(order, read.amount);
+    if (viewer) checkMayGrant(viewer, read.amount);
+    if (member) checkMemberInput(order);
     const visible = viewer ? withinAccount(viewer, { accountId: order.accountId }) : order;
     if (!visible) throw new AppError("NOT_FOUND", { message: "No such account." });
     const account = await accounts.find(visible.accountId);
     const prepared = await issuing.prepare(read, account.id);
     try {
       const key = await db.transaction(async (tx) => {
-        if (member) await this.#allowMember(tx, origin, prepared);
+        if (member) await this.#allowMember(tx, viewer, origin, prepared);
         return issuing.write(tx, origin, prepared);
       });
       return { key, secret: prepared.secret };
@@ -88,15 +92,25 @@ export class KeysService {
 
   update(origin: Origin, viewer: UserViewer, id: string, terms: KeyInput): Promise<KeyRow> {
     const change = readSettings(terms);
-    if (isMember(viewer)) checkMemberInput(terms, 0n);
-    return this.#change(origin, viewer, id, "key.update", change, async (tx, after) => {
+    const member = isMember(viewer);
+    if (member) checkMemberInput(terms);
+    const changeOf = ({ setByStaff }: KeyRow) =>
+      member ? change : { ...change, setByStaff: staffSettings(setByStaff, terms) };
+    return this.#change(origin, viewer, { id, action: "key.update" }, changeOf, async (tx, before, after) => {
       if (change.expiresAt) checkNotExpired(after);
-      if (isMember(viewer)) checkWithinPlan(change, await planOf(tx, after), this.#options.generateLimit());
+      if (!member) return;
+      const { plan, modelScopes } = await memberBounds(tx, after);
+      checkWithinPlan(change, plan, this.#options.generateLimit());
+      checkModelScopes(after.scopes, [...modelScopes, ...before.scopes]);
+      checkNarrower({ before, after, plan });
     });
   }
 
   setStatus(origin: Origin, viewer: UserViewer, id: string, status: KeyRow["status"]): Promise<KeyRow> {
-    return this.#change(origin, viewer, id, statusActions[status], { status });
+    return this.#change(origin, viewer, { id, action: statusActions[status] }, () => ({
+      status,
+      stoppedWithMember: false,
+    }));
   }
 
   async find(viewer: Viewer, id: string): Promise<KeyRow | undefined> {
@@ -113,27 +127,34 @@ export class KeysService {
     return endId === undefined ? found : { ...found, hasNextPage: true, endId };
   }
 
-  async #allowMember(tx: Executor, { actor }: Origin, { accountId, terms }: PreparedKey): Promise<void> {
-    // Under a lock, so that keys created at the same time count each other.
+  async #allowMember(
+    tx: Executor,
+    { userId }: UserViewer,
+    { actor }: Origin,
+    { accountId, terms }: PreparedKey,
+  ): Promise<void> {
+    if (await isUserDisabled(tx, userId)) throw new AppError("UNAUTHENTICATED", { message: "The session has ended." });
+    // Alone, so that keys made at the same time count each other.
     const { memberKeysMax } = await this.#options.accounts.holdOpen(tx, accountId, { alone: true });
     checkKeyCount(await countKeysBy(tx, accountId, actor), memberKeysMax);
-    checkWithinPlan(terms, await planOf(tx, { accountId, planId: null }), this.#options.generateLimit());
+    const { plan, modelScopes } = await memberBounds(tx, { accountId, planId: null });
+    checkWithinPlan(terms, plan, this.#options.generateLimit());
+    checkModelScopes(terms.scopes, modelScopes);
   }
 
   async #change(
     origin: Origin,
     viewer: UserViewer,
-    id: string,
-    action: string,
-    change: Parameters<typeof updateKey>[2],
-    check?: (tx: Executor, after: KeyRow) => Promise<void>,
+    { id, action }: { id: string; action: string },
+    change: (before: KeyRow) => Parameters<typeof updateKey>[2],
+    check?: (tx: Executor, before: KeyRow, after: KeyRow) => Promise<void>,
   ): Promise<KeyRow> {
     const { db, identity, record } = this.#options;
     try {
       const key = await db.transaction(async (tx) => {
         const before = checkMayChange(viewer, await lockKey(tx, { id, accountId: boundAccount(viewer) }));
-        const after = await updateKey(tx, before, change);
-        await check?.(tx, after);
+        const after = await updateKey(tx, before, change(before));
+        await check?.(tx, before, after);
         const { accountId } = after;
         const sides = { before: toAudit(before), after: toAudit(after) };
         await record(tx, origin, { action, object: toWire("key", id), accountId, ...sides });

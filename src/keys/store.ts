@@ -1,6 +1,6 @@
 import { and, count, desc, eq, getTableColumns, inArray, ne, sql } from "drizzle-orm";
 import type { Executor } from "../db/client.ts";
-import { accounts, apiKeys, keySecrets, plans } from "../db/tables/ledger.ts";
+import { accounts, apiKeys, keySecrets, plans, users } from "../db/tables/ledger.ts";
 
 /** `expired` is judged by the database's clock. */
 export type KeyRow = typeof apiKeys.$inferSelect & { expired: boolean };
@@ -10,6 +10,8 @@ export type NewSecret = Pick<SecretRow, "id" | "accountId" | "apiKeyId" | "last4
 
 export const expired = sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)`;
 export const keyColumns = { ...getTableColumns(apiKeys), expired };
+
+const changedNow = { version: sql`${apiKeys.version} + 1`, changedAt: sql`now()` };
 
 export async function insertKey(tx: Executor, key: NewKey): Promise<KeyRow> {
   const [row] = await tx.insert(apiKeys).values(key).returning(keyColumns);
@@ -131,7 +133,7 @@ export async function updateKey(
 ): Promise<KeyRow> {
   const [row] = await tx
     .update(apiKeys)
-    .set({ ...change, version: sql`${apiKeys.version} + 1`, changedAt: sql`now()` })
+    .set({ ...change, ...changedNow })
     .where(and(eq(apiKeys.accountId, accountId), eq(apiKeys.id, id)))
     .returning(keyColumns);
   return row as KeyRow;
@@ -140,9 +142,36 @@ export async function updateKey(
 export function revokeKeysOf(tx: Executor, accountId: string): Promise<{ id: string }[]> {
   return tx
     .update(apiKeys)
-    .set({ status: "REVOKED", version: sql`${apiKeys.version} + 1`, changedAt: sql`now()` })
+    .set({ status: "REVOKED", ...changedNow })
     .where(and(eq(apiKeys.accountId, accountId), ne(apiKeys.status, "REVOKED")))
     .returning({ id: apiKeys.id });
+}
+
+/** Stops the keys that somebody made in an account, if the account wants that. Answers those that worked until now. */
+export function stopKeysOf(tx: Executor, createdBy: string, accountId: string): Promise<{ id: string }[]> {
+  const wanted = sql`exists (select from ${accounts} a where a.id = ${accountId} and a.stop_member_keys)`;
+  return tx
+    .update(apiKeys)
+    .set({ status: "DISABLED", stoppedWithMember: true, ...changedNow })
+    .where(
+      and(eq(apiKeys.accountId, accountId), eq(apiKeys.createdBy, createdBy), eq(apiKeys.status, "ACTIVE"), wanted),
+    )
+    .returning({ id: apiKeys.id });
+}
+
+/** Lets the keys work again that were stopped with who made them, and for no other reason. */
+export function resumeKeysOf(tx: Executor, createdBy: string): Promise<{ id: string }[]> {
+  return tx
+    .update(apiKeys)
+    .set({ status: "ACTIVE", stoppedWithMember: false, ...changedNow })
+    .where(and(eq(apiKeys.createdBy, createdBy), apiKeys.stoppedWithMember, eq(apiKeys.status, "DISABLED")))
+    .returning({ id: apiKeys.id });
+}
+
+/** Until the transaction ends the user cannot be disabled, so that no key is made as its maker is stopped. */
+export async function isUserDisabled(tx: Executor, userId: string): Promise<boolean> {
+  const [row] = await tx.select({ at: users.disabledAt }).from(users).where(eq(users.id, userId)).for("share");
+  return row?.at != null;
 }
 
 /** The number of keys that an actor created in an account and that are not revoked or expired. */
@@ -161,17 +190,23 @@ export async function countKeysBy(tx: Executor, accountId: string, createdBy: st
   return row?.keys ?? 0;
 }
 
-/** The plan that fills in for a key. */
-export async function planOf(
+/** Bounds of what a MEMBER may give to a key. */
+export interface MemberBounds {
+  /** The plan that fills in for the key. */
+  plan: PlanRow | null;
+  modelScopes: string[];
+}
+
+export async function memberBounds(
   tx: Executor,
   { accountId, planId }: { accountId: string; planId: string | null },
-): Promise<PlanRow | undefined> {
+): Promise<MemberBounds> {
   const [row] = await tx
-    .select({ plan: plans })
+    .select({ plan: plans, modelScopes: accounts.modelScopes })
     .from(accounts)
-    .innerJoin(plans, eq(plans.id, sql`coalesce(${planId}::uuid, ${accounts.planId})`))
+    .leftJoin(plans, eq(plans.id, sql`coalesce(${planId}::uuid, ${accounts.planId})`))
     .where(eq(accounts.id, accountId));
-  return row?.plan;
+  return row ?? { plan: null, modelScopes: [] };
 }
 
 /** The secrets that work now, newest first. */

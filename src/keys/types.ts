@@ -1,4 +1,4 @@
-import { Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Directive, Field, ID, Int, ObjectType, registerEnumType } from "type-graphql";
 import { connectionOf } from "../graphql/pagination.ts";
 import { GraphQLAnyJson, GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
@@ -128,7 +128,11 @@ export class ApiKey {
   @Field(() => [String], { description: "Tags, for filters of `apiKeys`." })
   tags!: string[];
 
-  @Field(() => GraphQLAnyJson, { nullable: true, description: "Metadata: any JSON value that was set with the key." })
+  @Directive('@role(requires: "ANALYST")')
+  @Field(() => GraphQLAnyJson, {
+    nullable: true,
+    description: "Notes of the staff. Requires ANALYST: neither the key itself nor a MEMBER can read them.",
+  })
   metadata!: unknown;
 
   @Field(() => Date, { nullable: true, description: "When the key stops working; null means never." })

@@ -1,7 +1,9 @@
 import { AccountsResolver, UserAccountResolver } from "../accounts/resolver.ts";
 import { AccountsService } from "../accounts/service.ts";
 import type { RecordChange } from "../auth/record-change.ts";
+import type { User } from "../auth/types.ts";
 import type { Database } from "../db/client.ts";
+import type { LoadMany } from "../graphql/loaders.ts";
 import type { Wallets } from "../ledger/wallets/wallets.ts";
 import { AccountClosingResolver } from "./closing/resolver.ts";
 import { AccountClosing, type AccountClosingOptions } from "./closing/service.ts";
@@ -30,6 +32,8 @@ export interface KeyParts {
   environment: KeyEnvironment;
   keyGuesses: GuessGuard;
   disableMembers: AccountClosingOptions["disableMembers"];
+  /** Lent by auth/. */
+  usersById: LoadMany<User>;
   record: RecordChange;
   generateLimit: KeysOptions["generateLimit"];
   onError: (error: unknown) => void;
@@ -50,7 +54,7 @@ export function openKeys(parts: KeyParts) {
   const resolvers = [
     new AccountsResolver(accounts),
     new UserAccountResolver(accounts),
-    new KeysResolver(keys, accounts),
+    new KeysResolver(keys, accounts, parts.usersById),
     new MyKeyResolver(keys),
     new RotationResolver(rotation),
     new RotationDueResolver(keys, accounts),

@@ -24,19 +24,19 @@ export class ModelsResolver {
     this.#parts = parts;
   }
 
-  @Directive("@authenticated")
+  @Directive('@scope(requires: "models:read")')
   @Query(() => [Model], {
     description:
-      "Models and presets, sorted by name. Requires any credentials. An API key sees those that it is allowed to call, a user all.",
+      "Models and presets, sorted by name. An API key sees those that it is allowed to call; users see all. An API key needs the scope `models:read`, which `generate` and `embed` include.",
   })
   async models(@Ctx() context: Context): Promise<Model[]> {
     return (await this.#parts.catalogue.visibleTo(viewerOf(context))).map(toModel);
   }
 
-  @Directive("@authenticated")
+  @Directive('@scope(requires: "models:read")')
   @Query(() => [ModelAlias], {
     description:
-      "Aliases, sorted by name. Requires any credentials. An API key sees an alias if it is allowed to call all of its targets, a user all.",
+      "Aliases, sorted by name. An API key sees those whose targets it is allowed to call, all of them; users see all. An API key needs the scope `models:read`, which `generate` and `embed` include.",
   })
   modelAliases(@Ctx() context: Context): Promise<ModelAlias[]> {
     return this.#parts.catalogue.aliasesVisibleTo(viewerOf(context));

@@ -1,4 +1,4 @@
-import { Field, Float, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Directive, Field, Float, Int, ObjectType, registerEnumType } from "type-graphql";
 import { GraphQLDecimal } from "../graphql/scalars.ts";
 import { toWire } from "../ids.ts";
 import { formatCredits, formatUsd } from "../ledger/amount.ts";
@@ -87,6 +87,7 @@ export class UsageTotals {
   })
   credits!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, {
     description:
       "Cost at the providers in USD, with at most 9 decimals; by `basis`, with or without later corrections.",

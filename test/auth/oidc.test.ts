@@ -82,6 +82,11 @@ describe("people of another issuer", () => {
     ]);
   });
 
+  it("come in when the clock of their issuer is 20 seconds ahead", async () => {
+    const ahead = seconds() + 20;
+    await server.ok(me, {}, { token: await forge({ claims: { sub: someone(), iat: ahead, nbf: ahead } }) });
+  });
+
   it("are made once, however many of their first requests come at once", async () => {
     const token = await tokenOf(someone(), withRoles("analysts"));
     const answers = await Promise.all(Array.from({ length: 10 }, () => server.ok(me, {}, { token })));
@@ -204,6 +209,12 @@ describe("a token of another issuer is refused", () => {
     ["that is over", "UNAUTHENTICATED", () => forge({ claims: { exp: seconds() - 6 } })],
     ["without an end", "UNAUTHENTICATED", () => forge({ claims: { exp: undefined } })],
     ["without a beginning", "UNAUTHENTICATED", () => forge({ claims: { iat: undefined } })],
+    ["issued in 40 seconds", "UNAUTHENTICATED", () => forge({ claims: { iat: seconds() + 40 } })],
+    [
+      "that ended 20 seconds ago",
+      "UNAUTHENTICATED",
+      () => forge({ claims: { iat: seconds() - 60, exp: seconds() - 20 } }),
+    ],
     ["issued in an hour", "UNAUTHENTICATED", () => forge({ claims: { iat: seconds() + 3600, exp: seconds() + 7200 } })],
     ["issued two days ago", "UNAUTHENTICATED", () => forge({ claims: { iat: seconds() - 172_800 } })],
     ["without a subject", "UNAUTHENTICATED", () => forge({ claims: { sub: undefined } })],

@@ -11,7 +11,7 @@ import { Sealer } from "../../src/encryption.ts";
 import { useServer } from "../harness/server.ts";
 
 const secret = "what the server and a test of it share";
-const server = useServer({ SERVER_SECRET: secret });
+const server = useServer({ SERVER_SECRET: secret, ADOPT_SERVER_SECRET: "true" });
 const closing: (() => Promise<void>)[] = [];
 afterAll(() => Promise.all(closing.map((close) => close())));
 

@@ -35,6 +35,14 @@ describe.each(narrowed)("withinAccount for %s", (_name, viewer) => {
   });
 });
 
+describe("withinAccount for a MEMBER without an account", () => {
+  it("refuses, because there is nothing that it may see", () => {
+    for (const subject of [{ accountId: "theirs" }, { accountId: undefined }, {}]) {
+      expect(() => withinAccount(person("MEMBER"), subject)).toThrow("belongs to no account");
+    }
+  });
+});
+
 describe.each(unbound)("withinAccount for the role %s", (_role, viewer) => {
   it("lets objects and searches of every account pass as they are", () => {
     for (const subject of [{ accountId: "theirs" }, { accountId: undefined }, {}]) {

@@ -1,7 +1,9 @@
-import { generateKeyPairSync } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
-import { type Config, ConfigError, environmentNames, loadConfig } from "../../src/config/environment.ts";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { type Config, ConfigError, environmentNames, loadConfig, loadRemote } from "../../src/config/environment.ts";
 import { catalogue } from "../../src/errors.ts";
 
 const readText = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
@@ -41,7 +43,8 @@ const ed25519 = generateKeyPairSync("ed25519").privateKey;
 const pem = ed25519.export({ type: "pkcs8", format: "pem" }) as string;
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
 const rsaPem = rsa.export({ type: "pkcs8", format: "pem" }) as string;
-const production = { NODE_ENV: "production", SERVER_SECRET: "k7Qz".repeat(8) };
+const strong = "pZ4vTq0mW8xKc2LdYh7RbN5sGf1JuE9a";
+const production = { NODE_ENV: "production", SERVER_SECRET: strong };
 
 describe(".env.example", () => {
   it("has every variable, each once, in the order of the code", () => {
@@ -192,6 +195,7 @@ describe("a configuration", () => {
     expect(taken).toEqual({
       ...issuer,
       type: "at+jwt",
+      clockToleranceSeconds: 30,
       algorithms: ["RS256", "PS256", "ES256", "EdDSA"],
       roles: { claim: ["g"], values: { x: "ADMIN" } },
       emailClaim: ["email"],
@@ -227,12 +231,15 @@ describe("secrets in production", () => {
     ["a missing one", "", "SERVER_SECRET: is required in production"],
     ["a placeholder", "change-me-change-me-change-me-change-me", "SERVER_SECRET: looks like a placeholder"],
     ["one character over and over", "a".repeat(64), "SERVER_SECRET: looks like a placeholder"],
+    ["four characters over and over", "k7Qz".repeat(8), "SERVER_SECRET: looks like a placeholder"],
+    ["a row of digits", "x1234567890123456789012345678901", "SERVER_SECRET: looks like a placeholder"],
+    ["few characters", "abacbcabbacacbabcbacabcabacbabca", "SERVER_SECRET: is too easy to guess: use a random value"],
   ])("are refused: %s", (_what, secret, fault) => {
     expect(faultsOf({ ...production, SERVER_SECRET: secret })).toEqual([fault]);
   });
 
   it.each(["development", "test", "production"])("are too short in %s: 3 bytes, or 31 (A18)", (NODE_ENV) => {
-    for (const SERVER_SECRET of ["k7Q", "k7Qz".repeat(8).slice(1)]) {
+    for (const SERVER_SECRET of ["k7Q", strong.slice(1)]) {
       expect(faultsOf({ ...production, NODE_ENV, SERVER_SECRET })).toEqual([
         "SERVER_SECRET: must have at least 32 bytes",
       ]);
@@ -240,7 +247,26 @@ describe("secrets in production", () => {
   });
 
   it("are counted in bytes", () => {
-    expect(faultsOf({ ...production, SERVER_SECRET: "äöüß".repeat(4) })).toEqual([]);
+    expect(faultsOf({ ...production, SERVER_SECRET: "äöüßéèêëàâîïôûçñåøæœõãíú" })).toEqual([]);
+  });
+
+  it.each(["0f1e2d3c4b5a69788796a5b4c3d2e1f0", "Zm9vYmFyYmF6cXV4Y29ycHVzZ2FycGx5bm8xMjM", strong.slice(0, 32)])(
+    "are taken as random generators make them: %s",
+    (SERVER_SECRET) => {
+      expect(faultsOf({ ...production, SERVER_SECRET })).toEqual([]);
+    },
+  );
+
+  it.each([
+    ["ADMIN_PASSWORD", "password", "looks like a placeholder"],
+    ["ADMIN_PASSWORD", "Admin123!", "looks like a placeholder"],
+    ["ADMIN_PASSWORD", "abababab", "looks like a placeholder"],
+    ["ADMIN_PASSWORD", "aaaabbbbc", "is too easy to guess: use a random value"],
+    ["METRICS_TOKEN", "change-me-change-me", "looks like a placeholder"],
+    ["METRICS_TOKEN", "aabbaabbccaabbcc", "is too easy to guess: use a random value"],
+  ])("are judged in production alone: %s=%s", (name, text, fault) => {
+    expect(faultsOf({ ...production, [name]: text })).toEqual([`${name}: ${fault}`]);
+    expect(faultsOf({ [name]: text })).toEqual([]);
   });
 
   it.each([
@@ -267,5 +293,64 @@ describe("secrets in production", () => {
       "SERVER_SECRET: must have at least 32 bytes",
       "JWT_PRIVATE_KEY: must be an Ed25519 private key (PKCS#8)",
     ]);
+  });
+});
+
+describe("a secret in a file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tollgate-secrets-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const fileWith = (text: string) => {
+    const file = join(folder, randomUUID());
+    writeFileSync(file, text);
+    return file;
+  };
+
+  it.each<[string, string, string, Partial<Config>]>([
+    ["DATABASE_URL", "postgres://u:p@h/d", "\n", { databaseUrl: "postgres://u:p@h/d" }],
+    ["DATABASE_DIRECT_URL", "postgres://u:p@h/d", "", { databaseDirectUrl: "postgres://u:p@h/d" }],
+    ["ANALYTICS_DATABASE_URL", "postgres://u:p@h/d", "\r\n", { analyticsDatabaseUrl: "postgres://u:p@h/d" }],
+    ["REDIS_URL", "redis://:p@h", "\n", { redisUrl: "redis://:p@h" }],
+    ["SERVER_SECRET", ` ${strong} `, "\n", { serverSecret: ` ${strong} ` }],
+    ["JWT_PRIVATE_KEY", pem.trim(), "\n", { jwtPrivateKey: pem.trim() }],
+    ["ADMIN_PASSWORD", "two words\n", "\n", { adminPassword: "two words\n" }],
+    ["METRICS_TOKEN", "a token of metrics", "\n", { metricsToken: "a token of metrics" }],
+    ["ANTHROPIC_API_KEY", "sk-ant", "\n", { anthropic: { apiKey: "sk-ant", baseUrl: "https://api.anthropic.com/v1" } }],
+  ])("is taken for %s, without the line break at its end", (name, text, end, expected) => {
+    expect(loadConfig({ [`${name}_FILE`]: fileWith(text + end) })).toMatchObject(expected);
+    expect(loadConfig({ [`${name}_FILE`]: "" })).toEqual(loadConfig({}));
+  });
+
+  it("is taken for the key of a service that OPENAI_COMPATIBLE_SERVICES names, and of no other program", () => {
+    const env = { OPENAI_COMPATIBLE_SERVICES: "my-gpu=http://10.0.0.5:8000/v1", OTHER_API_KEY_FILE: "/none" };
+    const { services } = loadConfig({ ...env, MY_GPU_API_KEY_FILE: fileWith("sk-gpu\n") });
+    expect(services).toEqual([{ name: "my-gpu", baseUrl: "http://10.0.0.5:8000/v1", apiKey: "sk-gpu" }]);
+  });
+
+  it("is taken for the token of the command line", () => {
+    expect(loadRemote({ TOLLGATE_TOKEN_FILE: fileWith("eyJ.a.b\n") }).token).toBe("eyJ.a.b");
+    expect(() => loadRemote({ TOLLGATE_TOKEN_FILE: "/none" })).toThrow("the file /none cannot be read (ENOENT)");
+  });
+
+  it("is refused in words, and told in none of them", () => {
+    const file = fileWith("hunter2");
+    expect(
+      faultsOf({
+        ...{ SERVER_SECRET: strong, SERVER_SECRET_FILE: file, REDIS_URL_FILE: file, METRICS_TOKEN_FILE: "/none" },
+        ADMIN_PASSWORD_FILE: fileWith("\n"),
+      }),
+    ).toEqual([
+      "SERVER_SECRET: must not be set beside SERVER_SECRET_FILE",
+      expect.stringMatching(/^ADMIN_PASSWORD_FILE: the file \S+ is empty$/),
+      "METRICS_TOKEN_FILE: the file /none cannot be read (ENOENT)",
+      "REDIS_URL: must start with redis:// or rediss://",
+    ]);
+  });
+
+  it("is judged in production like one of the environment", () => {
+    const { NODE_ENV } = production;
+    expect(faultsOf({ NODE_ENV, SERVER_SECRET_FILE: fileWith("k7Qz".repeat(8)) })).toEqual([
+      "SERVER_SECRET: looks like a placeholder",
+    ]);
+    expect(loadConfig({ NODE_ENV, SERVER_SECRET_FILE: fileWith(strong) }).serverSecret).toBe(strong);
   });
 });

@@ -239,6 +239,19 @@ describe("credits protect", () => {
     expect(await dumpState(server.database)).toEqual(before);
   });
 
+  it("against first credits from people who may not grant any", async () => {
+    const { accountId } = await server.customer();
+    const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }";
+    const rich = { input: { name: "rich", accountId, credits: "1000000" } };
+    const member = (await server.person("MEMBER", accountId)).token;
+    const { token: operator } = await server.staff("OPERATOR");
+    const before = await dumpState(server.database);
+    for (const token of [member, operator]) await server.refused("FORBIDDEN", create, rich, { token });
+    expect(await dumpState(server.database)).toEqual(before);
+    await server.ok(create, { input: { ...rich.input, credits: "0" } }, { token: operator });
+    await server.ok(create, rich, { token: (await server.staff("ADMIN")).token });
+  });
+
   it("what a caller may know: a key sees its wallet, a MEMBER the shared one of the account", async () => {
     const { key, accountId, walletId } = await server.customer();
     const shared = await server.customer({ accountId, sharedWallet: true, credits: "7" });

@@ -184,7 +184,11 @@ describe("in production", () => {
 
     const server = servers.start({}, folder);
     const url = await server.ready();
-    expect((await server.printed(/Demo key +(\S+)/))[1]).toMatch(/^tg_live_/);
+    const file = join(folder, ".tollgate", "first-owner.password");
+    await server.printed(/Password +in \S+first-owner\.password/);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(server.output).not.toContain((await readFile(file, "utf8")).trim());
+    expect(server.output).not.toContain("tg_live_");
     const page = await fetch(`${url}/graphql`, { headers: { accept: "text/html" } });
     expect(page.status).toBe(400);
     const body = JSON.stringify({ query: "{ __schema { queryType { name } } }" });

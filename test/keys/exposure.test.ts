@@ -177,6 +177,14 @@ describe("a key whose text comes where others may read it (A4)", () => {
     expect((await send("/healthz?key=short&q=tg_live_is_how_they_start")).status).toBe(200);
   });
 
+  /** One document with a prompt and a report, of which `operationName` is executed. */
+  async function sendBoth(operationName: string, key: string, status: number): Promise<void> {
+    const query = `mutation Say { generate(input: { model: "echo", prompt: "${key}" }) { id } }
+      mutation Report { reportLeakedKey(secret: "${key}") }`;
+    const headers = { "x-api-key": key, "x-forwarded-for": someAddress() };
+    expect((await server.post(JSON.stringify({ query, operationName }), headers)).status).toBe(status);
+  }
+
   const inOperations: [string, (key: string) => Promise<unknown>][] = [
     [
       "variables that no field takes",
@@ -207,6 +215,17 @@ describe("a key whose text comes where others may read it (A4)", () => {
         });
         expect(response.status).toBe(400);
       },
+    ],
+    ["a prompt beside an operation that may take keys and is not executed", (key) => sendBoth("Say", key, 400)],
+    [
+      "a prompt beside a field that may take keys",
+      (key) =>
+        server.refused(
+          "BAD_USER_INPUT",
+          `mutation ($input: GenerateInput!) { reportLeakedKey(secret: "x") generate(input: $input) { id } }`,
+          { input: { model: "echo", prompt: key } },
+          { key },
+        ),
     ],
     ["a search", (key) => server.refused("BAD_USER_INPUT", found, { filter: { prefix: key } })],
     [
@@ -258,7 +277,7 @@ describe("a key whose text comes where others may read it (A4)", () => {
       { exposedAt: null },
       { exposedAt: null },
     ]);
-    await server.ok(report, { secret }, { ip: someAddress() });
+    await sendBoth("Report", secret, 200);
     await server.refused("KEY_REVOKED", generate, prompt, { key: secret });
   });
 

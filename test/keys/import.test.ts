@@ -178,6 +178,19 @@ describe("an import refuses", () => {
     expect(await linesOf("CSV", wrong, accountId)).toHaveLength(100);
   });
 
+  it("credits above 0 from an OPERATOR, who may not grant any, also in a dry run", async () => {
+    const accountId = await account();
+    const { token } = await server.staff("OPERATOR");
+    const before = await countOf(accountId);
+    const rich = { format: "CSV", content: "name,credits\npoor,0\nrich,0.000001\n", accountId };
+    for (const dryRun of [true, false]) {
+      await server.refused("FORBIDDEN", importKeys, { input: { ...rich, dryRun } }, { token });
+    }
+    expect(await countOf(accountId)).toBe(before);
+    await server.ok(importKeys, { input: { ...rich, content: "name,credits\npoor,0\nempty,\n" } }, { token });
+    await server.ok(importKeys, { input: rich }, { token: (await server.staff("ADMIN")).token });
+  });
+
   it("whoever is no OPERATOR", async () => {
     const { token } = await server.staff("ANALYST");
     await server.refused("FORBIDDEN", importKeys, { input: { format: "JSON", content: "[]" } }, { token });

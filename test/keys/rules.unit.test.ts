@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { isAddressRange } from "../../src/keys/rules/addresses.ts";
-import { isOpen, openHours, opensAt, readHours } from "../../src/keys/rules/hours.ts";
+import { isAddressRange, isWithinRanges } from "../../src/keys/rules/addresses.ts";
+import { isOpen, isWithinHours, openHours, opensAt, readHours } from "../../src/keys/rules/hours.ts";
 import { allowsModel, isWithin } from "../../src/keys/rules/model-patterns.ts";
 
 describe("a list of models", () => {
@@ -49,6 +49,39 @@ describe("a list of models", () => {
     [[], ["x"], true],
   ])("%j lies within %j: %s", (inner, outer, within) => {
     expect(isWithin(inner, outer)).toBe(within);
+  });
+});
+
+describe("narrower settings", () => {
+  it.each([
+    [["10.0.0.0/8"], null, true],
+    [null, ["10.0.0.0/8"], false],
+    [[], ["10.0.0.0/8"], true],
+    [["10.1.0.0/16", "10.0.0.7"], ["10.0.0.0/8"], true],
+    [["10.0.0.0/8"], ["10.0.0.0/8"], true],
+    [["10.0.0.0/7"], ["10.0.0.0/8"], false],
+    [["11.0.0.1"], ["10.0.0.0/8"], false],
+    [["10.0.0.1"], [], false],
+    [["2001:db8:1::/48"], ["2001:db8::/32"], true],
+    [["2001:db8::/31"], ["2001:db8::/32"], false],
+    [["::ffff:11.0.0.0/104"], ["10.0.0.0/8"], false],
+    [["0.0.0.0/0"], ["::/0"], false],
+  ])("%j lies within %j: %s", (inner, outer, within) => {
+    expect(isWithinRanges(inner, outer)).toBe(within);
+  });
+
+  const hours = (from: string, to: string, timeZone = "Europe/Berlin", days: ("MON" | "SUN")[] = ["MON"]) =>
+    readHours({ timeZone, windows: [{ days, from, to }] });
+  it.each([
+    ["any hours lie within none", hours("08:00", "18:00"), null, true],
+    ["no hours lie within none but none", null, hours("08:00", "18:00"), false],
+    ["shorter ones", hours("09:00", "17:00"), hours("08:00", "18:00"), true],
+    ["one minute too long", hours("08:00", "18:01"), hours("08:00", "18:00"), false],
+    ["another day", hours("09:00", "10:00", "Europe/Berlin", ["SUN"]), hours("08:00", "18:00"), false],
+    ["another time zone", hours("09:00", "10:00", "Europe/Paris"), hours("08:00", "18:00"), false],
+    ["past midnight", hours("00:30", "01:00"), hours("22:00", "02:00", "Europe/Berlin", ["SUN"]), true],
+  ])("hours: %s", (_name, inner, outer, within) => {
+    expect(isWithinHours(inner, outer)).toBe(within);
   });
 });
 

@@ -100,6 +100,36 @@ describe("the use of a key is refused", () => {
     await server.refused("FORBIDDEN", "{ generations { nodes { id } } }", {}, { key: caller.key });
   });
 
+  it.each([
+    ["no scope", [], false],
+    ["usage:read", ["usage:read"], false],
+    ["models:read", ["models:read"], true],
+    ["generate, which includes models:read", ["generate"], true],
+    ["embed, which includes models:read", ["embed"], true],
+  ])("to read models and prices with %s: %s %s", async (_name, scopes, allowed) => {
+    const { key } = await server.customer({ scopes });
+    const queries = ["{ models { name price { multiplier } } }", "{ modelAliases { name } }"];
+    for (const query of queries) {
+      if (allowed) await server.ok(query, {}, { key });
+      else await server.refused("FORBIDDEN", query, {}, { key });
+    }
+    const rest = await fetch(`${server.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+    expect(rest.status).toBe(allowed ? 200 : 403);
+  });
+
+  it("to read the notes of the staff in its metadata", async () => {
+    const { key, apiKeyId: id, accountId } = await server.customer({ metadata: { note: "pays late" } });
+    const mine = await server.refused("FORBIDDEN", "{ me { apiKey { id metadata } } }", {}, { key });
+    expect(mine.body.data).toEqual({ me: { apiKey: { id, metadata: null } } });
+    const one = "query ($id: ID!) { apiKey(id: $id) { metadata } }";
+    const { token } = await server.person("MEMBER", accountId);
+    await server.refused("FORBIDDEN", one, { id }, { token });
+    const create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }";
+    await server.refused("FORBIDDEN", create, { input: { name: "x", metadata: {} } }, { token });
+    const { apiKey } = await server.ok(one, { id }, { token: (await server.staff("ANALYST")).token });
+    expect(apiKey.metadata).toEqual({ note: "pays late" });
+  });
+
   it("past its own limit, saying how much, until when, and what a client may do", async () => {
     const { key, walletId } = await server.customer({ requestsPerMinute: 2 });
     const other = await server.customer({ requestsPerMinute: 2 });

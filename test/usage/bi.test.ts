@@ -9,6 +9,7 @@ import { migrateDatabase } from "../../src/db/migrate.ts";
 import { BiAccess } from "../../src/usage/bi/service.ts";
 import type { BiLimits } from "../../src/usage/bi/store.ts";
 import { tollgate } from "../harness/command-line.ts";
+import { serverSecret } from "../harness/first-start.ts";
 import { generate, useServer } from "../harness/server.ts";
 import { settlePast, uuidOf } from "../harness/traffic.ts";
 
@@ -190,7 +191,7 @@ describe("the role of BI tools", () => {
   it("is granted from the command line, with a password that is shown once and a line in the audit", async () => {
     const env = {
       DATABASE_URL: server.database.url,
-      SERVER_SECRET: "a secret that is of this test alone",
+      SERVER_SECRET: serverSecret,
       DATA_DIR: "/tmp",
     };
     const { code, out } = await tollgate(["bi", "grant", "--connections", "4", "--timeout", "1", "--json"], env);

@@ -3,7 +3,7 @@ import { isForeignKeyViolation } from "../../db/errors.ts";
 import { AppError } from "../../errors.ts";
 import { newId, readWire, toWire } from "../../ids.ts";
 import type { RecordChange } from "../record-change.ts";
-import { isClosed, type UserRow } from "../store.ts";
+import { hidesUsd, isClosed, type UserRow } from "../store.ts";
 import type { UserViewer } from "../viewer.ts";
 import { insertOidcUser, type SaidOfPerson, updateOidcUser, userBySubject } from "./store.ts";
 import type { Oidc, OidcPerson } from "./tokens.ts";
@@ -33,7 +33,8 @@ export class OidcPeople {
     });
     if (user.disabledAt)
       throw new AppError("FORBIDDEN", { message: "This person is disabled. An admin can enable them." });
-    return { kind: "USER", userId: user.id, sessionId: null, role: user.role, accountId: user.accountId };
+    const { id: userId, role, accountId } = user;
+    return { kind: "USER", userId, sessionId: null, role, accountId, hidesUsd: await hidesUsd(this.#db.orm, user) };
   }
 
   async #know(person: OidcPerson, ip: string): Promise<UserRow> {

@@ -21,7 +21,8 @@ export interface OidcPerson {
   issuedAt: Date;
 }
 
-const clockToleranceSeconds = 5;
+/** For how long a token is accepted after its end. */
+const expiryToleranceSeconds = 5;
 const ageMax = "1d";
 const textLengthMax = 200;
 
@@ -45,13 +46,14 @@ export class Oidc {
     const unproven = decode(token);
     const known = this.#issuers.get(String(unproven.iss));
     const now = await this.#now();
-    // An expired token is refused before its key is fetched, so also while the issuer is unreachable.
-    if (!known || Number(unproven.exp) + clockToleranceSeconds < now / 1000) throw refused();
-    const { issuer, audience, algorithms, type } = known.issuer;
+    // What is over needs no key to be refused, nor does it when the issuer cannot be asked for one.
+    if (!known || Number(unproven.exp) + expiryToleranceSeconds < now / 1000) throw refused();
+    const { issuer, audience, algorithms, type, clockToleranceSeconds } = known.issuer;
     const { payload } = await jwtVerify(token, known.keys.find, {
       ...{ issuer, audience, algorithms, typ: type },
       requiredClaims: ["sub", "iat", "exp"],
       maxTokenAge: ageMax,
+      // For `iat` and `nbf`; `exp` was checked with less above.
       clockTolerance: clockToleranceSeconds,
       currentDate: new Date(now),
     }).catch((error: unknown) => {

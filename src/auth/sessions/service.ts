@@ -2,7 +2,7 @@ import type { Database } from "../../db/client.ts";
 import { AppError } from "../../errors.ts";
 import { toWire } from "../../ids.ts";
 import type { RecordChange } from "../record-change.ts";
-import { userById } from "../store.ts";
+import { hidesUsd, userById } from "../store.ts";
 import { hasRole, type Origin, type UserViewer } from "../viewer.ts";
 import {
   endSession,
@@ -44,7 +44,8 @@ export class Sessions {
     const user = await userOfSession(this.#options.db.orm, sessionId);
     if (user?.id !== userId) throw new AppError("UNAUTHENTICATED", { message: "The session has ended." });
     this.#touch(sessionId, ip);
-    return { kind: "USER", userId, sessionId, role: user.role, accountId: user.accountId };
+    const { role, accountId } = user;
+    return { kind: "USER", userId, sessionId, role, accountId, hidesUsd: await hidesUsd(this.#options.db.orm, user) };
   }
 
   /** @throws NOT_FOUND, or FORBIDDEN for a person whose role is above the caller's */

@@ -36,9 +36,22 @@ export async function rotateSession(
 ): Promise<boolean> {
   const rows = await tx
     .update(sessions)
-    .set({ refreshDigest: to, expiresAt: sessionEnd })
+    .set({ refreshDigest: to, refreshedAt: sql`now()`, expiresAt: sessionEnd })
     .where(and(eq(sessions.id, id), eq(sessions.refreshDigest, from), alive))
     .returning({ id: sessions.id });
+  return rows.length === 1;
+}
+
+/** Whether this is the current digest, and has been for at most so many seconds. */
+export async function isFreshDigest(
+  tx: Executor,
+  { id, digest, seconds }: { id: string; digest: Buffer; seconds: number },
+): Promise<boolean> {
+  const recent = gt(sessions.refreshedAt, sql`now() - make_interval(secs => ${seconds})`);
+  const rows = await tx
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(eq(sessions.id, id), eq(sessions.refreshDigest, digest), recent, alive));
   return rows.length === 1;
 }
 

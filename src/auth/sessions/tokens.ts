@@ -1,11 +1,10 @@
-import { createHash, type KeyObject, randomBytes } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
 import { AppError } from "../../errors.ts";
 import type { SigningKeys } from "../signing-keys/service.ts";
 
 /**
- * Access tokens: EdDSA, fifteen minutes by the database's clock, naming a session. Refresh tokens: random, stored only
- * as a digest. Every check that jose leaves off by default is on: without them it accepts tokens that never expire.
+ * Access tokens: EdDSA, fifteen minutes by the database's clock, naming a session. Every check that jose leaves off by default is on: without them it takes tokens that never end.
  */
 export const ownIssuer = "tollgate";
 const audience = "tollgate";
@@ -90,18 +89,4 @@ export function refused(cause?: unknown): AppError {
  */
 export function isAccessToken(text: string): boolean {
   return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
-}
-
-/** The text names its session, so that a replayed token can end it. */
-export function mintRefreshToken(sessionId: string): { token: string; digest: Buffer } {
-  const token = `${sessionId}.${randomBytes(32).toString("base64url")}`;
-  return { token, digest: digestRefreshToken(token) };
-}
-
-export function digestRefreshToken(token: string): Buffer {
-  return createHash("sha256").update(token).digest();
-}
-
-export function sessionOfRefreshToken(token: string): string | undefined {
-  return /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[\w-]{43}$/.exec(token)?.[1];
 }

@@ -30,7 +30,7 @@ export class AuthResolver {
   @Directive("@rateLimit(limit: 60, duration: 60)")
   @Mutation(() => SessionTokens, {
     description:
-      "Exchanges a refresh token for new tokens. A second use of the same token ends the session. Public: requires no credentials. Fails with UNAUTHENTICATED.",
+      "Exchanges a refresh token for new tokens. For 10 seconds, the same token gets the same new refresh token, because two tabs may exchange it at once. A refresh token that comes again later, or after its successor was exchanged, ends the session. Fails with UNAUTHENTICATED.",
   })
   async refreshSession(
     @Arg("refreshToken", () => String, { description: "The refresh token of the session." }) refreshToken: string,

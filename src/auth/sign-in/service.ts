@@ -4,8 +4,9 @@ import { AppError, badInput } from "../../errors.ts";
 import { newId, toWire } from "../../ids.ts";
 import { checkOpen } from "../people/service.ts";
 import type { RecordChange } from "../record-change.ts";
-import { endSession, insertSession, rotateSession, userOfSession } from "../sessions/store.ts";
-import { type AccessTokens, digestRefreshToken, mintRefreshToken, sessionOfRefreshToken } from "../sessions/tokens.ts";
+import type { RefreshToken, RefreshTokens } from "../sessions/refresh-tokens.ts";
+import { endSession, insertSession, isFreshDigest, rotateSession, userOfSession } from "../sessions/store.ts";
+import type { AccessTokens } from "../sessions/tokens.ts";
 import { insertUser, renewPasswordHash, setPasswordHash, type UserRow, userByEmail, userById } from "../store.ts";
 import { type Context, type Origin, type RoleName, systemOrigin } from "../viewer.ts";
 import type { SignInLock } from "./lock.ts";
@@ -28,10 +29,13 @@ export interface NewPerson {
 }
 
 const nameLengthMax = 200;
+/** For how long the token before the current one gets the current one: two tabs may exchange one token at once. */
+const graceSeconds = 10;
 
 export interface AuthOptions {
   db: Database;
   tokens: AccessTokens;
+  refreshTokens: RefreshTokens;
   passwords: Passwords;
   lock: SignInLock;
   record: RecordChange;
@@ -40,13 +44,15 @@ export interface AuthOptions {
 export class AuthService {
   readonly #db: Database;
   readonly #tokens: AccessTokens;
+  readonly #refreshTokens: RefreshTokens;
   readonly #passwords: Passwords;
   readonly #lock: SignInLock;
   readonly #record: RecordChange;
 
-  constructor({ db, tokens, passwords, lock, record }: AuthOptions) {
+  constructor({ db, tokens, refreshTokens, passwords, lock, record }: AuthOptions) {
     this.#db = db;
     this.#tokens = tokens;
+    this.#refreshTokens = refreshTokens;
     this.#passwords = passwords;
     this.#lock = lock;
     this.#record = record;
@@ -89,7 +95,7 @@ export class AuthService {
     if (!known || !right) throw new AppError("UNAUTHENTICATED", { message: "Email or password is wrong." });
     await this.#hashAnew(known, password);
     const sessionId = newId();
-    const refresh = mintRefreshToken(sessionId);
+    const refresh = this.#refreshTokens.first(sessionId);
     const { ip, userAgent = null } = from;
     await insertSession(this.#db.orm, {
       id: sessionId,
@@ -98,22 +104,24 @@ export class AuthService {
       ip,
       userAgent,
     });
-    return this.#issue(known, sessionId, refresh.token);
+    return this.#issue(known, refresh);
   }
 
-  async refresh(token: string): Promise<IssuedSession> {
+  /** @throws UNAUTHENTICATED; a token that was exchanged before ends its session, except within the grace period */
+  async refresh(text: string): Promise<IssuedSession> {
     const refused = new AppError("UNAUTHENTICATED", { message: "The refresh token is not valid." });
-    const id = sessionOfRefreshToken(token);
-    const user = id && (await userOfSession(this.#db.orm, id));
+    const token = this.#refreshTokens.read(text);
+    const user = token && (await userOfSession(this.#db.orm, token.sessionId));
     if (!user) throw refused;
-    const next = mintRefreshToken(id);
-    const rotated = await rotateSession(this.#db.orm, { id, from: digestRefreshToken(token), to: next.digest });
-    if (!rotated) {
-      // The token was used before, so somebody else may hold a copy: the session ends.
-      await endSession(this.#db.orm, id);
-      throw refused;
+    const { sessionId: id, digest: from } = token;
+    const next = this.#refreshTokens.next(token);
+    const rotated = await rotateSession(this.#db.orm, { id, from, to: next.digest });
+    if (rotated || (await isFreshDigest(this.#db.orm, { id, digest: next.digest, seconds: graceSeconds }))) {
+      return this.#issue(user, next);
     }
-    return this.#issue(user, id, next.token);
+    // Two parties hold the token, so the session ends for both. A made-up token proves nothing and ends nothing.
+    if (this.#refreshTokens.wasIssued(token)) await endSession(this.#db.orm, id);
+    throw refused;
   }
 
   async user(id: string): Promise<UserRow> {
@@ -128,7 +136,7 @@ export class AuthService {
     await renewPasswordHash(this.#db.orm, id, { from: passwordHash, to: await this.#passwords.hash(password) });
   }
 
-  async #issue(user: UserRow, sessionId: string, refreshToken: string): Promise<IssuedSession> {
+  async #issue(user: UserRow, { sessionId, text: refreshToken }: RefreshToken): Promise<IssuedSession> {
     const { token, expiresAt } = await this.#tokens.issue({ userId: user.id, sessionId });
     return { accessToken: token, refreshToken, expiresAt, user };
   }

@@ -45,7 +45,13 @@ export const accounts = pgTable(
     rotateKeysAfterDays: integer("rotate_keys_after_days"),
     /** The most working keys that each of its MEMBERs may have created. */
     memberKeysMax: integer("member_keys_max").notNull().default(10),
-    /** Retention in days of its keys' prompt logs; null means off. */
+    /** Scopes of models that its MEMBERs may give to their keys. */
+    modelScopes: text("model_scopes").array().notNull().default([]),
+    /** Whether the keys of a MEMBER stop while the MEMBER is disabled. */
+    stopMemberKeys: boolean("stop_member_keys").notNull().default(true),
+    /** Whether its keys and MEMBERs see the providers' prices and costs in USD. */
+    showUsd: boolean("show_usd").notNull().default(true),
+    /** For how many days prompts and answers of its keys are kept; null means that none are. */
     promptLogDays: integer("prompt_log_days"),
     /** When it was closed, which is final. */
     closedAt: instant("closed_at"),
@@ -130,7 +136,11 @@ export const apiKeys = pgTable(
     hours: jsonb("hours").$type<StoredHours>(),
     tags: text("tags").array().notNull().default([]),
     metadata: jsonb("metadata"),
-    /** Retention in days of prompt logs; 0 means off, null the account's setting. */
+    /** The settings, by their names in the API, that a MEMBER who made the key may narrow but not widen. */
+    setByStaff: text("set_by_staff").array().notNull().default([]),
+    /** DISABLED for no other reason than that its MEMBER is. */
+    stoppedWithMember: boolean("stopped_with_member").notNull().default(false),
+    /** For how many days prompts and answers are kept; 0 means that none are, null what the account says. */
     promptLogDays: integer("prompt_log_days"),
     expiresAt: instant("expires_at"),
     lastUsedAt: instant("last_used_at"),
@@ -145,6 +155,7 @@ export const apiKeys = pgTable(
     primaryKey({ columns: [t.accountId, t.id] }),
     uniqueIndex("api_keys_id").on(t.id),
     index("api_keys_tags").using("gin", t.tags),
+    index("api_keys_created_by").on(t.createdBy, t.id),
     index("api_keys_plan").on(t.planId).where(sql`${t.planId} is not null`),
     check("api_keys_status", sql`${t.status} in ('ACTIVE', 'DISABLED', 'REVOKED')`),
   ],
@@ -261,9 +272,11 @@ export const sessions = pgTable(
     userId: uuid("user_id")
       .notNull()
       .references(() => users.id),
-    /** Digest of the one refresh token that is valid now; any earlier one is a replay. */
+    /** Digest of the one refresh token that is valid now; the one before it has a short grace, any earlier one is a replay. */
     refreshDigest: bytea("refresh_digest").notNull(),
-    /** IP address and client of the sign-in. */
+    /** When that token took the place of the one before it. */
+    refreshedAt: instant("refreshed_at"),
+    /** Where the person signed in, and with what. */
     ip: text("ip"),
     userAgent: text("user_agent"),
     /** Written at most once a minute. */

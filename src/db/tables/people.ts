@@ -15,7 +15,14 @@ export const signInFailures = pgTable(
   (t) => [primaryKey({ columns: [t.kind, t.subject] }), index("sign_in_failures_end").on(t.endsAt)],
 );
 
-/** Keys that sign access tokens. All replicas sign with the newest key whose `signsFrom` has passed. */
+/** One row: what the SERVER_SECRET of this database gives for a constant, so that a different one is noticed at the start. */
+export const serverSecret = pgTable("server_secret", {
+  id: integer("id").primaryKey().default(1),
+  checkValue: bytea("check_value").notNull(),
+  adoptedAt: instant("adopted_at").notNull().defaultNow(),
+});
+
+/** Keys that sign access tokens. All replicas sign with the newest one that may sign by now. */
 export const signingKeys = pgTable(
   "signing_keys",
   {

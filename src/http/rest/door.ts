@@ -4,7 +4,7 @@ import type { Context } from "../../auth/viewer.ts";
 import { badInput, catalogue, type ErrorCode } from "../../errors.ts";
 import type { Callers } from "../context.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
-import { isStream, type Operations } from "../operations.ts";
+import { isStream, type OperationRequest, type Operations } from "../operations.ts";
 import type { RunningRequests } from "../running-requests.ts";
 
 /**
@@ -44,10 +44,11 @@ export async function runOperation(
   doors: Doors,
   request: FastifyRequest,
   reply: FastifyReply,
-  operation: { query: string; variables?: Record<string, unknown> },
+  operation: OperationRequest | ((context: Context) => OperationRequest),
 ): Promise<Data> {
   const context = await doors.callers.context(request, doors.requests.begin(reply));
-  const result = await doors.operations.start(operation, context, true);
+  const asked = typeof operation === "function" ? operation(context) : operation;
+  const result = await doors.operations.start(asked, context, true);
   if (isStream(result)) throw new OperationRefused({ message: "", extensions: { code: "INTERNAL" } });
   const { data, errors } = doors.operations.format(result, context);
   reply.headers(rateLimitHeaders(context));

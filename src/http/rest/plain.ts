@@ -2,15 +2,15 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { badInput } from "../../errors.ts";
 import { type Doors, idempotencyKeyOf, runOperation } from "./door.ts";
 
-/** The simplest REST interface: one call in, one answer out, for clients without GraphQL. */
-const generate = `mutation Generate($input: GenerateInput!) {
+/** The smallest REST form: one call in, one answer out, for what cannot speak GraphQL. */
+const generate = (costUsd: string) => `mutation Generate($input: GenerateInput!) {
   generate(input: $input) {
     id status model provider text finishReason formatFault latencyMs replayed cached createdAt
     toolCalls { id name arguments }
     usage {
       inputTokens cachedInputTokens cacheWriteTokens cacheWrite1hTokens outputTokens reasoningTokens totalTokens source
     }
-    charge { credits reserved balance costUsd }
+    charge { credits reserved balance ${costUsd} }
   }
 }`;
 const session = "accessToken refreshToken expiresAt user { id email name role }";
@@ -19,10 +19,12 @@ const refresh = `mutation Refresh($refreshToken: String!) {
   session: refreshSession(refreshToken: $refreshToken) { ${session} }
 }`;
 
-/** Takes the fields of `GenerateInput`, gives those of `Generation`. */
+/** Takes the fields of `GenerateInput`, gives those of `Generation`; the cost only to accounts that may read it. */
 export async function answerGenerate(doors: Doors, request: FastifyRequest, reply: FastifyReply) {
   const variables = { input: { ...readObject(request.body), ...idempotencyKeyOf(request) } };
-  const { generate: generation } = await runOperation(doors, request, reply, { query: generate, variables });
+  const { generate: generation } = await runOperation(doors, request, reply, ({ identity }) => {
+    return { query: generate(identity.viewer?.hidesUsd ? "" : "costUsd"), variables };
+  });
   return generation;
 }
 

@@ -1,5 +1,5 @@
 import { Arg, Ctx, Directive, Mutation, Resolver } from "type-graphql";
-import { type Context, originOf } from "../../auth/viewer.ts";
+import { type Context, originOf, personOf } from "../../auth/viewer.ts";
 import type { KeyImport } from "./service.ts";
 import { ApiKeyImport, ImportApiKeysInput, toApiKeyImport, toKeyImportOrder } from "./types.ts";
 
@@ -15,12 +15,13 @@ export class ImportResolver {
   @Directive("@rateLimit(limit: 10, duration: 60)")
   @Mutation(() => ApiKeyImport, {
     description:
-      "Creates all keys of a file, or none. A plaintext key of your own takes about a tenth of a second. Requires OPERATOR. Fails with BAD_USER_INPUT, whose `lines` list up to 100 errors, each with line, field and message.",
+      "Creates all API keys of a file, or none. Requires OPERATOR, and ADMIN for a file with credits above 0. Fails with FORBIDDEN, and with BAD_USER_INPUT, whose `lines` have the line, field and message of each fault, at most 100. A key text of the file takes about a tenth of a second.",
   })
   async importApiKeys(
     @Arg("input", () => ImportApiKeysInput, { description: "The file of keys." }) input: ImportApiKeysInput,
     @Ctx() context: Context,
   ): Promise<ApiKeyImport> {
-    return toApiKeyImport(await this.#imports.run(originOf(context), toKeyImportOrder(input)));
+    const order = toKeyImportOrder(input);
+    return toApiKeyImport(await this.#imports.run(originOf(context), personOf(context), order));
   }
 }

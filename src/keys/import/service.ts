@@ -1,10 +1,11 @@
 import type { AccountsService } from "../../accounts/service.ts";
-import type { Origin } from "../../auth/viewer.ts";
+import type { Origin, UserViewer } from "../../auth/viewer.ts";
 import type { Database } from "../../db/client.ts";
 import { AppError, badInput } from "../../errors.ts";
 import { readWire } from "../../ids.ts";
 import { asRefusal, type Issuing, type PreparedKey, type ReadOrder, readKeyOrder } from "../issuing.ts";
 import { plansById } from "../plans/store.ts";
+import { checkMayGrant } from "../rules/permissions.ts";
 import { digestKey, type Peppers } from "../secret.ts";
 import { digestsInUse, type KeyRow } from "../store.ts";
 import { type ImportFault, type ImportFormat, type RawEntry, readImportFile } from "./file.ts";
@@ -55,8 +56,12 @@ export class KeyImport {
     this.#options = options;
   }
 
-  /** @throws BAD_USER_INPUT with `lines`: the faults, line by line */
-  async run(origin: Origin, order: KeyImportOrder): Promise<{ lines: number; keys: ImportedKey[] }> {
+  /** @throws BAD_USER_INPUT with the faults as `lines`; FORBIDDEN for credits that the viewer may not grant */
+  async run(
+    origin: Origin,
+    viewer: UserViewer,
+    order: KeyImportOrder,
+  ): Promise<{ lines: number; keys: ImportedKey[] }> {
     const { entries, faults } = readImportFile(order.format, order.content);
     if (entries.length > importLinesMax) throw badInput(`A file has at most ${importLinesMax} keys.`);
     if (entries.length === 0 && faults.length === 0) throw badInput("The file has no keys.");
@@ -65,6 +70,7 @@ export class KeyImport {
     const orders = read.flatMap((one) => ("order" in one ? [one] : []));
     faults.push(...read.flatMap((one) => ("order" in one ? [] : one.faults)), ...(await this.#clashes(orders)));
     refuse(faults);
+    for (const one of orders) checkMayGrant(viewer, one.order.amount);
     if (order.dryRun) return { lines: entries.length, keys: [] };
     return { lines: entries.length, keys: await this.#write(origin, orders) };
   }

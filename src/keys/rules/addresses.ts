@@ -20,6 +20,23 @@ export function toBlockList(ranges: readonly string[]): BlockList {
   return list;
 }
 
+/** Whether `inner` allows no address that `outer` refuses. A range must lie within one range of `outer`, not several. */
+export function isWithinRanges(inner: readonly string[] | null, outer: readonly string[] | null): boolean {
+  if (outer === null) return true;
+  return inner?.every((range) => outer.some((wider) => contains(wider, range))) ?? false;
+}
+
+function contains(outer: string, inner: string): boolean {
+  const [address = ""] = inner.split("/");
+  const sameFamily = isIPv6(outer.split("/")[0] ?? "") === isIPv6(address);
+  return sameFamily && bitsOf(outer) <= bitsOf(inner) && allowsAddress(toBlockList([outer]), address);
+}
+
+function bitsOf(range: string): number {
+  const [address = "", bits] = range.split("/");
+  return bits === undefined ? (isIPv6(address) ? 128 : 32) : Number(bits);
+}
+
 export function allowsAddress(list: BlockList | undefined, ip: string): boolean {
   return list?.check(ip, isIPv6(ip) ? "ipv6" : "ipv4") ?? true;
 }

@@ -56,9 +56,23 @@ export function openHours({ timeZone, windows }: StoredHours): OpenHours {
 }
 
 export function isOpen({ clock, spans }: OpenHours, nowMs: number): boolean {
-  const minute = minuteOfWeek(clock, nowMs);
-  // A span past Sunday's midnight continues at the start of the week.
+  return isInSpans(spans, minuteOfWeek(clock, nowMs));
+}
+
+function isInSpans(spans: OpenHours["spans"], minute: number): boolean {
+  // A span that runs past Sunday's midnight goes on at the start of the week.
   return spans.some(({ start, end }) => isIn(minute, start, end) || isIn(minute + minutesOfWeek, start, end));
+}
+
+/** Whether `inner` is closed whenever `outer` is. Of two time zones that cannot be said, because their clocks change. */
+export function isWithinHours(inner: StoredHours | null, outer: StoredHours | null): boolean {
+  if (outer === null) return true;
+  if (inner?.timeZone !== outer.timeZone) return false;
+  const [narrow, wide] = [openHours(inner).spans, openHours(outer).spans];
+  for (let minute = 0; minute < minutesOfWeek; minute++) {
+    if (isInSpans(narrow, minute) && !isInSpans(wide, minute)) return false;
+  }
+  return true;
 }
 
 /** When it opens next, for hours that are closed now. */

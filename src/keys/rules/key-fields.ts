@@ -51,7 +51,7 @@ export const keyFields = {
   }),
   scopes: field("scopes", "texts", {
     description:
-      'Scopes of the key; null means ["generate", "embed", "usage:read"]. A model that requires a scope `model:…` needs that scope, too.',
+      'Permissions of the key: `generate`, `embed`, `usage:read`, `models:read` (which `generate` and `embed` include), and `model:…` for models that require it. Null means ["generate", "embed", "usage:read"].',
     read: readScopes,
   }),
   models: field("models", "texts", {
@@ -107,7 +107,7 @@ export const keyFields = {
     read: asGiven,
   }),
   metadata: field("metadata", "json", {
-    description: "Metadata: any JSON value of at most 16 KiB.",
+    description: "Notes of the staff: any JSON value of at most 16 KiB. A MEMBER must not set it.",
     read: readMetadata,
   }),
 };

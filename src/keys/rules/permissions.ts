@@ -1,9 +1,7 @@
-import type { UserViewer } from "../../auth/viewer.ts";
+import { hasRole, type UserViewer } from "../../auth/viewer.ts";
 import { AppError } from "../../errors.ts";
 import type { FieldLimit } from "../../graphql/directives/rate-limit.ts";
-import type { KeyOrder } from "../issuing.ts";
-import type { KeyRow } from "../store.ts";
-import type { LimitColumns } from "./effective.ts";
+import type { KeyRow, MemberBounds } from "../store.ts";
 import type { KeyInput, KeySettings } from "./key-input.ts";
 import { isWithin } from "./model-patterns.ts";
 
@@ -30,10 +28,20 @@ export function checkMayChange(viewer: UserViewer, key: KeyRow | undefined): Key
   return key;
 }
 
-/** Refuses settings that only an OPERATOR may set. */
-export function checkMemberInput(order: KeyInput & Pick<Partial<KeyOrder>, "credits">, amount: bigint): void {
-  if (amount > 0n) throw forbidden("A MEMBER cannot grant credits: share the account's wallet.");
+/**
+ * First credits are a grant, so they need the role of `grantCredits`.
+ * @param amount in micro-credits
+ * @throws FORBIDDEN
+ */
+export function checkMayGrant(viewer: UserViewer, amount: bigint): void {
+  if (amount === 0n || hasRole(viewer, "ADMIN")) return;
+  throw forbidden("Credits above 0 need the role ADMIN. Omit them, or use the account's shared wallet.");
+}
+
+/** Settings that only staff may give to a key. @throws FORBIDDEN */
+export function checkMemberInput(order: KeyInput): void {
   if (order.planId !== undefined) throw forbidden("A MEMBER cannot choose the plan of a key.");
+  if (order.metadata !== undefined) throw forbidden("A MEMBER cannot set the metadata of a key: it is the staff's.");
   if (order.limitMode === "SHADOW") throw forbidden("A MEMBER cannot take a key's limits out of force.");
 }
 
@@ -53,7 +61,7 @@ const bounded = [
  */
 export function checkWithinPlan(
   settings: Partial<KeySettings>,
-  plan: LimitColumns | undefined,
+  plan: MemberBounds["plan"],
   { limit, durationSeconds }: FieldLimit,
 ): void {
   const fieldPerMinute = Math.floor((limit * 60) / durationSeconds);

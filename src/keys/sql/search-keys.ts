@@ -15,6 +15,8 @@ export interface KeyFilter {
   tag?: string | undefined;
   /** The key's own plan. */
   planId?: string | undefined;
+  /** As the audit names who made it: `user:…`. */
+  createdBy?: string | undefined;
   dueForRotation?: boolean | undefined;
   /** Whether a working secret was exposed. */
   exposed?: boolean | undefined;
@@ -59,7 +61,7 @@ export async function lastLookedAt(tx: Executor, filter: KeyFilter, page: Search
   return row?.id;
 }
 
-function indexed({ accountId, last4, tag, planId }: KeyFilter, { beforeId }: SearchPage): SQL | undefined {
+function indexed({ accountId, last4, tag, planId, createdBy }: KeyFilter, { beforeId }: SearchPage): SQL | undefined {
   return and(
     accountId === undefined ? undefined : eq(apiKeys.accountId, accountId),
     last4 === undefined
@@ -67,6 +69,7 @@ function indexed({ accountId, last4, tag, planId }: KeyFilter, { beforeId }: Sea
       : sql`${apiKeys.id} in (select ${keySecrets.apiKeyId} from ${keySecrets} where ${keySecrets.last4} = ${last4})`,
     tag === undefined ? undefined : sql`${apiKeys.tags} @> array[${tag}]::text[]`,
     planId === undefined ? undefined : eq(apiKeys.planId, planId),
+    createdBy === undefined ? undefined : eq(apiKeys.createdBy, createdBy),
     beforeId === undefined ? undefined : lt(apiKeys.id, beforeId),
   );
 }

@@ -1,4 +1,4 @@
-import { Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Directive, Field, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
 import { GraphQLDecimal } from "../../graphql/scalars.ts";
 import { toWire } from "../../ids.ts";
 import { formatCredits, formatUsd } from "../../ledger/amount.ts";
@@ -66,27 +66,33 @@ export class ModelPrice {
   @Field(() => GraphQLDecimal, { description: "Credits for a million output tokens of a metered field." })
   outputCreditsPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million input tokens." })
   inputUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, {
     description: "The provider's cost in USD for a million input tokens read from the provider's cache.",
   })
   cachedInputUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, {
     description: "The provider's cost in USD for a million input tokens written to the provider's cache for 5 minutes.",
   })
   cacheWriteUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, {
     description: "The provider's cost in USD for a million input tokens written to the provider's cache for an hour.",
   })
   cacheWrite1hUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million output tokens." })
   outputUsdPerMillion!: string;
 
+  @Directive("@usd")
   @Field(() => GraphQLDecimal, { description: "The provider's cost in USD for a million reasoning tokens." })
   reasoningUsdPerMillion!: string;
 

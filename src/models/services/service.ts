@@ -1,6 +1,6 @@
 import type { RecordChange } from "../../auth/record-change.ts";
 import type { Origin } from "../../auth/viewer.ts";
-import { reservedServices } from "../../config/environment.ts";
+import { reservedServices } from "../../config/service-list.ts";
 import type { Database } from "../../db/client.ts";
 import type { Sealer } from "../../encryption.ts";
 import { AppError, badInput } from "../../errors.ts";

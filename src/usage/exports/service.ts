@@ -41,7 +41,7 @@ export class ExportService {
       return records;
     };
     await refuse();
-    return { columns: generationColumns, pages: pagesOf(read, page, toGenerationRow) };
+    return withoutHiddenUsd(viewer, { columns: generationColumns, pages: pagesOf(read, page, toGenerationRow) });
   }
 
   /** @throws BAD_USER_INPUT */
@@ -56,10 +56,10 @@ export class ExportService {
     checkQuestion(question);
     const { groupBy } = question;
     const afterGroup = after === undefined ? undefined : readGroupCursor(after, groupBy.length);
-    return {
+    return withoutHiddenUsd(viewer, {
       columns: usageColumns(groupBy),
       pages: usagePages(this.#db, limitToViewer(viewer, question), afterGroup, pageSize),
-    };
+    });
   }
 
   #firstPage({ from, to, ...filter }: UsageSelection, prefix: "gen" | "ent", after: string | undefined): PageOf {
@@ -69,6 +69,15 @@ export class ExportService {
     if (after !== undefined && afterId === undefined) throw badInput("after is not an id of this export.");
     return { span: { from, to }, filter, afterId, limit: pageSize };
   }
+}
+
+/** Without the column of costs, for a viewer who must not read them. */
+function withoutHiddenUsd({ hidesUsd }: Viewer, { columns, pages }: Export): Export {
+  if (!hidesUsd) return { columns, pages };
+  const kept = async function* () {
+    for await (const rows of pages) yield rows.map(({ costUsd: _hidden, ...row }) => row);
+  };
+  return { columns: columns.filter((name) => name !== "costUsd"), pages: kept() };
 }
 
 async function* pagesOf<R extends { id: string }>(

@@ -55,7 +55,7 @@ export class DirectoryResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => User, {
     description:
-      "Disables a user and ends all of the user's sessions. Requires ADMIN. Fails with NOT_FOUND, FORBIDDEN for the caller or a role above the caller's, or CONFLICT for the last OWNER.",
+      "Disables a user: ends all sessions and refuses sign-ins. Disables the API keys that a MEMBER created, if `Account.stopMemberKeys` is true. Requires ADMIN. Fails with NOT_FOUND, FORBIDDEN for the caller or a role above the caller's, or CONFLICT for the last OWNER.",
   })
   async disableUser(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,
@@ -67,7 +67,7 @@ export class DirectoryResolver {
   @Directive('@role(requires: "ADMIN")')
   @Mutation(() => User, {
     description:
-      "Re-enables a disabled user. Requires ADMIN. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
+      "Enables a disabled user. API keys that were disabled only with the user work again. Requires ADMIN. Fails with NOT_FOUND, or FORBIDDEN for a role above the caller's.",
   })
   async enableUser(
     @Arg("userId", () => ID, { description: "The user, `usr_…`." }) userId: string,

@@ -1,6 +1,7 @@
 import { addressBlockOf } from "../../../address-block.ts";
 import type { Database, Executor } from "../../../db/client.ts";
 import { AppError } from "../../../errors.ts";
+import type { LoadMany } from "../../../graphql/loaders.ts";
 import { cutPage, type Page, type PageRequest } from "../../../graphql/pagination.ts";
 import { toWire } from "../../../ids.ts";
 import type { RecordChange } from "../../record-change.ts";
@@ -16,6 +17,7 @@ import {
   type UserRow,
   type UserSearch,
   userById,
+  usersById,
 } from "../../store.ts";
 import { hasRole, type Origin, type UserViewer } from "../../viewer.ts";
 import { elsewhere, lastOwner } from "../service.ts";
@@ -25,15 +27,36 @@ import { elsewhere, lastOwner } from "../service.ts";
  * names them. An ADMIN can also unlock emails and addresses. Users cannot manage a user whose role is above theirs or
  * disable themselves, and there is always an OWNER who may sign in.
  */
+export interface MemberKeys {
+  /** Answers the ids of the keys that stopped. */
+  stop(tx: Executor, member: { id: string; accountId: string }): Promise<string[]>;
+  /** Answers the ids of the keys that work again. */
+  resume(tx: Executor, member: { id: string }): Promise<string[]>;
+  /** After the commit, so that this replica applies the change to the next call. */
+  forget(accountId: string): void;
+}
+
+export interface DirectoryOptions {
+  db: Database;
+  lock: SignInLock;
+  record: RecordChange;
+  /** Stops the keys of a MEMBER with it. Lent by keys/. */
+  memberKeys: MemberKeys;
+}
+
 export class Directory {
   readonly #db: Database;
   readonly #lock: SignInLock;
   readonly #record: RecordChange;
+  readonly #keys: MemberKeys;
+  readonly byIds: LoadMany<UserRow>;
 
-  constructor(db: Database, lock: SignInLock, record: RecordChange) {
+  constructor({ db, lock, record, memberKeys }: DirectoryOptions) {
     this.#db = db;
     this.#lock = lock;
     this.#record = record;
+    this.#keys = memberKeys;
+    this.byIds = (ids) => usersById(db.orm, ids);
   }
 
   async list(search: UserSearch, page: PageRequest): Promise<Page<UserRow>> {
@@ -54,16 +77,22 @@ export class Directory {
   /** @throws NOT_FOUND; FORBIDDEN for the caller or a role above the caller's; CONFLICT for the last OWNER */
   async disable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
     if (userId === viewer.userId) throw new AppError("FORBIDDEN", { message: "You must not disable yourself." });
-    return this.#change(origin, viewer, { userId, action: "user.disable" }, async (tx, owners) => {
+    return this.#change(origin, viewer, { userId, action: "user.disable" }, async (tx, owners, { role, accountId }) => {
       if (owners.length === 1 && owners[0] === userId) throw lastOwner();
       await endSessionsOf(tx, userId);
-      return setDisabled(tx, userId, true);
+      const user = await setDisabled(tx, userId, true);
+      const isMember = role === "MEMBER" && accountId !== null;
+      const stoppedKeys = isMember ? await this.#keys.stop(tx, { id: userId, accountId }) : [];
+      return { user, keys: { stoppedKeys } };
     });
   }
 
   /** @throws NOT_FOUND, or FORBIDDEN for a role above the caller's */
   enable(origin: Origin, viewer: UserViewer, userId: string): Promise<UserRow> {
-    return this.#change(origin, viewer, { userId, action: "user.enable" }, (tx) => setDisabled(tx, userId, false));
+    return this.#change(origin, viewer, { userId, action: "user.enable" }, async (tx) => {
+      const resumedKeys = await this.#keys.resume(tx, { id: userId });
+      return { user: await setDisabled(tx, userId, false), keys: { resumedKeys } };
+    });
   }
 
   /** @throws NOT_FOUND, FORBIDDEN for a role above the caller's, or CONFLICT for a user of an identity provider */
@@ -72,7 +101,7 @@ export class Directory {
       // Another user may have the same email with a password here.
       if (user.issuer !== null) throw elsewhere("sign-in");
       await this.#lock.forget(tx, { email: user.email });
-      return user;
+      return { user };
     });
   }
 
@@ -93,24 +122,26 @@ export class Directory {
     });
   }
 
-  #change(
+  async #change(
     origin: Origin,
     viewer: UserViewer,
     { userId, action }: { userId: string; action: string },
-    change: (tx: Executor, owners: string[], user: UserRow) => Promise<UserRow>,
+    change: (tx: Executor, owners: string[], user: UserRow) => Promise<{ user: UserRow; keys?: object }>,
   ): Promise<UserRow> {
-    return this.#db.transaction(async (tx) => {
+    const user = await this.#db.transaction(async (tx) => {
       const owners = await lockOwners(tx);
       const before = await lockUser(tx, userId);
       if (!before) throw new AppError("NOT_FOUND");
       if (!hasRole(viewer, before.role)) {
         throw new AppError("FORBIDDEN", { message: "This person's role is above yours." });
       }
-      const after = await change(tx, owners, before);
-      const sides = { before: { disabledAt: before.disabledAt }, after: { disabledAt: after.disabledAt } };
+      const { user: after, keys } = await change(tx, owners, before);
+      const sides = { before: { disabledAt: before.disabledAt }, after: { disabledAt: after.disabledAt, ...keys } };
       const object = toWire("usr", userId);
       await this.#record(tx, origin, { action, object, accountId: before.accountId, ...sides });
       return after;
     });
+    if (user.accountId !== null) this.#keys.forget(user.accountId);
+    return user;
   }
 }
