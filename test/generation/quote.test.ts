@@ -2,10 +2,10 @@ import { tmpdir } from "node:os";
 import { describe, expect, it } from "vitest";
 import { loadSecrets } from "../../src/config/secrets.ts";
 import { Sealer } from "../../src/encryption.ts";
+import { serverSecret } from "../harness/first-start.ts";
 import { generate, useServer } from "../harness/server.ts";
 
-const serverSecret = "what this server alone is meant to know";
-const server = useServer({ SERVER_SECRET: serverSecret });
+const server = useServer();
 const quote = `query ($input: GenerateInput!) {
   quote(input: $input) { model minCredits maxCredits balance affordable blockedBy quoteId expiresAt }
 }`;

@@ -436,6 +436,7 @@ describe("the smallest REST form", () => {
     expect(first.body).toMatchObject({ accessToken: expect.any(String), user: { email, role: "ANALYST" } });
     const next = await post("/token", { refreshToken: first.body.refreshToken });
     expect(next.body.accessToken).toBeTruthy();
+    expect((await post("/token", { refreshToken: next.body.refreshToken })).status).toBe(200);
     expect((await post("/token", { refreshToken: first.body.refreshToken })).status).toBe(401);
     expect((await post("/token", { email, password: "wrong" })).status).toBe(401);
     expect((await post("/token", { email })).status).toBe(400);

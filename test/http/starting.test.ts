@@ -102,7 +102,7 @@ describe("a server that is not prepared yet", () => {
     expect((await signIn()).status).toBe(503);
     await letGo();
     const { firstRun } = await starting;
-    expect(firstRun).toMatchObject({ email: owner.email, key: expect.any(String) });
+    expect(firstRun).toMatchObject({ email: owner.email, demoKey: expect.any(String) });
     expect((await ask("GET", "/readyz")).status).toBe(200);
     expect((await signIn()).body).toMatchObject({ data: { login: { accessToken: expect.any(String) } } });
   });
