@@ -20,6 +20,7 @@ import type { Logger } from "../log.ts";
 import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { headersOf, type PublicFault, report, toPublicFault, toWireFault } from "./format-error.ts";
+import { readForwardedAddresses } from "./forwarded-addresses.ts";
 import { addSecurityHeaders, allowPage } from "./headers/security.ts";
 import { type Operations, readRequest } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
@@ -58,6 +59,7 @@ export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerO
   }) as unknown as FastifyInstance;
   // Only JSON is accepted: a hostile page can send a form or plain text without a CORS preflight.
   server.removeContentTypeParser("text/plain");
+  if (trustProxy.length > 0) server.addHook("onRequest", readForwardedAddresses);
   server.addHook("onRequest", (request, reply, done) => {
     reply.header("x-request-id", request.id);
     done();
