@@ -147,13 +147,26 @@ function holdOf(
   };
 }
 
-function outOfCredits(required: bigint, { available }: HoldDecision): AppError {
-  const details = { available: formatCredits(available), required: formatCredits(required) };
+/** Of a call that running calls are in the way of: most of them end within seconds and hold more than they use. */
+const heldRetrySeconds = 2;
+
+/** Says that a retry makes sense when the call could be paid if running calls held nothing. */
+function held(amount: bigint, format: (amount: bigint) => string, suffices: boolean) {
+  return { held: format(amount), ...(suffices && { retryable: true, retryAfter: heldRetrySeconds }) };
+}
+
+function outOfCredits(required: bigint, decision: HoldDecision): AppError {
+  const { available } = decision;
+  const details = {
+    available: formatCredits(available),
+    required: formatCredits(required),
+    ...held(decision.held, formatCredits, available + decision.held >= required),
+  };
   return new AppError("OUT_OF_CREDITS", { details: { ...details, liftedBy: "an admin, with grantCredits" } });
 }
 
 function budgetExceeded(
-  { scopeId, unit, period, limit, used, startsOn }: BudgetRefusal,
+  { scopeId, unit, period, limit, amount, used, held: heldOfIt, startsOn }: BudgetRefusal,
   budgets: readonly Budget[],
 ): AppError {
   const format = unit === "USD" ? formatUsd : formatCredits;
@@ -161,7 +174,11 @@ function budgetExceeded(
   const reset = new Date(`${startsOn}T00:00:00Z`);
   if (period === "DAY") reset.setUTCDate(reset.getUTCDate() + 1);
   else reset.setUTCMonth(reset.getUTCMonth() + 1);
-  const details = { budget: { scope, unit, period }, limit: format(limit), used: format(used) };
+  const details = {
+    budget: { scope, unit, period },
+    ...{ limit: format(limit), required: format(amount), used: format(used) },
+    ...held(heldOfIt, format, limit - (used - heldOfIt) >= amount),
+  };
   return new AppError("BUDGET_EXCEEDED", {
     details: { ...details, resetAt: reset.toISOString(), liftedBy: "an admin, by raising the budget" },
   });

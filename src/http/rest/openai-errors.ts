@@ -48,7 +48,8 @@ export function sendOpenAiError(
 ): FastifyReply {
   const { message, extensions = {} } = isRefusal(error) ? error.fault : toWireFault(publish(error, request));
   const { status, retryable } = catalogue[extensions["code"] as ErrorCode];
-  // OpenAI's clients retry every 409, unless a header says not to.
-  if (!retryable) reply.header("x-should-retry", "false");
+  // OpenAI's clients retry each 409 and no 402 unless this header says otherwise.
+  if (status === 402) reply.header("x-should-retry", String(extensions["retryAfter"] !== undefined));
+  else if (!retryable) reply.header("x-should-retry", "false");
   return reply.code(status).headers(headersOf(extensions)).send(toOpenAiError(message, extensions));
 }

@@ -48,8 +48,11 @@ export interface BudgetDraw {
 }
 
 /** The budget that was too small, with its used and held amounts. */
-export interface BudgetRefusal extends Omit<BudgetDraw, "amount"> {
+export interface BudgetRefusal extends BudgetDraw {
+  /** With what running calls hold. */
   used: bigint;
+  /** The part of `used` that running calls hold. */
+  held: bigint;
   /** The day, or the first of the month, in UTC. */
   startsOn: string;
 }
@@ -58,6 +61,8 @@ export interface BudgetRefusal extends Omit<BudgetDraw, "amount"> {
 export interface HoldDecision {
   granted: boolean;
   available: bigint;
+  /** What running calls hold of the wallet. */
+  held: bigint;
   createdAt: Date;
   /** Set when a budget refused, not the wallet. */
   refusedBy?: BudgetRefusal;

@@ -83,14 +83,17 @@ export async function closeHolds(sql: Sql, batch: SettlementEntry[]): Promise<Se
 
 /** The state of holds whose opening was not confirmed. */
 export async function openedBefore(sql: Sql, batch: HoldRequest[]): Promise<Map<string, HoldDecision>> {
-  const rows = await sql<{ id: string; created_at: string; available: bigint }[]>`
-    select h.id, h.created_at, w.balance - w.held as available
+  const rows = await sql<{ id: string; created_at: string; available: bigint; held: bigint }[]>`
+    select h.id, h.created_at, w.balance - w.held as available, w.held
     from json_to_recordset(${toJson(batch)}::text::json) as item(id uuid, "accountId" uuid)
       join holds h on h.account_id = item."accountId" and h.id = item.id
       join wallets w on w.account_id = h.account_id and w.id = h.wallet_id
     where h.state = 'open'`;
   return new Map(
-    rows.map(({ id, created_at, available }) => [id, { granted: true, available, createdAt: new Date(created_at) }]),
+    rows.map(({ id, created_at, available, held }) => [
+      id,
+      { granted: true, available, held, createdAt: new Date(created_at) },
+    ]),
   );
 }
 

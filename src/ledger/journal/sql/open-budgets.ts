@@ -36,7 +36,7 @@ const wanted = `
         where (select count(*) from wallet) >= 0 order by 1, 2, 3, 4, 5
       ) named,
         lateral (
-          select account_id, scope_id, unit, period, starts_on, used + held as used
+          select account_id, scope_id, unit, period, starts_on, used + held as used, held
           from budget_windows
           where account_id = named."accountId" and scope_id = named."scopeId" and unit = named.unit
             and period = named.period and starts_on = named."startsOn" for update
@@ -44,6 +44,7 @@ const wanted = `
     ),
     drawn as (
       select wanted.*, budget.account_id is null as missing, coalesce(budget.used, 0) as used,
+        coalesce(budget.held, 0) as held,
         wanted."limit" - coalesce(budget.used, 0) as available,
         sum(wanted.amount) over (partition by "accountId", "scopeId", wanted.unit, wanted.period order by ord)::bigint
           as running
@@ -75,7 +76,8 @@ export const drawnBudgets: BudgetParts = {
   missing: `exists (select from drawn where drawn.ord = ranked.ord and missing)`,
   binding: `(
       select json_build_object('scopeId', d."scopeId", 'unit', d.unit, 'period', d.period, 'limit', d."limit"::text,
-        'used', (d.used + coalesce(t.amount, 0))::text, 'startsOn', d."startsOn")
+        'amount', d.amount::text, 'used', (d.used + coalesce(t.amount, 0))::text,
+        'held', (d.held + coalesce(t.amount, 0))::text, 'startsOn', d."startsOn")
       from drawn d left join budget_total t using ("accountId", "scopeId", unit, period)
       where d.ord = ranked.ord and d.amount > d.available - coalesce(t.amount, 0)
       order by d.available - coalesce(t.amount, 0) limit 1

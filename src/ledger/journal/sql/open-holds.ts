@@ -47,6 +47,7 @@ export async function openHolds(sql: Sql, batch: HoldRequest[]): Promise<OpenedH
     )
     select granted.ord is not null as granted, now() as created_at, ranked.due, ranked.superseded,
       ranked.available - coalesce(total.amount, 0) as available,
+      coalesce(ranked.held, 0) + coalesce(total.amount, 0) as held,
       ranked.amount > ranked.available - coalesce(total.amount, 0) as short,
       ${budgets.missing} as missing, ${budgets.binding} as budget
     from ranked left join granted on granted.ord = ranked.ord
@@ -61,15 +62,19 @@ export interface OpenedHold extends HoldDecision {
   again: "AT_ONCE" | "WALLET_DUE" | "BUDGET_MISSING" | undefined;
 }
 
+/** Written as text, because JSON has no integers of this size. */
+type BudgetAmount = "limit" | "amount" | "used" | "held";
+
 interface OpenRow {
   granted: boolean;
   created_at: string;
   due: boolean;
   superseded: boolean;
   available: bigint;
+  held: bigint;
   short: boolean;
   missing: boolean;
-  budget: (Omit<BudgetRefusal, "limit" | "used"> & { limit: string; used: string }) | null;
+  budget: (Omit<BudgetRefusal, BudgetAmount> & Record<BudgetAmount, string>) | null;
 }
 
 /**
@@ -77,19 +82,24 @@ interface OpenRow {
  * expensive. A request that would fit after the granted ones is undecided and retried; the first refused one is always
  * decided.
  */
-function toOpened({ granted, created_at, due, superseded, available, short, missing, budget }: OpenRow): OpenedHold {
+function toOpened({ granted, created_at, due, superseded, missing, budget, short, ...row }: OpenRow): OpenedHold {
+  const { available, held } = row;
   const again = granted ? undefined : due ? "WALLET_DUE" : missing ? "BUDGET_MISSING" : "AT_ONCE";
   const certain = granted || superseded || (!due && !missing && (short || budget !== null));
-  const refusedBy =
-    !granted && budget && !short ? { ...budget, limit: BigInt(budget.limit), used: BigInt(budget.used) } : undefined;
+  const refusedBy = !granted && budget && !short ? toRefusal(budget) : undefined;
   return {
     granted,
     available,
+    held,
     createdAt: new Date(created_at),
     ...(refusedBy && { refusedBy }),
     ...(superseded && { superseded }),
     again: certain ? undefined : again,
   };
+}
+
+function toRefusal({ limit, amount, used, held, ...window }: NonNullable<OpenRow["budget"]>): BudgetRefusal {
+  return { ...window, limit: BigInt(limit), amount: BigInt(amount), used: BigInt(used), held: BigInt(held) };
 }
 
 const items = `
