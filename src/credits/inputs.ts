@@ -50,7 +50,7 @@ export enum RefillPeriod {
 registerEnumType(RefillPeriod, {
   name: "RefillPeriod",
   description:
-    "The interval between refills of a wallet, counted in UTC from the previous refill. A monthly refill on the 31st moves to the last day of a shorter month and continues from that day.",
+    "The interval between refills of a wallet, counted in UTC from the previous refill. A monthly refill on the 31st falls on the last day of a shorter month and on the 31st again after it.",
   valuesConfig: {
     DAY: { description: "One refill every day." },
     WEEK: { description: "One refill every seven days." },

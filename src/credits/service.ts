@@ -118,8 +118,9 @@ export class CreditsService {
       throw badInput("A refill with mode REPLACE must not have a cap.", { field: "cap" });
     if (cap !== null && cap < amount) throw badInput("cap must be at least credits.", { field: "cap" });
     const wallet = await this.#wallet(walletId);
-    const rule = { every, mode, amount, cap, nextAt: order.startsAt ?? (await this.#wallets.now()) };
-    const after = { every, mode, credits: order.credits, cap: order.cap ?? null, nextAt: rule.nextAt };
+    const nextAt = order.startsAt ?? (await this.#wallets.now());
+    const rule = { every, mode, amount, cap, nextAt, anchorDay: nextAt.getUTCDate() };
+    const after = { every, mode, credits: order.credits, cap: order.cap ?? null, nextAt };
     await this.#wallets.setRefillRule(wallet, rule, (tx) =>
       this.#recorded(tx, origin, wallet, "wallet.setRefill", { after }),
     );

@@ -112,6 +112,21 @@ describe("setRefill", () => {
     expect(call.charge.balance).toBe("4");
   });
 
+  it("of the 31st falls on the last day of each month, also after February", async () => {
+    const { key, walletId } = await server.customer({ credits: "2" });
+    const input = { walletId, every: "MONTH", mode: "ADD", credits: "1", cap: "5", startsAt: "2024-01-31T12:00:00Z" };
+    await server.ok(setRefill, { input });
+    const id = walletId.replace("wal_", "");
+    await server.database.sql`update refill_rules set next_at = '2026-02-28T12:00:00Z' where wallet_id = ${id}::uuid`;
+    await server.database.sql`update wallets set due_at = now() where id = ${id}::uuid`;
+    await server.ok(generate, echo, { key });
+    const [rule] = await server.database.sql`
+      select next_at > now() as ahead, (next_at at time zone 'UTC' + interval '1 day')::timestamp::text like '%-01 12:00:00'
+        as "isLastDay"
+      from refill_rules where wallet_id = ${id}::uuid`;
+    expect(rule).toEqual({ ahead: true, isLastDay: true });
+  });
+
   it("replaces what is left of the refill before, and only that", async () => {
     const { key, walletId } = await server.customer({ credits: "2" });
     await server.ok(setRefill, { input: { walletId, every: "MONTH", mode: "REPLACE", credits: "10" } });

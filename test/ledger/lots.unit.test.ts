@@ -38,6 +38,7 @@ function wallet(lots: Lot[], { unburnt = 0n, ...rest }: Partial<WalletState> = {
   };
 }
 
+const dayMs = 86_400_000;
 const sum = (amounts: bigint[]) => amounts.reduce((total, amount) => total + amount, 0n);
 
 /** What every lot has left once the wallet is brought up to date. */
@@ -52,6 +53,7 @@ const rule = (rest: Partial<RefillRule>): RefillRule => ({
   amount: 10n,
   cap: 25n,
   nextAt: now,
+  anchorDay: now.getUTCDate(),
   ...rest,
 });
 
@@ -215,7 +217,52 @@ describe("the next period", () => {
     ["2026-03-28T02:30:00", "DAY", "2026-03-29T02:30:00"],
     ["2026-10-24T02:30:00", "DAY", "2026-10-25T02:30:00"],
   ])("from %s by %s is %s", (from, every, next) => {
-    expect(nextPeriod(at(from), every)).toEqual(at(next));
+    expect(nextPeriod(at(from), { every, anchorDay: at(from).getUTCDate() })).toEqual(at(next));
+  });
+
+  it("after the last day of a shorter month is the anchor day again", () => {
+    const months = ["2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31", "2026-06-30", "2026-07-31", "2026-08-31"];
+    let next = at("2026-01-31T12:00:00");
+    for (const day of months) {
+      next = nextPeriod(next, { every: "MONTH", anchorDay: 31 });
+      expect(next).toEqual(at(`${day}T12:00:00`));
+    }
+    expect(nextPeriod(at("2028-02-29T00:00:00"), { every: "MONTH", anchorDay: 30 })).toEqual(at("2028-03-30T00:00:00"));
+  });
+
+  const zones = ["UTC", "America/Sao_Paulo", "Australia/Lord_Howe", "Pacific/Apia", "Europe/Berlin", "Asia/Kathmandu"];
+  const first = fc.date({ min: at("1995-01-01T00:00:00"), max: at("2040-12-31T23:59:59"), noInvalidDate: true });
+
+  /** Months counted from the first refill at once, without the months in between. */
+  function monthly(start: Date, months: number): Date {
+    const monthEnd = new Date(Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + months + 1, 0));
+    const day = Math.min(start.getUTCDate(), monthEnd.getUTCDate());
+    return new Date(monthEnd.getTime() + (day - monthEnd.getUTCDate()) * dayMs + (start.getTime() % dayMs));
+  }
+
+  it.each(zones)("is counted from the first refill over ten years, on a machine in %s", (zone) => {
+    const before = process.env["TZ"];
+    process.env["TZ"] = zone;
+    try {
+      fc.assert(
+        fc.property(first, (start) => {
+          const anchorDay = start.getUTCDate();
+          let [month, week, day] = [start, start, start];
+          for (let n = 1; n <= 120; n++) {
+            month = nextPeriod(month, { every: "MONTH", anchorDay });
+            week = nextPeriod(week, { every: "WEEK", anchorDay });
+            day = nextPeriod(day, { every: "DAY", anchorDay });
+            expect(month).toEqual(monthly(start, n));
+            expect(week.getTime()).toBe(start.getTime() + n * 7 * dayMs);
+            expect(day.getTime()).toBe(start.getTime() + n * dayMs);
+          }
+        }),
+        { numRuns: 40 },
+      );
+    } finally {
+      if (before === undefined) delete process.env["TZ"];
+      else process.env["TZ"] = before;
+    }
   });
 });
 
@@ -240,6 +287,7 @@ describe("any wallet", () => {
         amount: fc.bigInt(1n, 10n),
         room: fc.option(fc.bigInt(0n, 9n)),
         nextAt: instant,
+        anchorDay: fc.integer({ min: 1, max: 31 }),
       })
       .map(({ room, ...rest }): RefillRule => {
         return room === null

@@ -46,7 +46,8 @@ const setRefillRule: fc.Arbitrary<Line> = fc
   })
   .map(({ walletId, wait, none, room, ...rest }) => ({ now }) => {
     const cap = rest.mode === "ADD" ? rest.amount + room : null;
-    const rule = { ...rest, cap, nextAt: new Date(now.getTime() + wait) };
+    const nextAt = new Date(now.getTime() + wait);
+    const rule = { ...rest, cap, nextAt, anchorDay: nextAt.getUTCDate() };
     return [{ type: "setRefillRule", walletId, rule: none === 0 ? undefined : rule }];
   });
 

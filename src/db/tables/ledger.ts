@@ -385,9 +385,12 @@ export const refillRules = pgTable(
     /** For ADD: the highest balance after a refill. */
     cap: exact("cap"),
     nextAt: instant("next_at").notNull(),
+    /** The day of the month, in UTC, that a monthly refill comes back to after a shorter month. */
+    anchorDay: integer("anchor_day").notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.accountId, t.walletId] }),
+    check("refill_rules_anchor_day", sql`${t.anchorDay} between 1 and 31`),
     check("refill_rules_amount", sql`${t.amount} > 0 and (${t.cap} is null or ${t.cap} >= ${t.amount})`),
     check("refill_rules_cap", sql`(${t.mode} = 'ADD') = (${t.cap} is not null)`),
   ],

@@ -25,6 +25,8 @@ export interface RefillRule {
   amount: bigint;
   cap: bigint | null;
   nextAt: Date;
+  /** The day of the month of the first refill, in UTC. */
+  anchorDay: number;
 }
 
 export interface WalletState {
@@ -146,7 +148,7 @@ function refillDue(rule: RefillRule, balance: bigint, now: Date): { refill: bigi
   let nextRefillAt = rule.nextAt;
   let periods = 0n;
   while (nextRefillAt <= now) {
-    nextRefillAt = nextPeriod(nextRefillAt, rule.every);
+    nextRefillAt = nextPeriod(nextRefillAt, rule);
     periods += 1n;
   }
   // A refill beyond the ledger's range is cut: refusing it would refuse all calls of the wallet.
@@ -157,17 +159,16 @@ function refillDue(rule: RefillRule, balance: bigint, now: Date): { refill: bigi
   return { refill: most > 0n ? most : 0n, nextRefillAt };
 }
 
-/** A month from the 31st is the last day of a shorter month. */
-export function nextPeriod(from: Date, every: RefillRule["every"]): Date {
+/** In months without the anchor day a refill falls on the last day; the next long month has it on the anchor day again. */
+export function nextPeriod(from: Date, { every, anchorDay }: Pick<RefillRule, "every" | "anchorDay">): Date {
   const next = new Date(from);
   if (every === "DAY") next.setUTCDate(next.getUTCDate() + 1);
   else if (every === "WEEK") next.setUTCDate(next.getUTCDate() + 7);
   else {
-    const day = next.getUTCDate();
     next.setUTCDate(1);
     next.setUTCMonth(next.getUTCMonth() + 1);
     const lastDay = new Date(Date.UTC(next.getUTCFullYear(), next.getUTCMonth() + 1, 0)).getUTCDate();
-    next.setUTCDate(Math.min(day, lastDay));
+    next.setUTCDate(Math.min(anchorDay, lastDay));
   }
   return next;
 }
