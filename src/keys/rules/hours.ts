@@ -75,16 +75,38 @@ export function isWithinHours(inner: StoredHours | null, outer: StoredHours | nu
   return true;
 }
 
-/** When it opens next, for hours that are closed now. */
-export function opensAt({ clock, spans }: OpenHours, nowMs: number): Date {
-  const minute = minuteOfWeek(clock, nowMs);
-  const waits = spans.map(({ start }) => (start - minute + minutesOfWeek) % minutesOfWeek);
-  const wait = Math.min(...waits);
-  const guess = Math.floor(nowMs / minuteMs) * minuteMs + wait * minuteMs;
-  // The clocks may change until then.
-  const off = minuteOfWeek(clock, guess) - ((minute + wait) % minutesOfWeek);
-  const shift = Math.abs(off) > minutesOfWeek / 2 ? off - Math.sign(off) * minutesOfWeek : off;
-  return new Date(guess - shift * minuteMs);
+/**
+ * When it opens next, for hours that are closed now. Within the span that clocks run straight, that is a sum; a change of
+ * the clocks on the way may skip the opening, repeat it, or open the hours itself, so it is looked at on its own.
+ */
+export function opensAt(hours: OpenHours, nowMs: number): Date {
+  const { clock, spans } = hours;
+  let fromMs = Math.floor(nowMs / minuteMs) * minuteMs;
+  for (;;) {
+    const minute = minuteOfWeek(clock, fromMs);
+    const waits = spans.map(({ start }) => (start - minute + minutesOfWeek) % minutesOfWeek || minutesOfWeek);
+    const wait = Math.min(...waits);
+    if (!isChanged(clock, fromMs, wait)) return new Date(fromMs + wait * minuteMs);
+    fromMs += minutesToChange(clock, fromMs, wait) * minuteMs;
+    if (isOpen(hours, fromMs)) return new Date(fromMs);
+  }
+}
+
+/** Whether the clocks have changed within so many minutes from then. */
+function isChanged(clock: Intl.DateTimeFormat, fromMs: number, minutes: number): boolean {
+  const straight = (minuteOfWeek(clock, fromMs) + minutes) % minutesOfWeek;
+  return minuteOfWeek(clock, fromMs + minutes * minuteMs) !== straight;
+}
+
+/** How long it takes until the clocks change, which they do within so many minutes. */
+function minutesToChange(clock: Intl.DateTimeFormat, fromMs: number, within: number): number {
+  let [before, after] = [0, within];
+  while (after - before > 1) {
+    const middle = Math.floor((before + after) / 2);
+    if (isChanged(clock, fromMs, middle)) after = middle;
+    else before = middle;
+  }
+  return after;
 }
 
 function isIn(minute: number, start: number, end: number): boolean {
