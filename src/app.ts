@@ -59,7 +59,7 @@ export interface Listening {
 export interface App {
   /** Starts to answer. */
   listen(): Promise<Listening>;
-  /** Finishes what is running, then lets go of everything. */
+  /** Waits for balancers to look elsewhere, finishes what is running, then lets go of everything. */
   close(): Promise<void>;
 }
 
@@ -203,6 +203,7 @@ async function openApp(
       return { address, firstRun };
     },
     async close() {
+      await http.leave();
       // A feed has no end of its own that could be waited for.
       await generation.feed.close();
       await http.close();

@@ -1,12 +1,14 @@
 import { setFlagsFromString } from "node:v8";
 import { createApp } from "./app.ts";
 import { ConfigError, loadConfig } from "./config/environment.ts";
+import { isStartedByNpm } from "./config/lifetimes.ts";
 import { armFailpoint } from "./failpoint.ts";
 import { describeFirstRun } from "./first-run.ts";
 import { createLogger, type Logger } from "./log.ts";
 
 /** The process: configuration, app, listen, and an orderly end on a signal. */
-const drainMsMax = 30_000;
+const endMsMax = 15_000;
+const parentCheckMs = 500;
 
 async function main(): Promise<void> {
   // Left alone, V8 lets old garbage reach several times what is in use before it collects any.
@@ -15,7 +17,7 @@ async function main(): Promise<void> {
   armFailpoint(config.failpoint);
   const log = createLogger({ level: config.logLevel, production: config.production });
   // From here on, so that a signal during the start does not leave a PostgreSQL behind.
-  const ended = endRequested(log);
+  const ended = endRequested(log, config.lameDuckMs + config.drainMs + endMsMax);
   const app = await createApp(config, log);
   const { address, firstRun } = await app.listen().catch(async (error: unknown) => {
     await app.close();
@@ -30,19 +32,25 @@ async function main(): Promise<void> {
   process.exit(0);
 }
 
-/** Resolves on the first signal to end. Later ones change nothing: npm passes on what a terminal has sent already. */
-function endRequested(log: Logger): Promise<void> {
+/**
+ * Resolves on the first signal to end. Later ones change nothing: npm passes on what a terminal has sent already. The
+ * end of the npm that started the server is such a signal too: an npm that is killed passes nothing on.
+ */
+function endRequested(log: Logger, endMs: number): Promise<void> {
   return new Promise((resolve) => {
     let ending = false;
     const end = (signal: string) => {
       if (ending) return;
       ending = true;
       log.info(`${signal}: finishing what is running`);
-      setTimeout(() => process.exit(1), drainMsMax).unref();
+      setTimeout(() => process.exit(1), endMs).unref();
       resolve();
     };
     process.on("SIGTERM", end);
     process.on("SIGINT", end);
+    if (!isStartedByNpm()) return;
+    const npm = process.ppid;
+    setInterval(() => process.ppid !== npm && end("The end of npm"), parentCheckMs).unref();
   });
 }
 

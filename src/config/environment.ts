@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { getHeapStatistics } from "node:v8";
 import { z } from "zod";
 import { type Failpoint, parseFailpoint } from "../failpoint.ts";
 import { isHostAndPort, isOrigin, isProxy } from "./address-forms.ts";
 import { completeDatabaseUrls } from "./database-url/environment.ts";
+import { shareOfHeap } from "./heap-share.ts";
+import { type Lifetimes, lifetimesOf } from "./lifetimes.ts";
 import { type OidcIssuer, oidcIssuers } from "./oidc-schema.ts";
 import { readSecretFile, readSecretFiles, serviceKeyName } from "./secret-files.ts";
 import { weaknessOfPassword, weaknessOfServerSecret, weaknessOfToken } from "./secret-strength.ts";
@@ -74,6 +75,9 @@ const environment = z.object({
   STRANGER_OPERATIONS_PER_MINUTE: wholeNumber(1, 1_000_000).default(300),
   STREAMS_PER_CALLER_MAX: wholeNumber(1, 100_000).default(500),
   PROVIDER_TIMEOUT_SECONDS: wholeNumber(1, 3600).default(120),
+  KEEP_ALIVE_SECONDS: wholeNumber(1, 3600).default(72),
+  LAME_DUCK_SECONDS: wholeNumber(0, 600).optional(),
+  DRAIN_SECONDS: wholeNumber(0, 3600).default(30),
   TOLLGATE_FAILPOINT: failpoint.optional(),
 });
 
@@ -100,7 +104,7 @@ export interface Service {
   apiKey?: string;
 }
 
-export interface Config {
+export interface Config extends Lifetimes {
   production: boolean;
   host: string;
   port: number;
@@ -223,14 +227,6 @@ function productionFaults(env: Variables, wrong: ReadonlySet<unknown>): string[]
   return faults;
 }
 
-/** Each byte of a request can take up to eight while it is answered, and half of the heap is for all the rest. */
-const heapShare = 1 / 16;
-const bytesInFlightMin = 1_048_576;
-
-function shareOfHeap(): number {
-  return Math.max(bytesInFlightMin, Math.floor(getHeapStatistics().heap_size_limit * heapShare));
-}
-
 function toConfig(env: Environment, raw: Record<string, string | undefined>): Config {
   const production = env.NODE_ENV === "production";
   return {
@@ -279,6 +275,7 @@ function toConfig(env: Environment, raw: Record<string, string | undefined>): Co
     strangerOperationsPerMinute: env.STRANGER_OPERATIONS_PER_MINUTE,
     streamsPerCallerMax: env.STREAMS_PER_CALLER_MAX,
     providerTimeoutMs: env.PROVIDER_TIMEOUT_SECONDS * 1000,
+    ...lifetimesOf(env, production),
     failpoint: env.TOLLGATE_FAILPOINT,
   };
 }

@@ -39,20 +39,24 @@ export interface ServerOptions {
   trustProxy: string[];
   corsOrigins: string[];
   inFlight: BytesInFlight;
+  /** How long a connection without a request stays open. */
+  keepAliveMs: number;
 }
 
 /** Creates the server without its routes, which need parts that are created later. */
-export function createServer({ log, trustProxy, corsOrigins, inFlight }: ServerOptions): FastifyInstance {
+export function createServer({ log, trustProxy, corsOrigins, inFlight, keepAliveMs }: ServerOptions): FastifyInstance {
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyBytesMax,
-    http: { maxHeaderSize: headerBytesMax },
+    http: { maxHeaderSize: headerBytesMax, headersTimeout: requestTimeoutMs },
     clientErrorHandler: refuseSocket,
     requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveMs,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     genReqId: ({ headers }) => readRequestId(headers["x-request-id"]) ?? newId(),
-    return503OnClosing: true,
+    // The readiness gate refuses them instead, in the shape of each interface.
+    return503OnClosing: false,
     // Log entries name the request's id themselves; a logger for each request would cost more.
     childLoggerFactory: (logger) => logger,
     frameworkErrors: (error, request, reply) => sendFault(toRequestFault(error), request, reply, log),

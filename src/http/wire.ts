@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { GraphQLSchema } from "graphql";
 import type { AuditService } from "../audit/service.ts";
 import type { PeopleIdentity } from "../auth/identity.ts";
@@ -45,9 +46,11 @@ export interface HttpParts {
 
 /** Puts the server together. It answers UNAVAILABLE from `listen` until `declareReady`. */
 export async function openHttp({ config, log, schema, metrics, people, keys, denials, ...parts }: HttpParts) {
-  const { trustProxy, corsOrigins, introspection } = config;
+  const { trustProxy, corsOrigins, introspection, keepAliveMs, drainMs } = config;
   const inFlight = new BytesInFlight(config.bytesInFlightMax);
-  const server = createServer({ log, trustProxy, corsOrigins, inFlight });
+  const server = createServer({ log, trustProxy, corsOrigins, inFlight, keepAliveMs });
+  const requests = new RunningRequests();
+  requests.attach(server);
   server.addHook("preParsing", refuseStrangersBodies(parts.strangers));
   const readiness = new ReadinessGate();
   readiness.attach(server);
@@ -60,8 +63,7 @@ export async function openHttp({ config, log, schema, metrics, people, keys, den
   };
   const callers = new Callers(people.identity, keys.identity);
   const operations = openOperations({ config, schema, strangers: parts.strangers, metrics, log, onDenied });
-  const requests = new RunningRequests();
-  const sockets = new Sockets({ operations, callers, exposedKeys, inFlight });
+  const sockets = new Sockets({ operations, callers, exposedKeys, inFlight, drainMs });
   const plugins = [limitAnswers(onDenied)];
   const sandbox = introspection;
   const apollo = createApollo({ schema, operations, log, introspection, sandbox, plugins });
@@ -74,11 +76,17 @@ export async function openHttp({ config, log, schema, metrics, people, keys, den
   return {
     /** Returns the address. */
     listen: () => server.listen({ host: config.host, port: config.port }),
-    declareReady: () => readiness.declareReady(),
+    declareReady: () => readiness.enter("ready"),
+    /** Answers requests for a while, but is not ready, so that balancers choose other servers. */
+    async leave() {
+      readiness.enter("leaving");
+      requests.closeConnections();
+      await delay(config.lameDuckMs);
+    },
     /** Refuses new requests, gives running ones time to finish, then aborts them. */
     async close() {
-      const cut = () => server.server.closeAllConnections();
-      await requests.drain(Promise.all([sockets.close(), server.close()]), cut);
+      readiness.enter("draining");
+      await requests.drain(server.server, Promise.all([sockets.close(), server.close()]), drainMs);
       await apollo.stop();
     },
   };

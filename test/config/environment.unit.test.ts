@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -126,6 +126,17 @@ describe("a configuration", () => {
       { privateServiceHosts: ["10.0.0.5:8000", "[fd00::1]:80", "gpu.internal:443"] },
     ],
     ["seconds as milliseconds", { PROVIDER_TIMEOUT_SECONDS: "5" }, { providerTimeoutMs: 5000 }],
+    [
+      "times of ending",
+      { LAME_DUCK_SECONDS: "7", DRAIN_SECONDS: "0", KEEP_ALIVE_SECONDS: "65" },
+      { lameDuckMs: 7000, drainMs: 0, keepAliveMs: 65_000 },
+    ],
+    ["no time of ending", {}, { lameDuckMs: 0, drainMs: 30_000, keepAliveMs: 72_000 }],
+    [
+      "no time of ending in production",
+      { NODE_ENV: "production", SERVER_SECRET: randomBytes(32).toString("base64") },
+      { lameDuckMs: 5000, drainMs: 30_000, keepAliveMs: 72_000 },
+    ],
     ["a password of 72 bytes", { ADMIN_PASSWORD: "x".repeat(72) }, { adminPassword: "x".repeat(72) }],
   ])("takes %s", (_what, env, expected) => {
     expect(loadConfig(env)).toMatchObject(expected);

@@ -11,7 +11,7 @@ import type { BytesInFlight } from "../bytes-in-flight.ts";
 import type { Callers } from "../context.ts";
 import type { ExposedKeys } from "../exposed-keys.ts";
 import type { OperationRequest, Operations } from "../operations.ts";
-import { drainMs, stopping } from "../running-requests.ts";
+import { stopping } from "../running-requests.ts";
 import { closeCodes, OpenSocket } from "./open-socket.ts";
 import { hasRoom } from "./socket-caps.ts";
 
@@ -30,6 +30,8 @@ interface SocketsOptions {
   callers: Callers;
   exposedKeys: ExposedKeys;
   inFlight: BytesInFlight;
+  /** How long operations may go on when the server ends. */
+  drainMs: number;
 }
 
 export class Sockets {
@@ -54,7 +56,7 @@ export class Sockets {
   attach(server: FastifyInstance, path: string, respond: (request: IncomingMessage, socket: Duplex) => void): void {
     server.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on("error", () => socket.destroy());
-      if (request.url?.split("?")[0] !== path || this.#closing) {
+      if (request.url?.split("?")[0] !== path) {
         endAndDestroy(socket, "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         return;
       }
@@ -78,7 +80,7 @@ export class Sockets {
     this.#closing = true;
     const stop = setTimeout(() => {
       for (const open of this.#open) open.stopAll(stopping());
-    }, drainMs);
+    }, this.#options.drainMs);
     await Promise.all(
       [...this.#open].map((open) => open.closeWhenIdle(closeCodes.goingAway, "The server is stopping.")),
     );
@@ -118,6 +120,7 @@ export class Sockets {
     const { operations, callers, exposedKeys } = this.#options;
     const { ip } = open;
     const requestId = newId();
+    if (this.#closing) throw stopping();
     await exposedKeys.check(payload, { ip, id: requestId });
     const identity = await callers.identify(() => open.credential, ip);
     if (open.isFull()) {
