@@ -21,11 +21,13 @@ import { type BytesInFlight, boundBytes } from "./bytes-in-flight.ts";
 import type { Callers } from "./context.ts";
 import { headersOf, type PublicFault, report, toPublicFault, toWireFault } from "./format-error.ts";
 import { readForwardedAddresses } from "./forwarded-addresses.ts";
+
 import { addSecurityHeaders, allowPage } from "./headers/security.ts";
+import type { RunningRequests } from "./lifecycle/running-requests.ts";
+
 import { type Operations, readRequest } from "./operations.ts";
 import { chargeHeaderNames, isRefusal } from "./rest/door.ts";
 import { addDoors } from "./rest/routes.ts";
-import type { RunningRequests } from "./running-requests.ts";
 import { answerWithEvents } from "./sockets/event-stream.ts";
 import { endAndDestroy, type Sockets } from "./sockets/sockets.ts";
 

@@ -3,9 +3,10 @@ import type { GraphQLFormattedError } from "graphql";
 import type { Context } from "../../auth/viewer.ts";
 import { badInput, catalogue, type ErrorCode } from "../../errors.ts";
 import type { Callers } from "../context.ts";
+import type { RunningRequests } from "../lifecycle/running-requests.ts";
 import { rateLimitHeaders } from "../limit-answers.ts";
+
 import { isStream, type OperationRequest, type Operations } from "../operations.ts";
-import type { RunningRequests } from "../running-requests.ts";
 
 /**
  * The common part of all REST interfaces: each is a client of the GraphQL schema within the server. So a call is

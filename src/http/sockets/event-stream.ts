@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ExecutionResult } from "graphql";
 import { type Callers, readCredential } from "../context.ts";
+import type { RunningRequests } from "../lifecycle/running-requests.ts";
 import { isStream, type OperationRequest, type Operations } from "../operations.ts";
-import type { RunningRequests } from "../running-requests.ts";
 import { EventWriter } from "./event-writer.ts";
 
 /**

@@ -10,8 +10,8 @@ import { newId } from "../../ids.ts";
 import type { BytesInFlight } from "../bytes-in-flight.ts";
 import type { Callers } from "../context.ts";
 import type { ExposedKeys } from "../exposed-keys.ts";
+import { stopping } from "../lifecycle/running-requests.ts";
 import type { OperationRequest, Operations } from "../operations.ts";
-import { stopping } from "../running-requests.ts";
 import { closeCodes, OpenSocket } from "./open-socket.ts";
 import { hasRoom } from "./socket-caps.ts";
 

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { stopping } from "./running-requests.ts";
 
 /** Answers although the server is not ready: the process is alive, and must not be restarted for its long start or end. */

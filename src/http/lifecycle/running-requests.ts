@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyInstance, FastifyReply } from "fastify";
-import { AppError } from "../errors.ts";
-import { Cancellation } from "../tasks/cancellation.ts";
-import { Roster } from "../tasks/roster.ts";
+import { AppError } from "../../errors.ts";
+import { Cancellation } from "../../tasks/cancellation.ts";
+import { Roster } from "../../tasks/roster.ts";
 
 /** After that a client has had the time to read why. */
 const goodbyeMs = 3_000;
