@@ -63,8 +63,12 @@ function isOfTheLanguage(original: unknown): boolean {
   return original == null || original instanceof GraphQLError;
 }
 
-function publish(code: ErrorCode, message: string, details: Record<string, unknown> = {}): PublicFault {
+/** Of UNAVAILABLE that nothing better is known of. */
+const retryAfter = 1;
+
+function publish(code: ErrorCode, message: string, given: Record<string, unknown> = {}): PublicFault {
   const { status } = catalogue[code];
+  const details = code === "UNAVAILABLE" ? { retryAfter, ...given } : given;
   return { code, message, status, details, level: status >= 500 ? "error" : undefined };
 }
 
