@@ -1,5 +1,6 @@
 import type { DocumentNode, GraphQLError } from "graphql";
 import type { Context } from "../auth/viewer.ts";
+import { catalogue } from "../errors.ts";
 import type { Documents } from "../graphql/documents.ts";
 import type { StrangerBudget } from "../limits/stranger-budget.ts";
 
@@ -21,9 +22,12 @@ export class DocumentReader {
     this.#budget = budget;
   }
 
-  /** @throws BAD_USER_INPUT, RATE_LIMITED, or the error of a text that does not parse */
+  /** @throws BAD_USER_INPUT, RATE_LIMITED, UNAVAILABLE while no credential can be checked, or the error of a text that does not parse */
   async read(text: string, context: Context, isOwn: boolean): Promise<DocumentNode | readonly GraphQLError[]> {
-    const known = isOwn || context.identity.viewer !== undefined;
+    const { viewer, refusal } = context.identity;
+    // The credential could not be checked, which is not the caller's doing and must not use its address's budget.
+    if (refusal && catalogue[refusal.code].status >= 500) throw refusal;
+    const known = isOwn || viewer !== undefined;
     return known ? this.#readKnown(text) : this.#readStrangers(text, context.ip);
   }
 

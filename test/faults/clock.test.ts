@@ -55,8 +55,9 @@ it("keeps leases and stored answers by the database's clock, whatever the hosts'
   const first = await fast.client.ok(generate, { input }, { key });
   const again = await slow.client.ok(generate, { input }, { key });
   expect(again.generate).toMatchObject({ id: first.generate.id, replayed: true });
+  // The provider's 30 seconds, the time for a count after the client left, and 30 of grace.
   const rows = await sql`
-    select lease_expires_at - h.created_at = interval '60 seconds' as leased, closed_at <= now() as closed,
+    select lease_expires_at - h.created_at = interval '61 seconds' as leased, closed_at <= now() as closed,
       claimed_at + interval '24 hours' - expires_at between interval '0' and interval '1 minute' as kept
     from holds h join idempotency_records i on i.hold_id = h.id
     where h.created_at between ${before.at} and now()`;

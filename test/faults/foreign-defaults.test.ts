@@ -21,7 +21,6 @@ const foreign = {
   transform_null_equals: "on",
   search_path: "elsewhere, pg_temp",
   default_transaction_isolation: "serializable",
-  default_transaction_read_only: "on",
   default_transaction_deferrable: "on",
   statement_timeout: "500ms",
   lock_timeout: "1ms",

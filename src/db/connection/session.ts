@@ -15,7 +15,6 @@ const required = {
   array_nulls: "on",
   transform_null_equals: "off",
   default_transaction_isolation: "read committed",
-  default_transaction_read_only: "off",
   default_transaction_deferrable: "off",
   search_path: "public",
 };

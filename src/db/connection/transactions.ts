@@ -8,8 +8,8 @@ type Transaction = Pick<Sql, "unsafe">;
  * one transaction, so each statement gets one of its own, and each transaction begins with them.
  */
 export function inTransactions(sql: Sql, settings: Record<string, string>): Sql {
-  const { default_transaction_read_only: readOnly = "off", ...others } = settings;
-  const opening = setLocally({ transaction_read_only: readOnly, ...others });
+  const { default_transaction_read_only: readOnly, ...others } = settings;
+  const opening = setLocally({ ...(readOnly && { transaction_read_only: readOnly }), ...others });
   const begin = <T>(work: (tx: Transaction) => Promise<T>) =>
     sql.begin(async (tx) => {
       await tx.unsafe(opening);
