@@ -2,7 +2,7 @@ import { type Context, type KeyViewer, type Viewer, viewerOf } from "../auth/vie
 import type { Database } from "../db/client.ts";
 import { AppError } from "../errors.ts";
 import { failpoint } from "../failpoint.ts";
-import type { Cost, Meter } from "../graphql/directives/cost.ts";
+import type { Cost, Meter, PaidCall } from "../graphql/directives/cost.ts";
 import { prepareFormat } from "../guard/format-preparation.ts";
 import { newId } from "../ids.ts";
 import type { RunningCalls } from "../keys/running-calls.ts";
@@ -17,7 +17,7 @@ import { mayCall } from "../models/catalogue-snapshot.ts";
 import { cachedCreditsOf, creditsOf, type Tariff } from "../models/prices/price.ts";
 import type { PromptWriter } from "../prompts/writer.ts";
 import { count, keepAnswer, logPrompt } from "./after-settle.ts";
-import type { AnswerCache, CacheUse } from "./cache/service.ts";
+import type { AnswerCache, CachedAnswer, CacheUse } from "./cache/service.ts";
 import { readAnswer } from "./cache/stored-answer.ts";
 import { apartFromOperation, countWithinMs, sharedWithOperation } from "./call-cancellation.ts";
 import { candidatesOf, type ModelCandidates, needsOf, toCandidate, totalTokensOf } from "./candidates.ts";
@@ -72,9 +72,18 @@ interface CallToPay {
 }
 
 /** An answer that no model was asked for: repeated for its idempotency key, or out of the cache. */
-interface ReusedAnswer {
+export interface ReusedAnswer {
   generation: Generation;
   answer: AnswerContent;
+}
+
+/** What the calls of a field have of their own. */
+export interface CallForm<P extends PaidCall> {
+  /** What the field's resolver asks with, and what then settles. */
+  paidCall: (opened: OpenedGeneration) => P;
+  reused: (answer: ReusedAnswer) => unknown;
+  /** Runs the field's resolver. */
+  ask: (paid: P) => unknown;
 }
 
 type PricedCall = Reservation & { exit: Exit };
@@ -88,55 +97,56 @@ export class GenerationService {
 
   /** The meter of a field that takes a GenerateInput. */
   meter(streams: boolean): Meter<Context> {
+    const paidCall = (opened: OpenedGeneration) =>
+      streams ? new GenerationStream(opened) : new PaidGeneration(opened);
+    const reused = ({ generation }: ReusedAnswer) => (streams ? repeatedEvents(generation) : generation);
     return {
-      open: async (context, args, cost) => {
+      run: async (context, args, cost, ask) => {
         const read = readGenerationRequest(args["input"] as GenerateInput, this.#options.inputBytesMax);
         const request = streams ? { ...read, repairable: false } : read;
-        const paid = await this.pay({ context, request, cost, needs: needsOf(request), streams });
-        if (!("generation" in paid)) return streams ? new GenerationStream(paid) : new PaidGeneration(paid);
-        return { answer: streams ? repeatedEvents(paid.generation) : paid.generation };
+        return this.run({ context, request, cost, needs: needsOf(request), streams }, { paidCall, reused, ask });
       },
     };
   }
 
-  /**
-   * Authorise, quote, claim, reuse or admit, reserve. What is opened here is then asked by the field's resolver, and
-   * settled by the field's meter.
-   */
-  async pay(call: CallToPay): Promise<OpenedGeneration | ReusedAnswer> {
+  /** The spine: authorise, quote, claim, reuse or admit, reserve, ask, settle. */
+  async run<P extends PaidCall>(call: CallToPay, { paidCall, reused, ask }: CallForm<P>): Promise<unknown> {
     const { limits, journal, cache, idempotency, onError } = this.#options;
     const { context, request } = call;
     const key = keyOf(viewerOf(context));
     const route = await this.#authorise(key, request);
     const priced = this.#price(call, key, route);
-    const [first] = priced.candidates;
     const repeated = await this.#claim(priced);
-    if (repeated) return repeated;
+    if (repeated) return reused(repeated);
     let admission: Admission | undefined;
+    let paid: P | undefined;
+    let answer: unknown;
     try {
-      const use = cache.useOf(key.accountId, request.cacheSeconds ?? key.cacheSeconds ?? 0, first);
+      const use = cache.useOf(key.accountId, request.cacheSeconds ?? key.cacheSeconds ?? 0, priced.candidates[0]);
       const cached = use && (await cache.find(use));
-      if (cached) {
-        const credits = cachedCreditsOf(first.model.price, creditsOf(priced.tariff, first.model.price, cached.tokens));
-        const held = await reserveExactly(journal, priced, credits);
-        const paid = new PaidGeneration(this.#opened(priced, held, { admission: nothingAdmitted }));
-        const generation = await paid.settleCached(cached);
-        return { generation, answer: cached.answer };
-      }
+      if (cached) return reused(await this.#payForCached(priced, cached));
       admission = await limits.admit(key, totalTokensOf(priced.candidates));
       const held = await reserve(journal, priced);
-      const opened = this.#opened(priced, held, { admission, use });
-      await prepareFormat(request.call.responseFormat, key, limits).catch((error: unknown) =>
-        new PaidGeneration(opened).fail(error),
-      );
-      return opened;
+      paid = paidCall(this.#opened(priced, held, { admission, use }));
+      await prepareFormat(request.call.responseFormat, key, limits);
+      answer = await ask(paid);
     } catch (error) {
+      if (paid) return await paid.fail(error);
       admission?.release();
       // No provider was asked, so the idempotency key is free for a call that can be paid for.
       if (request.idempotencyKey !== undefined)
         await idempotency.withdraw({ accountId: key.accountId, holdId: priced.holdId }).catch(onError);
       throw error;
     }
+    return await paid.settle(answer);
+  }
+
+  async #payForCached(priced: PricedCall, cached: CachedAnswer): Promise<ReusedAnswer> {
+    const { price } = priced.candidates[0].model;
+    const credits = cachedCreditsOf(price, creditsOf(priced.tariff, price, cached.tokens));
+    const held = await reserveExactly(this.#options.journal, priced, credits);
+    const paid = new PaidGeneration(this.#opened(priced, held, { admission: nothingAdmitted }));
+    return { generation: await paid.settleCached(cached), answer: cached.answer };
   }
 
   async quote(context: Context, input: GenerateInput): Promise<Quote> {

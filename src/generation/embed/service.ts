@@ -1,6 +1,6 @@
 import type { Context } from "../../auth/viewer.ts";
 import { AppError, badInput } from "../../errors.ts";
-import type { Answered, Cost, Meter, PaidCall } from "../../graphql/directives/cost.ts";
+import type { Meter, PaidCall } from "../../graphql/directives/cost.ts";
 import { checkLabels } from "../../guard/input.ts";
 import type { EmbedCall } from "../../models/providers/provider.ts";
 import { PaidGeneration, type SettledAnswer } from "../paid-call.ts";
@@ -54,15 +54,20 @@ export class EmbeddingMeter implements Meter<Context> {
     this.#inputBytesMax = inputBytesMax;
   }
 
-  async open(context: Context, args: Record<string, unknown>, cost: Cost): Promise<PaidEmbedding | Answered> {
+  readonly run: Meter<Context>["run"] = async (context, args, cost, ask) => {
     const input = args["input"] as EmbedInput;
     const request = readEmbedRequest(input, this.#inputBytesMax);
-    const paid = await this.#generation.pay({ context, request, cost, needs: ["EMBEDDING"], streams: false });
-    if ("generation" in paid) return { answer: toEmbedding(paid.generation, paid.answer.vectors ?? []) };
     const { dimensions } = input;
     const call = { inputs: input.input, ...(dimensions != null && { dimensions }) };
-    return new PaidEmbedding(new PaidGeneration(paid), call);
-  }
+    return this.#generation.run(
+      { context, request, cost, needs: ["EMBEDDING"], streams: false },
+      {
+        paidCall: (opened) => new PaidEmbedding(new PaidGeneration(opened), call),
+        reused: ({ generation, answer }) => toEmbedding(generation, answer.vectors ?? []),
+        ask,
+      },
+    );
+  };
 }
 
 function readEmbedRequest(embed: EmbedInput, bytesMax: number): GenerationRequest {

@@ -46,14 +46,12 @@ export interface PaidCall {
   fail(error: unknown): Promise<never>;
 }
 
-/** The answer of an earlier call, or its events; then no resolver runs. */
-export interface Answered {
-  answer: unknown;
-}
-
 export interface Meter<C> {
-  /** Quotes the call and reserves the most that it can cost, or throws. */
-  open(context: C, args: Record<string, unknown>, cost: Cost): Promise<PaidCall | Answered>;
+  /**
+   * Pays for one call of the field: reserves the most that it can cost, lets `ask` run the resolver, and settles. An
+   * earlier answer is given without `ask`. Answers, or throws, what the caller gets.
+   */
+  run(context: C, args: Record<string, unknown>, cost: Cost, ask: (paidCall: PaidCall) => unknown): Promise<unknown>;
 }
 
 /** The meter of each paid field, by the field's name. */
@@ -68,8 +66,8 @@ type Resolver<C> = GraphQLFieldResolver<unknown, C>;
 const readByMeter = {};
 
 /**
- * Wraps each field that has a `@cost`: the meter opens before the resolver, or before a subscription starts, and
- * settles or fails after it. The resolver gets the paid call and none of the arguments. A field without the directive
+ * Wraps each field that has a `@cost`: its meter runs the resolver, or the start of a subscription, between the
+ * reservation and the settlement. The resolver gets the paid call and none of the arguments. A field without the directive
  * never touches credits.
  */
 export function withCost<C extends object>(schema: GraphQLSchema, meters: Meters<C>): GraphQLSchema {
@@ -86,16 +84,9 @@ export function withCost<C extends object>(schema: GraphQLSchema, meters: Meters
 }
 
 function pay<C extends object>(meter: Meter<C>, cost: Cost, resolve: Resolver<C>): Resolver<C> {
-  return async (source, args, context, info) => {
-    const paidCall = await meter.open(context, args, cost);
-    if ("answer" in paidCall) return paidCall.answer;
-    let result: unknown;
-    try {
-      result = await resolve(source, readByMeter, paidContext(context, paidCall), info);
-    } catch (error) {
-      return await paidCall.fail(error);
-    }
-    return await paidCall.settle(result);
+  return (source, args, context, info) => {
+    const ask = (paidCall: PaidCall) => resolve(source, readByMeter, paidContext(context, paidCall), info);
+    return meter.run(context, args, cost, ask);
   };
 }
 
