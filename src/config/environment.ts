@@ -141,7 +141,7 @@ export interface Config extends Lifetimes {
   signIn: { failuresMax: number; addressFailuresMax: number; lockSeconds: number };
   logLevel: Environment["LOG_LEVEL"];
   trustProxy: string[];
-  /** Who may read the metrics; undefined means whoever asks on this machine. */
+  /** The token for `GET /metrics`; when undefined, every client on this machine may read the metrics. */
   metricsToken: string | undefined;
   corsOrigins: string[];
   introspection: boolean;

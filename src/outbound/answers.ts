@@ -1,8 +1,8 @@
 import { Exchange, type ExchangeBounds } from "./exchange.ts";
 import { Incoming } from "./incoming.ts";
 
-// What becomes of an upstream's answer: a text, or a stream of bytes or of what its lines say. A stream whose reader lags
-// is paused, so that what waits here is bounded, whoever reads and whoever writes.
+// Reads an upstream's answer as a text, as a stream of bytes, or as a stream of parsed lines. A stream is paused while its
+// reader lags, so that the bytes that wait here are bounded.
 
 const waitingBytesMax = 65_536;
 const newline = 10;

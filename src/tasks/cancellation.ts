@@ -1,6 +1,5 @@
 /**
- * Tells whoever works for a call that it is not wanted any more, and why: an AbortController and its signal in one, as
- * far as calls need them. To make and collect a pair of those takes Node 20 some 14 µs, half as long as it takes to read
+ * Cancels the work of a call and gives the reason: an AbortController and its signal in one, as far as calls need them. To make and collect a pair of those takes Node 20 some 14 µs, half as long as it takes to read
  * a request and answer it.
  */
 export interface Cancelled {
